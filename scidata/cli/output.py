@@ -1,0 +1,135 @@
+"""What every verb shares: its options, its progress bar, and how a result is printed."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TypeVar
+
+import click
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 invalid, 5 integrity, 6 storage, "
+    "7 conflict, 130 interrupted."
+)
+
+F = TypeVar("F", bound=Callable[..., Any])  # Any: click decorates functions of any signature
+
+
+class Progress(Protocol):
+    """What long work calls as it goes: how much is done, and how much there is in all."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell the bar."""
+        ...
+
+
+def exits(*codes: int) -> str:
+    """Write the epilog that names a verb's own exit codes."""
+    meaning = {
+        2: "usage",
+        3: "not found",
+        4: "invalid",
+        5: "integrity",
+        6: "storage",
+        7: "conflict",
+    }
+    return "Exit codes: 0 done, " + ", ".join(f"{c} {meaning[c]}" for c in codes) + "."
+
+
+def json_option(function: F) -> F:
+    """Add ``--json``."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document instead of text."
+    )(function)
+
+
+def quiet_option(function: F) -> F:
+    """Add ``--quiet``."""
+    return click.option("--quiet", "-q", is_flag=True, help="Show no progress.")(function)
+
+
+def store_options(function: F) -> F:
+    """Add ``--store``, ``--endpoint-url`` and ``--no-sign-request``, named as in the AWS CLI."""
+    for option in (
+        click.option(
+            "--no-sign-request",
+            "anonymous",
+            is_flag=True,
+            help="Read S3 without credentials.",
+        ),
+        click.option(
+            "--endpoint-url",
+            metavar="URL",
+            help="S3 server to talk to [default: $AWS_ENDPOINT_URL, else AWS].",
+        ),
+        click.option(
+            "--store",
+            "store_url",
+            metavar="URL",
+            help="Folder, s3://bucket/prefix or https:// [default: $SCIDATA_STORE, else the "
+            "user's data folder].",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def progress_bar(
+    title: str, *, shown: bool, unit: str = "B"
+) -> AbstractContextManager[Progress]:
+    """Return a context that yields a `Progress`, silent unless stderr is a terminal."""
+    if not shown or not sys.stderr.isatty():
+        return nullcontext(lambda done, total: None)
+    from scidata.cli.progress import Bar
+
+    return Bar(title, unit=unit)
+
+
+def print_json(schema: str, fields: Mapping[str, object]) -> None:
+    """Print one document with a ``schema`` field; fields are only ever added."""
+    document = {"schema": schema, **fields}
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False, default=str))
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print aligned columns, numbers to the right."""
+    cells = [[str(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    numeric = [all(_is_number(c) for c in column) for column in zip(*cells, strict=True)]
+    for line in [list(headers), *cells]:
+        padded = [
+            c.rjust(w) if n else c.ljust(w)
+            for c, w, n in zip(line, widths, numeric or [False] * len(widths), strict=True)
+        ]
+        click.echo("  ".join(padded).rstrip())
+
+
+def human_bytes(count: int) -> str:
+    """Write a number of bytes with a decimal unit.
+
+    Examples
+    --------
+    >>> human_bytes(972081)
+    '972.1 kB'
+    """
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def default_store() -> str:
+    """Where versions live when no ``--store`` is given."""
+    if url := os.environ.get("SCIDATA_STORE"):
+        return url
+    import platformdirs
+
+    return platformdirs.user_data_dir("scidata")
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "", 1).replace(",", "").isdigit()

@@ -1,0 +1,1 @@
+"""The founding datasets: one module or folder each, reading the original formats."""

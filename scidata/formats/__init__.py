@@ -1,0 +1,1 @@
+"""Outward forms: pure functions of a record and its computed facts, one file each."""

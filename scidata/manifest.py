@@ -1,0 +1,186 @@
+"""The manifest: which files a version holds, with their digests; and which paths are allowed.
+
+Pure text. The form is that of BagIt 1.0 (RFC 8493) and of ``sha256sum``: per file 64 hex
+digits, two blanks and the path, sorted by the path's UTF-8 bytes. The version's digest is the
+sha256 of these bytes, so ``sha256sum manifest-sha256.txt`` recomputes it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Self
+
+from scidata.digest import Digest
+from scidata.errors import InvalidError, Problem
+
+MANIFEST = "manifest-sha256.txt"
+PAYLOAD = "data/"
+MAX_PATH_BYTES = 900
+MAX_PROBLEMS = 100
+
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+# Characters that some consumer escapes: bags, URLs, Windows. A manifest then needs no escaping.
+_FORBIDDEN = re.compile(r'[%\\:*?"<>|\x00-\x1f\x7f-\x9f]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_LITTER = re.compile(r"\.DS_Store|Thumbs\.db|\._.*|.*\.part")
+
+
+def path_fault(path: str) -> str | None:
+    """Say why a relative path may not be published, or None if it may.
+
+    Examples
+    --------
+    >>> path_fault("data/grid.zarr/zarr.json") is None
+    True
+    >>> path_fault("data/../../etc/passwd")
+    "has the component '..', which leaves its folder"
+    """
+    if unicodedata.normalize("NFC", path) != path:
+        return "is not in Unicode normal form C"
+    if match := _FORBIDDEN.search(path):
+        return f"contains {match[0]!r}"
+    if len(path.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
+        return f"is longer than {MAX_PATH_BYTES} bytes"
+    if any("\ud800" <= c <= "\udfff" for c in path):
+        return "is not valid UTF-8"
+    return next(filter(None, map(_component_fault, path.split("/"))), None)
+
+
+def _component_fault(name: str) -> str | None:
+    if name in {"", ".", ".."}:
+        return f"has the component {name!r}, which leaves its folder"
+    if name != name.strip(" ") or name.endswith("."):
+        return (
+            f"has the component {name!r}, which begins or ends with a blank or ends with a dot"
+        )
+    if _RESERVED.fullmatch(name):
+        return f"has the component {name!r}, which Windows reserves"
+    if _LITTER.fullmatch(name):
+        return f"has the component {name!r}, which is a leftover of a tool, not data"
+    return None
+
+
+def path_problems(paths: Iterable[str]) -> Iterator[Problem]:
+    """Yield a problem for every path that breaks a rule or collides with another by case."""
+    seen: dict[str, str] = {}
+    for path in paths:
+        fault = path_fault(path)
+        twin = seen.setdefault(path.casefold(), path)
+        if fault is None and twin != path:
+            fault = f"differs from {twin!r} by case only"
+        if fault is not None:
+            yield Problem(
+                code="path",
+                path=path,
+                message=f"the path {fault}",
+                fix="rename or remove the file",
+            )
+
+
+class Manifest(Mapping[str, Digest]):
+    """Paths and digests of one version's payload, in manifest order.
+
+    The law: ``Manifest.parse(m.text) == m``, and equal manifests have equal text.
+    """
+
+    def __init__(self, files: Mapping[str, Digest]) -> None:
+        self._files = dict(sorted(files.items(), key=lambda item: item[0].encode()))
+        problems = [
+            p for p, _ in zip(path_problems(self._files), range(MAX_PROBLEMS), strict=False)
+        ]
+        if problems:
+            raise _refusal("manifest", problems)
+
+    @classmethod
+    def parse(cls, data: bytes, *, where: str = MANIFEST) -> Self:
+        """Read and check a manifest that is not trusted.
+
+        Raises
+        ------
+        InvalidError
+            Naming every bad line: malformed, unsorted, duplicate, or with a path that leaves
+            ``data/`` or breaks another path rule.
+        """
+        files: dict[str, Digest] = {}
+        problems: list[Problem] = []
+        last = b""
+        for number, line in enumerate(_lines(data, where), start=1):
+            match = _LINE.fullmatch(line)
+            fault = _line_fault(match, last)
+            if fault is not None or match is None:
+                problems.append(_line_problem(where, number, fault or "is malformed"))
+            else:
+                files[match[2]] = Digest(match[1])
+                last = match[2].encode()
+            if len(problems) >= MAX_PROBLEMS:
+                break
+        if problems:
+            raise _refusal(where, problems)
+        return cls(files)
+
+    @property
+    def text(self) -> bytes:
+        """The canonical bytes: what is stored, and what the version's digest covers."""
+        return "".join(f"{d.hex}  {path}\n" for path, d in self._files.items()).encode()
+
+    @property
+    def digest(self) -> Digest:
+        """The version's digest."""
+        return Digest.of(self.text)
+
+    def under(self, path: str) -> "Manifest":
+        """Return the part below a directory, with the directory stripped from the paths."""
+        prefix = path.rstrip("/") + "/"
+        return Manifest(
+            {p.removeprefix(prefix): d for p, d in self._files.items() if p.startswith(prefix)}
+        )
+
+    def __getitem__(self, path: str) -> Digest:
+        return self._files[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def _lines(data: bytes, where: str) -> list[str]:
+    if data and not data.endswith(b"\n"):
+        raise _refusal(where, [_line_problem(where, data.count(b"\n") + 1, "is cut off")])
+    try:
+        return data.decode("utf-8").split("\n")[:-1]
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise _refusal(where, [_line_problem(where, number, "is not UTF-8")]) from error
+
+
+def _line_fault(match: re.Match[str] | None, last: bytes) -> str | None:
+    if match is None:
+        return "is not '<64 hex digits>  <path>'"
+    path = match[2]
+    if not path.startswith(PAYLOAD):
+        return f"names {path!r}, which lies outside {PAYLOAD}"
+    if fault := path_fault(path):
+        return f"names {path!r}, which {fault}"
+    if path.encode() <= last:
+        return f"names {path!r} out of order or twice"
+    return None
+
+
+def _line_problem(where: str, number: int, message: str) -> Problem:
+    return Problem(
+        code="manifest-line",
+        path=f"{where}:{number}",
+        message=f"the line {message}",
+        fix="fetch the manifest again from a trusted copy",
+    )
+
+
+def _refusal(where: str, problems: list[Problem]) -> InvalidError:
+    return InvalidError(
+        f"{len(problems)} problems: {problems[0]}",
+        where=where,
+        fix="see each problem's remedy",
+        problems=problems,
+    )

@@ -1,0 +1,201 @@
+"""Version numbers, references such as ``tevolop@1.0.0``, and the commit record of a version.
+
+Pure. Reading and writing commit records in a store belongs to `scidata.resolve` and
+`scidata.publish`.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scidata.digest import Digest
+from scidata.errors import InvalidError, Problem
+
+DATASET_ID = r"[a-z0-9][a-z0-9-]{1,62}"
+MAX_COMMIT_BYTES = 64 * 1024
+
+_NUMBER = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+_HEX = r"^[0-9a-f]{64}$"
+
+
+@dataclass(frozen=True, order=True)
+class VersionNumber:
+    """MAJOR.MINOR.PATCH, ordered as numbers. ``VersionNumber.parse(str(v)) == v``.
+
+    Examples
+    --------
+    >>> VersionNumber.parse("1.10.0") > VersionNumber.parse("1.9.0")
+    True
+    """
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read three dotted numbers without leading zeros.
+
+        Raises
+        ------
+        InvalidError
+            If the text is anything else.
+        """
+        match = _NUMBER.fullmatch(text)
+        if match is None:
+            raise InvalidError(
+                f"{text!r} is not a version number",
+                where="version",
+                fix="write MAJOR.MINOR.PATCH, such as 1.0.0",
+            )
+        return cls(*(int(group) for group in match.groups()))
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A dataset, and possibly which version of it: by number or by digest."""
+
+    dataset: str
+    number: VersionNumber | None = None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``dataset``, ``dataset@1.0.0`` or ``dataset@sha256:…``.
+
+        Raises
+        ------
+        InvalidError
+            If the name, the number or the digest is malformed.
+        """
+        dataset, at, rest = text.partition("@")
+        if not re.fullmatch(DATASET_ID, dataset) or (at and not rest):
+            raise InvalidError(
+                f"{text!r} does not name a dataset",
+                where="reference",
+                fix="write name, name@1.0.0 or name@sha256:…; names are lower-case letters, "
+                "digits and hyphens",
+            )
+        if ":" in rest:
+            return cls(dataset=dataset, digest=Digest.parse(rest))
+        return cls(dataset=dataset, number=VersionNumber.parse(rest) if rest else None)
+
+    def __str__(self) -> str:
+        rest = self.number or self.digest
+        return f"{self.dataset}@{rest}" if rest else self.dataset
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TagFile(_Frozen):
+    """A file that describes the version but is not covered by its manifest."""
+
+    sha256: Annotated[str, Field(pattern=_HEX)]
+    size: Annotated[int, Field(ge=0)]
+
+
+class CommitAsset(_Frozen):
+    """One asset as the commit record lists it; variables are in ``meta/facts.json``."""
+
+    key: str
+    kind: str
+    path: str
+    """Below the version's prefix, such as ``data/grid.zarr``."""
+    href: str
+    """Below the dataset's prefix, such as ``v1.0.0/data/grid.zarr``."""
+    files: int
+    bytes: int
+    sha256: Annotated[str, Field(pattern=_HEX)]
+    """Of the file; for a directory of its manifest lines with the asset's path stripped."""
+
+
+class ParentVersion(_Frozen):
+    """The version that this one continues."""
+
+    version: str
+    digest: str
+
+
+class CommitRecord(_Frozen):
+    """``versions/1.0.0.json``: the version is published if and only if this object exists."""
+
+    format: Literal["scidata-version/1"] = "scidata-version/1"
+    dataset: Annotated[str, Field(pattern=f"^{DATASET_ID}$")]
+    version: Annotated[str, Field(pattern=f"^{_NUMBER.pattern}$")]
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    algorithm: Literal["sha256"] = "sha256"
+    files: int
+    bytes: int
+    parent: ParentVersion | None = None
+    prefixes: tuple[str, ...]
+    tags: dict[str, TagFile]
+    """By key below the dataset's prefix: the bag's tag files and the pinned catalog."""
+    assets: tuple[CommitAsset, ...]
+    created: str
+    """UTC, ISO 8601 with ``Z``: when publishing began (a resumed run keeps it)."""
+    tool: str
+    commit_id: str
+    """Random; tells a lost response from a lost race."""
+    unsafe_store: bool = False
+    """The store ignores conditional writes; a single writer was promised instead."""
+
+    @property
+    def number(self) -> VersionNumber:
+        """The version number, parsed."""
+        return VersionNumber.parse(self.version)
+
+    @property
+    def name(self) -> str:
+        """``dataset@version``."""
+        return f"{self.dataset}@{self.version}"
+
+
+def parse_commit(data: bytes, *, where: str) -> CommitRecord:
+    """Read a commit record that is not trusted.
+
+    Raises
+    ------
+    InvalidError
+        If it is larger than 64 KiB, not JSON, or does not follow the format.
+    """
+    if len(data) > MAX_COMMIT_BYTES:
+        raise _bad_commit(where, f"{len(data)} bytes are too many", [])
+    try:
+        return CommitRecord.model_validate_json(data)
+    except ValidationError as error:
+        problems = [
+            Problem(
+                code="commit-record",
+                path=".".join(map(str, e["loc"])) or "(whole)",
+                message=e["msg"],
+                fix="fetch it again, or upgrade scidata",
+            )
+            for e in error.errors()
+        ]
+        raise _bad_commit(where, str(problems[0]), problems) from error
+
+
+def commit_bytes(record: CommitRecord) -> bytes:
+    """Write a commit record: UTF-8 JSON with sorted keys and a final line feed.
+
+    The law: ``parse_commit(commit_bytes(r), where="") == r``.
+    """
+    fields: dict[str, Any] = record.model_dump(mode="json")  # Any: JSON at the edge
+    return (json.dumps(fields, sort_keys=True, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _bad_commit(where: str, message: str, problems: list[Problem]) -> InvalidError:
+    return InvalidError(
+        f"not a commit record that this scidata understands: {message}",
+        where=where,
+        fix="fetch it again, or upgrade scidata",
+        problems=problems,
+    )
