@@ -1,0 +1,1 @@
+"""Tests: names are sentences; read as a list, they are the specification."""

@@ -1,0 +1,109 @@
+"""Fixtures for every test: an isolated user, servers on loopback, and a tiny dataset."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.samples import write_staged
+from tests.servers import (
+    aws_environment,
+    create_bucket,
+    folder_server,
+    moto_server,
+    rclone_server,
+)
+
+FOREIGN = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "SCIDATA_STORE",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+)
+
+
+@pytest.fixture(autouse=True)
+def isolated_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A home folder of the test's own: no test reads or writes the developer's settings."""
+    home = tmp_path_factory.mktemp("home")
+    for name in FOREIGN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return home
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3 server that keeps its promises (moto), as a URL."""
+    with moto_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """``s3://bucket/prefix`` in a fresh bucket, with the AWS environment set for it."""
+    for name, value in aws_environment(s3_endpoint).items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    create_bucket(s3_endpoint, bucket)
+    return f"s3://{bucket}/prefix"
+
+
+@pytest.fixture(scope="session")
+def rclone_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server that ignores conditional writes (rclone), as a URL; bucket ``bucket``."""
+    folder = tmp_path_factory.mktemp("rclone")
+    (folder / "bucket").mkdir()
+    with rclone_server(folder) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def rclone_url(rclone_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """``s3://bucket/prefix`` on the dishonest server, with the AWS environment set for it."""
+    for name, value in aws_environment(rclone_endpoint).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://bucket/{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def http_folder(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A folder and the http address that serves it, with ranges."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with folder_server(folder) as base_url:
+        yield base_url, folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data that may lie beside a checkout; else the test is skipped."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real data beside this checkout")
+    return folder
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> Path:
+    """A tiny, valid staged dataset called ``tiny``: tests may change it as they like."""
+    return write_staged(tmp_path / "staged" / "tiny")

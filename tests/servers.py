@@ -1,0 +1,150 @@
+"""Real servers on a loopback port, as context managers: two that speak S3, one for http.
+
+`moto` applies conditional writes; rclone accepts them and ignores them, so it stands for every
+dishonest store. Neither rejects a wrong checksum: corrupt objects behind the API instead.
+"""
+
+import functools
+import http.server
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+KEY = "loopback-key"  # rclone refuses keys of two letters
+SECRET = "loopback-secret"  # noqa: S105 - of servers that live for one test session
+REGION = "us-east-1"
+START_TIMEOUT_S = 60.0
+
+
+def aws_environment(endpoint: str) -> dict[str, str]:
+    """Return what a client needs in its environment to talk to one of these servers."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+    }
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def create_bucket(endpoint: str, name: str) -> None:
+    """Create a bucket; the servers here ask for no signature."""
+    request = urllib.request.Request(f"{endpoint}/{name}", method="PUT")  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - loopback
+        pass
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """Run moto's S3: conditional writes, checksums, ranges; objects in its memory."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with _running(command, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def rclone_server(folder: Path) -> Iterator[str]:
+    """Run rclone's S3 over a folder, whose sub-folders are the buckets."""
+    port = free_port()
+    command = ["rclone", "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+    command += ["--auth-key", f"{KEY},{SECRET}", "--config", os.devnull, str(folder)]
+    with _running(command, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def folder_server(folder: Path) -> Iterator[str]:
+    """Serve a folder over http with ranges, as a web server or a public bucket does."""
+    handler = functools.partial(_RangeHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def _running(command: Sequence[str], port: int) -> Iterator[None]:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            _wait(process, port)
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} did not listen on port {port}")
+
+
+class _RangeHandler(http.server.SimpleHTTPRequestHandler):
+    """What `http.server` lacks: ``Range: bytes=a-b``, ``bytes=a-`` and ``bytes=-n``."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        path = Path(self.translate_path(self.path))
+        if wanted is None or not path.is_file():
+            super().do_GET()
+            return
+        size = path.stat().st_size
+        start, stop = _span(wanted, size)
+        if start >= size or start >= stop:
+            self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            self.send_header("Content-Range", f"bytes */{size}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(HTTPStatus.PARTIAL_CONTENT)
+        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
+        self.send_header("Content-Length", str(stop - start))
+        self.send_header("Content-Type", self.guess_type(str(path)))
+        self.end_headers()
+        with path.open("rb") as file:
+            file.seek(start)
+            self.wfile.write(file.read(stop - start))
+
+    def end_headers(self) -> None:
+        self.send_header("Accept-Ranges", "bytes")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def _span(wanted: re.Match[str], size: int) -> tuple[int, int]:
+    first, last = wanted.groups()
+    if first:
+        return int(first), min(int(last) + 1 if last else size, size)
+    return max(size - int(last or 0), 0), size
