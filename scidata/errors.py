@@ -14,7 +14,7 @@ The tree, with the exit code that the command line gives each class::
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,14 @@ class InvalidError(ScidataError, ValueError):
     ) -> None:
         super().__init__(message, where=where, fix=fix)
         self.problems = tuple(problems)
+
+    @classmethod
+    def listing(cls, problems: Iterable[Problem], *, where: str, fix: str) -> Self:
+        """Say how many problems there are, and the first of them."""
+        problems = tuple(problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems, first"
+        first = f"{problems[0].path}: {problems[0].message}"
+        return cls(f"{count}: {first}", where=where, fix=fix, problems=problems)
 
 
 class IntegrityError(ScidataError, ValueError):

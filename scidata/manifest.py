@@ -178,9 +178,4 @@ def _line_problem(where: str, number: int, message: str) -> Problem:
 
 
 def _refusal(where: str, problems: list[Problem]) -> InvalidError:
-    return InvalidError(
-        f"{len(problems)} problems: {problems[0]}",
-        where=where,
-        fix="see each problem's remedy",
-        problems=problems,
-    )
+    return InvalidError.listing(problems, where=where, fix="see each problem's remedy")

@@ -69,9 +69,4 @@ def _refusal(where: str, messages: list[str]) -> InvalidError:
         Problem(code="split", path=where, message=m, fix="write the split with scidata.split")
         for m in messages
     ]
-    return InvalidError(
-        f"{len(problems)} problems: {problems[0].message}",
-        where=where,
-        fix="write one id a line, sorted, each once",
-        problems=problems,
-    )
+    return InvalidError.listing(problems, where=where, fix="write one id a line, sorted, once")

@@ -1,0 +1,70 @@
+"""The pages are right: their blocks run, their links lead somewhere, no verb is left out."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scidata.cli import VERBS
+from tests.blocks import blocks, run_page
+from tests.demonstration import Demonstration
+from tests.servers import aws_environment, create_bucket
+
+ROOT = Path(__file__).parent.parent
+HOWTO = sorted((ROOT / "docs/howto").glob("*.md"))
+PAGES = [ROOT / "README.md", *HOWTO]
+EVERY_PAGE = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.fixture
+def reader(
+    demonstration: Demonstration,
+    tmp_path: Path,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Path]:
+    """The folder of a reader who ran the demo there and owns the bucket ``my-bucket``."""
+    shutil.copytree(demonstration.folder, tmp_path / "scidata-demo")
+    for name, value in aws_environment(s3_endpoint).items():
+        monkeypatch.setenv(name, value)
+    create_bucket(s3_endpoint, "my-bucket")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_of_a_page_does_what_the_page_says(page: Path, reader: Path) -> None:
+    run_page(page, reader, os.environ)
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text())
+    assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_page_that_uses_it(verb: str) -> None:
+    assert any(f"scidata {verb}" in page.read_text() for page in PAGES)
+
+
+def test_the_set_up_commands_of_the_readme_are_targets_of_the_makefile() -> None:
+    shell = [b for b in blocks(ROOT / "README.md") if b.language == "sh"]
+    lines = [line for block in shell for line in block.text.splitlines() if "make " in line]
+    assert [line.split("#")[0].strip() for line in lines] == ["make demo", "make test"]
+    for line in lines:
+        target = line.split()[1]
+        plan = subprocess.run(
+            ["make", "--dry-run", "--always-make", target],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        last = plan.stdout.strip().splitlines()[-1]
+        assert last.split()[1:] in (["scidata", "demo"], ["-m", "pytest"], ["demo"]), last
