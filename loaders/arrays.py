@@ -1,0 +1,148 @@
+"""A published Zarr asset as lazy xarray data, read from the store without a copy.
+
+Zarr takes an absent chunk for one full of fill values, so a lost object would become silent
+nonsense. Here the manifest says which objects exist: one that it lists and the store lacks is
+an error, and one that it does not list is never asked for. Whole objects (all metadata, and
+chunks that are not sharded) are compared with their digest as they arrive; ranges of shards are
+not.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+import obstore.store
+import xarray as xr
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore, ObjectStore, WrapperStore
+
+from scidata.digest import Digest
+from scidata.errors import Damage, IntegrityError, StorageError
+from scidata.manifest import Manifest
+
+if TYPE_CHECKING:
+    from zarr.storage import FsspecStore
+
+# Rust's threads do not survive a fork, and a read in the child would wait for ever.
+_IMPORTED_IN = os.getpid()
+
+
+class PublishedArrays(WrapperStore[Store]):
+    """A read-only Zarr store that knows which objects exist and what they must hash to."""
+
+    def __init__(self, store: Store, manifest: Manifest, where: str) -> None:
+        super().__init__(store)
+        self.manifest = manifest
+        self.where = where
+
+    def _with_store(self, store: Store) -> "PublishedArrays":
+        return PublishedArrays(store, self.manifest, self.where)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PublishedArrays) and self.where == other.where
+
+    __hash__ = None  # type: ignore[assignment]  # as every Zarr store
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return an object or a range of it; None only if the manifest does not list it."""
+        if key not in self.manifest:
+            return None
+        try:
+            buffer = await self._store.get(key, prototype, byte_range)
+        except (OSError, obstore.exceptions.BaseError) as error:
+            raise StorageError(
+                f"{key} cannot be read: {type(error).__name__}",
+                where=self.where,
+                fix="check that the store can be reached, then run the same again",
+            ) from error
+        if buffer is None:
+            raise _damaged(key, self.where, Damage(path=key, state="missing"))
+        if byte_range is None:
+            self._compare(key, buffer)
+        return buffer
+
+    def _compare(self, key: str, buffer: Buffer) -> None:
+        expected, found = self.manifest[key], Digest.of(buffer.to_bytes())
+        if found != expected:
+            damage = Damage(path=key, state="bad", expected=str(expected), found=str(found))
+            raise _damaged(key, self.where, damage)
+
+    async def exists(self, key: str) -> bool:
+        """Answer from the manifest, without a request."""
+        return key in self.manifest
+
+
+def open_arrays(
+    objects: obstore.store.ObjectStore, manifest: Manifest, *, where: str, consolidated: bool
+) -> xr.Dataset:
+    """Open a Zarr asset lazily.
+
+    Parameters
+    ----------
+    objects : obstore ObjectStore
+        The asset's own objects, ``zarr.json`` at the root.
+    manifest : Manifest
+        Of the same objects, relative to the asset.
+    where : str
+        For messages, such as ``tevolop@1.0.0/data/grid.zarr``.
+    consolidated : bool
+        Whether the root ``zarr.json`` holds all metadata.
+
+    Raises
+    ------
+    IntegrityError
+        When an object is missing from the store or differs from the manifest.
+    StorageError
+        When the store cannot be read.
+    """
+    inner: Store = ObjectStore(objects, read_only=True)
+    if os.getpid() != _IMPORTED_IN:
+        inner = _without_rust(objects)
+    store = PublishedArrays(inner, manifest, where)
+    # Any: what chunks=None returns is not in xarray's stubs as lazy arrays, but it is one.
+    arrays: Any = xr.open_zarr(
+        store, chunks=None, zarr_format=3, consolidated=consolidated, decode_timedelta=False
+    )
+    return cast("xr.Dataset", arrays)
+
+
+def _without_rust(objects: obstore.store.ObjectStore) -> Store:
+    """Return the same objects through Python only, for processes made by fork."""
+    if isinstance(objects, obstore.store.LocalStore):
+        return LocalStore(str(objects.prefix), read_only=True)
+    if isinstance(objects, obstore.store.S3Store):
+        return _through_s3fs(objects)
+    raise StorageError(
+        f"{type(objects).__name__} cannot be read by a process made by fork",
+        where="stream",
+        fix="give DataLoader multiprocessing_context='spawn', or num_workers=0",
+    )
+
+
+def _through_s3fs(objects: obstore.store.S3Store) -> "FsspecStore":
+    import s3fs
+    from zarr.storage import FsspecStore
+
+    config: dict[str, Any] = dict(objects.config)  # Any: obstore's configuration is untyped
+    files = s3fs.S3FileSystem(
+        anon=bool(config.get("skip_signature")),
+        key=config.get("access_key_id"),
+        secret=config.get("secret_access_key"),
+        token=config.get("session_token"),
+        endpoint_url=config.get("endpoint"),
+        client_kwargs={"region_name": config.get("region")},
+        asynchronous=True,
+    )
+    path = f"{config['bucket']}/{objects.prefix or ''}".rstrip("/")
+    return FsspecStore(files, read_only=True, path=path)
+
+
+def _damaged(key: str, where: str, damage: Damage) -> IntegrityError:
+    return IntegrityError(
+        str(damage),
+        where=where,
+        fix="run scidata verify on this version; if it repeats, use another copy",
+        damage=[damage],
+    )

@@ -1,0 +1,78 @@
+"""A stream as a catalog entry: what ``cat["stream-train"].read(batch_size=64)`` runs.
+
+The entry in a version's Intake catalog (written by `scidata.formats.intake`) names the reader
+``scidata.loaders.intake:StreamReader`` and holds plain values only::
+
+    data         FileData, url = {CATALOG_DIR}: the dataset's folder, whose parent is the store;
+                 storage_options as for every other entry (of which endpoint_url and anon count)
+    reference    dataset@version, such as tevolop@1.0.0
+    digest       sha256:…, the digest that the version must have
+    split        time/train
+
+``read`` takes besides: batch_size (default 1), shuffle, seed, epoch, rank, world_size, last,
+stride, asset, memory, as `scidata.dataset.Dataset.stream` does. Plain Intake needs scidata and
+torch for this entry only, and only when it is read.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from intake.readers.datatypes import FileData
+from intake.readers.readers import BaseReader
+
+from scidata.digest import Digest
+from scidata.errors import InvalidError
+from scidata.loaders.opening import open_stream
+from scidata.loaders.plan import Order
+from scidata.loaders.published import check_pin, read_published
+from scidata.loaders.stream import DEFAULT_MEMORY, Stream
+from scidata.resolve import resolve
+from scidata.storage import open_store
+from scidata.storage.base import Store
+
+
+class StreamReader(BaseReader):  # type: ignore[misc]  # intake ships no types
+    """Read a split part of a published version as batches of torch tensors."""
+
+    imports: ClassVar[set[str]] = {"scidata", "torch"}
+    implements: ClassVar[set[type]] = {FileData}
+    output_instance = "torch.utils.data:IterableDataset"
+
+    def _read(
+        self,
+        data: Any,  # Any: intake's FileData, untyped
+        *,
+        reference: str,
+        split: str = "train",
+        digest: str | None = None,
+        asset: str | None = None,
+        **options: Any,  # Any: the fields of Order, which checks them, stride and memory
+    ) -> Stream:
+        store = _store_of(str(data.url), data.storage_options or {})
+        commit = resolve(reference, store)
+        check_pin(commit, None if digest is None else Digest.parse(digest), store.url)
+        stride = options.pop("stride", 1)
+        memory = options.pop("memory", DEFAULT_MEMORY)
+        return open_stream(
+            read_published(store, commit),
+            Order(**{"batch_size": 1, **options}),
+            split=split,
+            asset=asset,
+            stride=stride,
+            memory=memory,
+        )
+
+
+def _store_of(folder: str, options: Mapping[str, Any]) -> Store:  # Any: fsspec's options
+    if secret := sorted({"key", "secret", "token"} & set(options)):
+        raise InvalidError(
+            f"storage_options holds {', '.join(secret)}",
+            where=folder,
+            fix="give credentials through the usual AWS environment",
+        )
+    client = options.get("client_kwargs") or {}
+    return open_store(
+        folder.rstrip("/").rpartition("/")[0],
+        endpoint_url=options.get("endpoint_url") or client.get("endpoint_url"),
+        anonymous=bool(options.get("anon", False)),
+    )

@@ -1,0 +1,142 @@
+"""A committed version in a store: what it holds, compared with its digests when read."""
+
+from dataclasses import dataclass
+
+from scidata.digest import Digest
+from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
+from scidata.manifest import Manifest
+from scidata.record import Record, SplitRule, parse_record
+from scidata.resolve import read_manifest, read_tag
+from scidata.split import parse, split_path
+from scidata.storage.base import Store
+from scidata.version import CommitAsset, CommitRecord
+
+MAX_FILE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A committed version in a store, with its record and manifest."""
+
+    store: Store
+    commit: CommitRecord
+    record: Record
+    manifest: Manifest
+
+    @property
+    def prefix(self) -> str:
+        """The version's prefix in the store."""
+        return f"{self.commit.dataset}/v{self.commit.version}"
+
+
+def check_pin(commit: CommitRecord, digest: Digest | None, where: str) -> None:
+    """Compare a version with the digest that the caller expects.
+
+    Raises
+    ------
+    IntegrityError
+        If they differ: somebody published other bytes under this name.
+    """
+    if digest is not None and str(digest) != commit.digest:
+        raise IntegrityError(
+            f"{commit.name} has the digest {commit.digest}, not {digest}",
+            where=where,
+            fix="ask who gave you the digest, or leave it out to take what is there",
+        )
+
+
+def read_published(store: Store, commit: CommitRecord) -> Published:
+    """Read record and manifest of a version; both are compared with the commit record."""
+    return Published(
+        store=store,
+        commit=commit,
+        record=read_record(store, commit),
+        manifest=read_manifest(store, commit),
+    )
+
+
+def read_record(store: Store, commit: CommitRecord) -> Record:
+    """Read the record of a version."""
+    key = f"v{commit.version}/meta/record.yaml"
+    return parse_record(read_tag(store, commit, key), where=f"{commit.name}/meta/record.yaml")
+
+
+def find_asset(commit: CommitRecord, key: str, kind: str | None = None) -> CommitAsset:
+    """Find an asset of a version by its key.
+
+    Raises
+    ------
+    NotFoundError
+        If the version has no such asset.
+    InvalidError
+        If it is of another kind.
+    """
+    found = next((a for a in commit.assets if a.key == key), None)
+    if found is None:
+        raise NotFoundError(
+            f"no asset {key!r}; there are {', '.join(a.key for a in commit.assets)}",
+            where=commit.name,
+            fix="choose one of these",
+        )
+    if kind is not None and found.kind != kind:
+        raise InvalidError(
+            f"the asset {key!r} is of kind {found.kind!r}, not {kind!r}",
+            where=commit.name,
+            fix="use to_xarray for zarr, to_pandas for parquet, split for splits",
+        )
+    return found
+
+
+def find_split(record: Record, name: str) -> tuple[SplitRule, str]:
+    """Find a split and a part by ``time/train``, or ``train`` of the default split.
+
+    Raises
+    ------
+    NotFoundError
+        If the record declares no such split or part.
+    """
+    split, slash, part = name.rpartition("/")
+    for rule in record.splits:
+        wanted = rule.name == split if slash else rule.default
+        if wanted and any(p.name == part for p in rule.parts):
+            return rule, part
+    parts = [f"{s.name}/{p.name}" for s in record.splits for p in s.parts]
+    raise NotFoundError(
+        f"no split {name!r}; there are {', '.join(parts) or 'none'}",
+        where=f"record of {record.id}",
+        fix="choose one of these",
+    )
+
+
+def read_file(published: Published, path: str, *, limit: int = MAX_FILE_BYTES) -> bytes:
+    """Read a small payload file and compare it with the manifest.
+
+    Raises
+    ------
+    NotFoundError
+        If the manifest does not list it.
+    IntegrityError
+        If its bytes differ.
+    """
+    name = published.commit.name
+    if path not in published.manifest:
+        raise NotFoundError(
+            f"no file {path!r}", where=name, fix="see scidata show for the files"
+        )
+    data = published.store.read(f"{published.prefix}/{path}", limit=limit)
+    expected, found = published.manifest[path], Digest.of(data)
+    if found != expected:
+        damage = Damage(path=path, state="bad", expected=str(expected), found=str(found))
+        raise IntegrityError(
+            str(damage),
+            where=f"{name} at {published.store.url}",
+            fix="run scidata verify on this version; if it repeats, use another copy",
+            damage=[damage],
+        )
+    return data
+
+
+def read_split(published: Published, rule: SplitRule, part: str) -> tuple[str, ...]:
+    """Read the ids of a split part, compared with the manifest."""
+    path = split_path(rule.name, part)
+    return parse(read_file(published, path), where=f"{published.commit.name}/{path}")

@@ -1,0 +1,306 @@
+"""An opened version: from it everything is read, checked and streamed.
+
+Opening costs one or two requests. The record, the facts and the manifest are read when they are
+first needed, and compared with the digests in the commit record; arrays, tables and splits are
+compared with the manifest.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from scidata.digest import Digest
+from scidata.errors import InvalidError, NotFoundError
+from scidata.facts import Facts
+from scidata.resolve import read_tag, resolve
+from scidata.storage import StoreLike, open_store
+from scidata.storage.base import Store
+from scidata.version import CommitRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from scidata.loaders.published import Published
+    from scidata.loaders.stream import Stream
+    from scidata.record import Record
+
+STATISTICS = "data/statistics.json"
+MAX_TABLE_BYTES = 8 * 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A published version, opened; `open` makes one."""
+
+    store: Store
+    commit: CommitRecord
+
+    @property
+    def name(self) -> str:
+        """``dataset@version``."""
+        return self.commit.name
+
+    @property
+    def digest(self) -> Digest:
+        """The version's digest."""
+        return Digest.parse(self.commit.digest)
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Keys of the assets."""
+        return tuple(asset.key for asset in self.commit.assets)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Parts of the splits, such as ``time/train``."""
+        return tuple(f"{s.name}/{p.name}" for s in self.record.splits for p in s.parts)
+
+    @cached_property
+    def record(self) -> "Record":
+        """What the dataset is; checked against the commit record."""
+        from scidata.loaders.published import read_record
+
+        return read_record(self.store, self.commit)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Sizes, variables, shapes; checked against the commit record."""
+        key = f"v{self.commit.version}/meta/facts.json"
+        return Facts.model_validate_json(read_tag(self.store, self.commit, key))
+
+    @cached_property
+    def published(self) -> "Published":
+        """Record and manifest with the store, as the loaders take them."""
+        from scidata.loaders.published import read_published
+
+        return read_published(self.store, self.commit)
+
+    def to_xarray(self, asset: str) -> "xr.Dataset":
+        """Open a Zarr asset lazily: values are read from the store when they are used.
+
+        Parameters
+        ----------
+        asset : str
+            Key of an asset of kind zarr, such as ``grid``.
+
+        Raises
+        ------
+        NotFoundError
+            If the version has no such asset.
+        InvalidError
+            If it is not a Zarr store.
+        IntegrityError
+            When a chunk is missing from the store, or a whole object differs from its digest.
+        """
+        from scidata.loaders.arrays import open_arrays
+        from scidata.loaders.published import find_asset
+
+        found = find_asset(self.commit, asset, "zarr")
+        return open_arrays(
+            self.store.objects(f"{self.commit.dataset}/{found.href}"),
+            self.published.manifest.under(found.path),
+            where=f"{self.name}/{found.path} at {self.store.url}",
+            consolidated=f"{found.path}/zarr.json" in self.published.manifest,
+        )
+
+    def to_pandas(self, asset: str) -> "pd.DataFrame":
+        """Read a Parquet asset, compared with its digest.
+
+        Parameters
+        ----------
+        asset : str
+            Key of an asset of kind parquet, such as ``events``.
+
+        Raises
+        ------
+        NotFoundError, InvalidError, IntegrityError
+            As for `to_xarray`.
+        """
+        import io
+
+        import pandas as pd
+
+        from scidata.loaders.published import find_asset, read_file
+
+        found = find_asset(self.commit, asset, "parquet")
+        data = read_file(self.published, found.path, limit=MAX_TABLE_BYTES)
+        return pd.read_parquet(io.BytesIO(data))
+
+    def split(self, name: str) -> tuple[str, ...]:
+        """Read the sample ids of a split part, compared with the manifest.
+
+        Parameters
+        ----------
+        name : str
+            ``time/train``, or ``train`` for the default split.
+
+        Returns
+        -------
+        tuple of str
+            Sorted.
+        """
+        from scidata.loaders.published import find_split, read_split
+
+        rule, part = find_split(self.record, name)
+        return read_split(self.published, rule, part)
+
+    def statistics(self, asset: str | None = None) -> dict[str, Any]:  # Any: JSON
+        """Read count, mean, std, min and max per variable, and what they were computed over.
+
+        Parameters
+        ----------
+        asset : str, optional
+            One asset's: ``{"over": "time/train", "variables": {name: {"mean": …}}}``. By
+            default all, by key.
+        """
+        from scidata.loaders.published import read_file
+
+        document = json.loads(read_file(self.published, STATISTICS))
+        if document.get("schema") != "scidata-statistics/1":
+            raise InvalidError(
+                f"schema {document.get('schema')!r}",
+                where=f"{self.name}/{STATISTICS}",
+                fix="upgrade scidata",
+            )
+        assets: dict[str, Any] = document["assets"]
+        if asset is None:
+            return assets
+        if asset not in assets:
+            raise NotFoundError(
+                f"no statistics of {asset!r}; there are {', '.join(assets)}",
+                where=self.name,
+                fix="choose one of these",
+            )
+        return cast("dict[str, Any]", assets[asset])
+
+    def stream(
+        self,
+        split: str = "train",
+        *,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        asset: str | None = None,
+        stride: int = 1,
+        last: Literal["keep", "drop"] = "keep",
+        memory: int | None = None,
+    ) -> "Stream":
+        """Stream the samples of a split part as batches of torch tensors.
+
+        Parameters
+        ----------
+        split : str
+            ``time/train``, or ``train`` for the default split.
+        batch_size : int
+            Samples in a batch.
+        shuffle : bool
+            In an order that seed and epoch fix, whatever the number of workers. It reaches over
+            `memory` bytes of samples; blocks of that size are shuffled anew every epoch.
+        seed, epoch : int
+            Fix the order; `Stream.set_epoch` chooses another epoch later.
+        rank, world_size : int
+            This process among those that train together. Shares are disjoint and complete.
+        asset : str, optional
+            A Zarr asset with the variables of the record's samples. By default the record's.
+        stride : int
+            Take every stride-th time only.
+        last : {"keep", "drop"}
+            Keep the last, shorter batch; or give every rank the same number of full batches.
+        memory : int, optional
+            Bytes of samples held at a time. By default 256 MiB.
+
+        Returns
+        -------
+        Stream
+            An iterable of dictionaries: inputs (B, window, …) and targets (B, …) float32 with
+            NaN where the data has none, constants (B, …), and the indices of the series and of
+            the last step, (B,) int64. Also for ``torch.utils.data.DataLoader(stream,
+            batch_size=None)``.
+
+        Raises
+        ------
+        InvalidError
+            If torch is not installed, an option is out of range, or the record declares no
+            samples.
+        NotFoundError
+            If there is no such split or asset.
+        """
+        _require_torch()
+        from scidata.loaders.opening import open_stream
+        from scidata.loaders.plan import Order
+        from scidata.loaders.stream import DEFAULT_MEMORY
+
+        order = Order(
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            epoch=epoch,
+            rank=rank,
+            world_size=world_size,
+            last=last,
+        )
+        return open_stream(
+            self.published,
+            order,
+            split=split,
+            asset=asset,
+            stride=stride,
+            memory=DEFAULT_MEMORY if memory is None else memory,
+        )
+
+    def __repr__(self) -> str:
+        lines = [f"<Dataset {self.name}  {self.digest.short}  {self.store.url}>"]
+        width = max((len(a.key) for a in self.commit.assets), default=0)
+        lines += [
+            f"  {a.key:<{width}}  {a.kind:<7}  {a.files:>6} files  {a.bytes:>13,} bytes"
+            for a in self.commit.assets
+        ]
+        return "\n".join(lines)
+
+
+def open(
+    reference: str, store: StoreLike | None = None, *, digest: Digest | str | None = None
+) -> Dataset:
+    """Open a published version by name.
+
+    Parameters
+    ----------
+    reference : str
+        ``tevolop@1.0.0``, ``tevolop@sha256:…``, or ``tevolop`` for the newest.
+    store : Store, str or Path, optional
+        A store, its URL or folder. By default ``$SCIDATA_STORE``, else the user's data folder.
+    digest : Digest or str, optional
+        The digest that the version must have.
+
+    Raises
+    ------
+    NotFoundError
+        If the store has no such version.
+    IntegrityError
+        If the version has another digest.
+    StorageError
+        If the store cannot be reached.
+    """
+    from scidata.loaders.published import check_pin
+
+    opened = open_store(store)
+    commit = resolve(reference, opened)
+    pin = Digest.parse(digest) if isinstance(digest, str) else digest
+    check_pin(commit, pin, opened.url)
+    return Dataset(store=opened, commit=commit)
+
+
+def _require_torch() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise InvalidError(
+            "streaming makes torch tensors, and torch is not installed",
+            where="Dataset.stream",
+            fix='pip install "fair-scidata[torch]"',
+        )
