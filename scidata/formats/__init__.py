@@ -1,1 +1,72 @@
-"""Outward forms: pure functions of a record and its computed facts, one file each."""
+"""Outward forms of a version: pure functions of record, facts and manifest, one file a form.
+
+Nothing here reads or writes, and nothing asks a clock: equal arguments give equal bytes, so an
+interrupted publication that runs again writes the same files.
+"""
+
+from collections.abc import Mapping
+
+from scidata.digest import Digest
+from scidata.facts import Facts
+from scidata.formats import bag, card, datacite, intake, manifest_table, stac
+from scidata.formats.text import to_json, to_yaml
+from scidata.manifest import MANIFEST, Manifest
+from scidata.record import Record
+
+RECORD = "meta/record.yaml"
+FACTS = "meta/facts.json"
+ITEM = "meta/item.json"
+DATACITE = "meta/datacite.json"
+README = "README.md"
+MANIFEST_TABLE = "manifest.parquet"
+
+
+def prefix_of(version: str) -> str:
+    """Return the folder of a version below its dataset."""
+    return f"v{version}/"
+
+
+def catalog_of(version: str) -> str:
+    """Return the pinned Intake catalog of a version below its dataset."""
+    return f"catalog-{version}.yaml"
+
+
+def tag_files(
+    record_bytes: bytes,
+    record: Record,
+    manifest: Manifest,
+    sizes: Mapping[str, int],
+    facts: Facts,
+) -> dict[str, bytes]:
+    """Return every file of a version besides its payload.
+
+    Parameters
+    ----------
+    record_bytes : bytes
+        The record as it was written; stored unchanged.
+    record, facts : Record, Facts
+        What the forms are derived from.
+    manifest, sizes : Manifest, mapping of str to int
+        The payload: digests, and sizes in bytes, by path.
+
+    Returns
+    -------
+    dict of str to bytes
+        By key below the dataset's prefix: the bag's tag files, such as ``v1.0.0/bagit.txt``,
+        and the version's Intake catalog beside the bag, ``catalog-1.0.0.yaml``.
+    """
+    tags = {
+        "bagit.txt": bag.bagit_txt(),
+        "bag-info.txt": bag.bag_info(record, facts),
+        MANIFEST: manifest.text,
+        MANIFEST_TABLE: manifest_table.to_parquet(manifest, sizes, facts),
+        RECORD: record_bytes,
+        FACTS: to_json(facts.model_dump(mode="json")),
+        ITEM: to_json(stac.item(record, facts, manifest, sizes)),
+        DATACITE: to_json(datacite.attributes(record, facts)),
+        README: card.readme(record, facts),
+    }
+    digests = {path: Digest.of(data) for path, data in tags.items()}
+    tags[bag.TAG_MANIFEST] = bag.tag_manifest(digests)
+    keyed = {prefix_of(facts.version) + path: data for path, data in tags.items()}
+    return keyed | {catalog_of(facts.version): to_yaml(intake.version_catalog(record, facts))}

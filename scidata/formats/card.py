@@ -1,0 +1,147 @@
+"""``README.md`` of a version: what it is, how to cite and check it, and what is wrong with it.
+
+For a person who has the files and no scidata. It lies in an immutable version, so it says
+nothing that a later version could make untrue.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from scidata.facts import Facts
+from scidata.formats.stac_cube import describe
+from scidata.formats.text import amount, citation, license_name, license_url
+from scidata.manifest import MANIFEST
+from scidata.record import Limitation, Record, Source
+
+_SEAL = """\
+The first line checks the manifest against the version's digest, the second the files against
+the manifest. Run both in this folder; both must print OK or nothing. Checking the files alone
+would accept another version that was copied here.
+
+```
+echo "{digest}  {manifest}" | sha256sum -c
+sha256sum --quiet -c {manifest}
+```
+"""
+
+
+def readme(record: Record, facts: Facts) -> bytes:
+    """Return Markdown, one section for each question a user has."""
+    sections = [
+        ("Cite", [citation(record, facts)]),
+        ("Licence", [_license(record)]),
+        (
+            "Check",
+            [_SEAL.format(digest=facts.manifest_digest.hex, manifest=MANIFEST)],
+        ),
+        ("Open", list(_opening(facts))),
+        ("Files", list(_files(facts))),
+        ("Variables", list(_variables(record, facts))),
+        ("Splits", list(_splits(record))),
+        ("Limitations", [_limitation(known) for known in record.limitations]),
+        ("How it was made", list(_making(record))),
+        ("Contact", [f"{record.contact.name}, {record.contact.email}"]),
+    ]
+    written = [_section(title, lines) for title, lines in sections if lines]
+    return "\n".join([_head(record, facts), *written]).encode()
+
+
+def _head(record: Record, facts: Facts) -> str:
+    lines = [f"# {_line(record.title)}", "", f"`{facts.name}`, digest `{facts.digest}`", ""]
+    if record.synthetic_note is not None:
+        lines += [f"**Synthetic data.** {record.synthetic_note}", ""]
+    return "\n".join([*lines, record.abstract, ""])
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(line.rstrip("\n") for line in lines) + "\n"
+
+
+def _license(record: Record) -> str:
+    return f"{license_name(record)}, {license_url(record)}. Access: {record.access}."
+
+
+def _opening(facts: Facts) -> Iterator[str]:
+    yield "Plain Python, in this folder:"
+    yield ""
+    yield "```python"
+    for asset in facts.assets:
+        if asset.kind == "zarr":
+            yield f'xarray.open_zarr("{asset.path}")'
+        if asset.kind == "parquet":
+            yield f'pandas.read_parquet("{asset.path}")'
+    yield "```"
+    yield ""
+    yield f"Where it is published, `catalog-{facts.version}.yaml` beside its folder opens with"
+    yield "`intake.open_catalog`, and `scidata.open_catalog` checks that file's digest as well."
+
+
+def _files(facts: Facts) -> Iterator[str]:
+    yield f"{facts.files} files, {amount(facts.bytes)}."
+    yield ""
+    yield "| asset | path | files | size | sha256 |"
+    yield "|---|---|---:|---:|---|"
+    for asset in facts.assets:
+        cells = (asset.key, asset.path, asset.files, amount(asset.bytes), asset.sha256)
+        yield _row(cells)
+    yield ""
+    yield "The sha256 of a folder is that of its lines in the manifest, paths below the folder."
+
+
+def _variables(record: Record, facts: Facts) -> Iterator[str]:
+    described = [(asset, variable) for asset in facts.assets for variable in asset.variables]
+    if not described:
+        return
+    yield "| asset | variable | type | shape | unit | meaning |"
+    yield "|---|---|---|---|---|---|"
+    for asset, variable in described:
+        meaning, unit = describe(record, asset, variable)
+        shape = ", ".join(
+            f"{dim} {size}" for dim, size in zip(variable.dims, variable.shape, strict=True)
+        )
+        yield _row((asset.key, variable.name, variable.dtype, shape, unit or "", meaning or ""))
+
+
+def _splits(record: Record) -> Iterator[str]:
+    for split in record.splits:
+        default = ", the default" if split.default else ""
+        yield f"**{split.name}**{default}: {split.rule} One id is {split.unit}."
+        yield ""
+        for part in split.parts:
+            yield f"- `data/splits/{split.name}/{part.name}.txt`: {part.description}"
+        yield ""
+        yield f"Known leaks: {split.leaks or 'none known.'}"
+        yield ""
+
+
+def _limitation(known: Limitation) -> str:
+    span = f" ({known.start or '…'} to {known.end or 'now'})" if known.start else ""
+    return f"- {known.description}{span}"
+
+
+def _making(record: Record) -> Iterator[str]:
+    if record.methods:
+        yield record.methods
+        yield ""
+    provenance = record.provenance
+    for source in provenance.sources:
+        yield f"- Source: {_source(source)}"
+    if provenance.instrument:
+        yield f"- Instrument: {provenance.instrument}"
+    for software in provenance.software:
+        yield f"- Software: {' '.join(filter(None, (software.name, software.version)))}"
+    for step in provenance.steps:
+        yield f"- Step: {step.activity}"
+
+
+def _source(source: Source) -> str:
+    doi = f"https://doi.org/{source.doi}" if source.doi else source.url
+    parts = (source.citation or source.title, doi, source.license and f"[{source.license}]")
+    return ", ".join(part for part in parts if part)
+
+
+def _row(cells: Iterable[object]) -> str:
+    return "| " + " | ".join(_line(str(cell)).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,205 @@
+"""Intake v2 catalogs as data: one pinned file for each version, the newest, and the root.
+
+They open with plain ``intake.open_catalog``, from a folder, S3 or http, without scidata. The
+form is the one that Intake 2.0.9 reads alike from all three: literal addresses below
+``{CATALOG_DIR}`` and no user parameters, which some releases ignore without a word, so that
+another version would be handed out.
+
+Opening a catalog, and refusing one that could run code, belongs to `scidata.catalog`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from scidata.digest import Digest
+from scidata.facts import Asset, Facts
+from scidata.formats.intake_entries import (
+    CATALOG,
+    CATALOG_DIR,
+    IDS,
+    PARQUET,
+    STREAM_READER,
+    TYPES,
+    ZARR,
+    Catalog,
+    Entry,
+    Reading,
+    assemble,
+    reading_of_file,
+)
+from scidata.formats.media import media_type
+from scidata.formats.text import citation, license_label, license_url
+from scidata.record import Record
+from scidata.split import split_path
+
+
+def version_catalog(record: Record, facts: Facts) -> Catalog:
+    """Return the immutable catalog of one version, which lies in the dataset's folder.
+
+    Its entries are the assets, each part of each split, and, where the record declares
+    samples, streams of tensors; only these need scidata and torch.
+    """
+    metadata = {
+        **_about(record),
+        "title": f"{record.title}, version {facts.version}",
+        "citation": citation(record, facts),
+        "scidata": {
+            "dataset": facts.dataset,
+            "version": facts.version,
+            "digest": facts.digest,
+            "created": facts.created,
+            "without_reader": [a.key for a in facts.assets if _without_reader(a)],
+        },
+    }
+    return assemble(metadata, _entries(record, facts))
+
+
+def dataset_catalog(
+    record: Record, versions: Sequence[Facts], catalogs: Mapping[str, Digest]
+) -> Catalog:
+    """Return the mutable catalog of a dataset: the newest version's entries, and all versions.
+
+    Parameters
+    ----------
+    record : Record
+        Of the newest version.
+    versions : sequence of Facts
+        Newest last.
+    catalogs : mapping of str to Digest
+        By version number, the digest of the version's own catalog, which
+        `scidata.open_catalog` checks when it opens the entry.
+    """
+    newest = versions[-1]
+    metadata = {
+        **_about(record),
+        "title": record.title,
+        "scidata": {
+            "dataset": newest.dataset,
+            "newest": newest.version,
+            "digest": newest.digest,
+            "versions": [facts.version for facts in versions],
+        },
+    }
+    pinned = [_version_entry(record, facts, catalogs[facts.version]) for facts in versions]
+    return assemble(metadata, [*_entries(record, newest), *pinned])
+
+
+def root_catalog(datasets: Iterable[tuple[Record, Facts]]) -> Catalog:
+    """Return the mutable catalog of a store: each dataset with its newest version's facts."""
+    metadata = {
+        "title": "Datasets of this store",
+        "description": "Rebuilt from the versions by `scidata index`: edits are lost.",
+    }
+    return assemble(metadata, [_dataset_entry(record, facts) for record, facts in datasets])
+
+
+def _about(record: Record) -> dict[str, object]:
+    """Return what readers of a catalog look for first."""
+    about: dict[str, object] = {
+        "description": record.abstract,
+        "license": license_label(record),
+        "license_url": license_url(record),
+        "creators": [creator.full_name for creator in record.creators],
+        "keywords": list(record.keywords),
+    }
+    if record.synthetic_note is not None:
+        about["synthetic"] = record.synthetic_note
+    return about
+
+
+def _dataset_entry(record: Record, facts: Facts) -> Entry:
+    return Entry(
+        name=facts.dataset,
+        url=f"{CATALOG_DIR}/{facts.dataset}/catalog.yaml",
+        reading=CATALOG,
+        metadata={
+            "title": record.title,
+            "license": license_label(record),
+            "scidata": {"dataset": facts.dataset, "newest": facts.version},
+        },
+    )
+
+
+def _version_entry(record: Record, facts: Facts, catalog: Digest) -> Entry:
+    return Entry(
+        name=f"v{facts.version}",
+        url=f"{CATALOG_DIR}/catalog-{facts.version}.yaml",
+        reading=CATALOG,
+        metadata={
+            "title": f"{record.title}, version {facts.version}",
+            "scidata": {"digest": facts.digest, "catalog_digest": str(catalog)},
+        },
+    )
+
+
+def _entries(record: Record, facts: Facts) -> Iterator[Entry]:
+    prefix = f"{CATALOG_DIR}/v{facts.version}"
+    for asset in facts.assets:
+        if reading := _reading(asset):
+            yield Entry(
+                name=asset.key,
+                url=f"{prefix}/{asset.path}",
+                reading=reading,
+                metadata=_asset_metadata(asset),
+            )
+    for split in record.splits:
+        for part in split.parts:
+            yield Entry(
+                name=f"split-{split.name}-{part.name}",
+                url=f"{prefix}/{split_path(split.name, part.name)}",
+                reading=IDS,
+                metadata={"description": part.description},
+            )
+    yield from _streams(record, facts)
+
+
+def _reading(asset: Asset) -> Reading | None:
+    if asset.kind == "zarr":
+        options = {**ZARR.options, "consolidated": asset.consolidated}
+        return replace(ZARR, options=options)
+    if asset.kind == "parquet":
+        return PARQUET
+    if asset.kind == "file" and asset.files == 1 and not _is_folder(asset):
+        return reading_of_file(asset.path, asset.media_type, asset.bytes)
+    return None
+
+
+def _is_folder(asset: Asset) -> bool:
+    # A folder's media type is that of what it holds, not of its own name.
+    return media_type(asset.path) != asset.media_type
+
+
+def _without_reader(asset: Asset) -> bool:
+    return asset.kind != "splits" and _reading(asset) is None
+
+
+def _asset_metadata(asset: Asset) -> dict[str, object]:
+    return {
+        "media_type": asset.media_type,
+        "scidata": {
+            "path": asset.path,
+            "files": asset.files,
+            "bytes": asset.bytes,
+            "sha256": asset.sha256,
+        },
+    }
+
+
+def _streams(record: Record, facts: Facts) -> Iterator[Entry]:
+    """Yield an entry for each part of the default split; ``.read(batch_size=…)`` opens it."""
+    if record.samples is None:
+        return
+    for split in record.splits:
+        for part in split.parts if split.default else ():
+            pin = {"reference": facts.name, "digest": facts.digest}
+            yield Entry(
+                name=f"stream-{part.name}",
+                url=CATALOG_DIR,
+                reading=Reading(
+                    datatype=TYPES + "FileData",
+                    reader=STREAM_READER,
+                    returns="torch.utils.data:IterableDataset",
+                    options={**pin, "split": f"{split.name}/{part.name}"},
+                ),
+                metadata={"description": f"Tensors of {split.name}/{part.name}; needs scidata"},
+            )

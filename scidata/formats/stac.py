@@ -1,0 +1,311 @@
+"""STAC 1.1 as data: a root catalog, a collection for each dataset, an item for each version.
+
+Every address is relative, so a copied store is as good as the first. Items lie in a version and
+are immutable: they point back, to the version they continue, never forward. What is newest is
+said by the collection alone.
+
+STAC has no place for access conditions, funding, splits or what is responsible use; the record,
+an asset of each item, has.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from scidata.digest import Digest
+from scidata.facts import Asset, Facts
+from scidata.formats import media
+from scidata.formats.stac_cube import cube_fields, table_fields
+from scidata.formats.text import citation, license_name, license_url, orcid_url, ror_url
+from scidata.identifiers import instants
+from scidata.manifest import MANIFEST, Manifest
+from scidata.record import Box, Creator, NamedLicense, Record
+from scidata.split import split_path
+
+Document: TypeAlias = dict[str, Any]  # Any: JSON at the edge
+
+STAC_VERSION = "1.1.0"
+EXTENSIONS = {
+    name: f"https://stac-extensions.github.io/{name}/v{version}/schema.json"
+    for name, version in {
+        "contacts": "1.0.0",
+        "datacube": "2.3.0",
+        "file": "2.1.0",
+        "processing": "1.2.0",
+        "scientific": "1.0.0",
+        "table": "1.2.0",
+        "version": "1.2.0",
+        "zarr": "1.1.0",
+    }.items()
+}
+_WORLD = [-180.0, -90.0, 180.0, 90.0]
+_NO_PLACE = (
+    "The data are not geographic: the extent is the whole world because STAC asks for one."
+)
+_PAPERS = {"IsDescribedBy", "IsDocumentedBy", "IsSupplementTo", "Cites", "References"}
+_GEOJSON = "application/geo+json"
+
+
+def item(
+    record: Record, facts: Facts, manifest: Manifest, sizes: Mapping[str, int]
+) -> Document:
+    """Return the item of a version, which lies at ``v1.0.0/meta/item.json``.
+
+    ``file:checksum`` is a multihash: ``1220`` and the sha256. A folder has none; what stands
+    for it is ``scidata:sha256``, the digest of its lines in the manifest.
+    """
+    assets = {a.key: _asset(record, a) for a in facts.assets if a.kind != "splits"}
+    assets |= _split_assets(record, manifest, sizes)
+    assets |= _tag_assets(facts, manifest)
+    geometry, bbox = _geometry(record.spatial)
+    document: Document = {
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": sorted(_used(record, facts)),
+        "id": f"{facts.dataset}-{facts.version}",
+        "collection": facts.dataset,
+        "geometry": geometry,
+        "properties": _properties(record, facts),
+        "assets": assets,
+        "links": list(_item_links(record, facts)),
+    }
+    return document if bbox is None else {**document, "bbox": bbox}
+
+
+def collection(record: Record, versions: Sequence[Facts]) -> Document:
+    """Return the collection of a dataset; `versions` newest last, `record` of the newest."""
+    newest = versions[-1]
+    box = _geometry(record.spatial)[1]
+    period = [_instant(t) for t in _period(record)]
+    used = ("contacts", "scientific", "version")
+    return {
+        "type": "Collection",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": sorted(EXTENSIONS[name] for name in used),
+        "id": newest.dataset,
+        "title": record.title,
+        "description": record.abstract if box else f"{record.abstract}\n\n{_NO_PLACE}",
+        "keywords": list(record.keywords),
+        "version": newest.version,
+        "extent": {"spatial": {"bbox": [box or _WORLD]}, "temporal": {"interval": [period]}},
+        "links": list(_collection_links(record, versions)),
+        **_shared(record, newest),
+    }
+
+
+def root(datasets: Iterable[tuple[Record, Facts]]) -> Document:
+    """Return the catalog of a store; each dataset with its newest version's facts."""
+    links = [_link("root", "./catalog.json", media.JSON)]
+    for record, facts in datasets:
+        href = f"./{facts.dataset}/collection.json"
+        links.append(_link("child", href, media.JSON, title=record.title))
+    return {
+        "type": "Catalog",
+        "stac_version": STAC_VERSION,
+        "id": "scidata-store",
+        "title": "Datasets of this store",
+        "description": "Rebuilt from the versions by `scidata index`: edits are lost.",
+        "links": links,
+    }
+
+
+def _properties(record: Record, facts: Facts) -> Document:
+    start, end = (_instant(t) for t in _period(record))
+    whole = start is not None and end is not None
+    properties: Document = {
+        "title": f"{record.title}, version {facts.version}",
+        "description": record.abstract,
+        "keywords": list(record.keywords),
+        # An item needs a time. Without a period of the data, publication is the honest one.
+        "datetime": None if whole else facts.created,
+        "created": facts.created,
+        "updated": facts.created,
+        "published": facts.created,
+        "version": facts.version,
+        "scidata:digest": facts.digest,
+        "scidata:synthetic": record.synthetic,
+        **_shared(record, facts),
+        **_processing(record),
+    }
+    return properties | ({"start_datetime": start, "end_datetime": end} if whole else {})
+
+
+def _shared(record: Record, facts: Facts) -> Document:
+    """Return what item and collection say alike."""
+    shared: Document = {
+        "license": "other" if isinstance(record.license, NamedLicense) else record.license,
+        "providers": [_provider(record)],
+        "contacts": list(_contacts(record)),
+        "sci:citation": citation(record, facts),
+    }
+    papers = [
+        {"doi": r.id} | ({"citation": r.note} if r.note else {})
+        for r in record.relations
+        if r.type in _PAPERS and r.id.startswith("10.")
+    ]
+    return shared | ({"sci:publications": papers} if papers else {})
+
+
+def _provider(record: Record) -> Document:
+    publisher = record.publisher
+    url = {"url": ror_url(publisher.ror)} if publisher.ror else {}
+    return {"name": publisher.name, "roles": ["licensor"], **url}
+
+
+def _contacts(record: Record) -> Iterator[Document]:
+    for creator in record.creators:
+        yield _person(creator, "creator")
+    for contributor in record.contributors:
+        yield _person(contributor, contributor.role)
+    email = {"value": record.contact.email}
+    yield {"name": record.contact.name, "emails": [email], "roles": ["contact"]}
+
+
+def _person(who: Creator, role: str) -> Document:
+    identifier = orcid_url(who.orcid) if who.orcid else who.ror and ror_url(who.ror)
+    person: Document = {"name": who.full_name, "roles": [role]}
+    if identifier:
+        person["identifier"] = identifier
+    if who.affiliations:
+        person["organization"] = "; ".join(a.name for a in who.affiliations)
+    return person
+
+
+def _processing(record: Record) -> Document:
+    provenance = record.provenance
+    fields: Document = {}
+    if provenance.steps:
+        fields["processing:lineage"] = "\n".join(step.activity for step in provenance.steps)
+    if provenance.software:
+        fields["processing:software"] = {
+            software.name: software.version or "" for software in provenance.software
+        }
+    return fields
+
+
+def _asset(record: Record, asset: Asset) -> Document:
+    document: Document = {
+        "href": f"../{asset.path}",
+        "type": asset.media_type,
+        "title": asset.key,
+        "roles": ["data"],
+        "file:size": asset.bytes,
+        "scidata:files": asset.files,
+        "scidata:sha256": asset.sha256,
+    }
+    if asset.kind == "zarr":
+        return document | cube_fields(record, asset)
+    if asset.files == 1:
+        document["file:checksum"] = Digest(asset.sha256).multihash
+    return document | (table_fields(record, asset) if asset.kind == "parquet" else {})
+
+
+def _split_assets(
+    record: Record, manifest: Manifest, sizes: Mapping[str, int]
+) -> dict[str, Document]:
+    assets: dict[str, Document] = {}
+    for split in record.splits:
+        for part in split.parts:
+            path = split_path(split.name, part.name)
+            if path in manifest:
+                assets[f"split-{split.name}-{part.name}"] = {
+                    "href": f"../{path}",
+                    "type": media.TEXT,
+                    "title": f"Sample ids of {split.name}/{part.name}",
+                    "description": part.description,
+                    "roles": ["metadata"],
+                    "file:size": sizes[path],
+                    "file:checksum": manifest[path].multihash,
+                }
+    return assets
+
+
+def _tag_assets(facts: Facts, manifest: Manifest) -> dict[str, Document]:
+    listed = {
+        "record": ("record.yaml", media.YAML, "The record: every fact a person wrote"),
+        "facts": ("facts.json", media.JSON, "The facts: everything that was computed"),
+        "datacite": ("datacite.json", media.JSON, "DataCite metadata"),
+        "readme": ("../README.md", "text/markdown", "What it is and how to check it"),
+        "intake": (f"../../catalog-{facts.version}.yaml", media.YAML, "Intake catalog"),
+    }
+    assets = {
+        f"meta-{key}": {"href": f"./{href}".replace("./..", ".."), "type": kind, "title": title}
+        for key, (href, kind, title) in listed.items()
+    }
+    manifest_asset: Document = {
+        "href": f"../{MANIFEST}",
+        "type": media.TEXT,
+        "title": "Manifest: its sha256 is the version's digest",
+        "file:size": len(manifest.text),
+        "file:checksum": facts.manifest_digest.multihash,
+    }
+    tags = {**assets, "manifest": manifest_asset}
+    return {key: {**asset, "roles": ["metadata"]} for key, asset in tags.items()}
+
+
+def _used(record: Record, facts: Facts) -> Iterator[str]:
+    """Yield the extensions whose fields occur: a declared one without fields says nothing."""
+    kinds = {asset.kind for asset in facts.assets}
+    yield from (EXTENSIONS[name] for name in ("contacts", "file", "scientific", "version"))
+    if _processing(record):
+        yield EXTENSIONS["processing"]
+    if "zarr" in kinds:
+        yield from (EXTENSIONS["datacube"], EXTENSIONS["zarr"])
+    if "parquet" in kinds:
+        yield EXTENSIONS["table"]
+
+
+def _item_links(record: Record, facts: Facts) -> Iterator[Document]:
+    yield _link("root", "../../../catalog.json", media.JSON)
+    yield _link("parent", "../../collection.json", media.JSON)
+    yield _link("collection", "../../collection.json", media.JSON)
+    if facts.parent is not None:
+        href = f"../../v{facts.parent}/meta/item.json"
+        yield _link("predecessor-version", href, _GEOJSON, title=facts.parent)
+    yield _link("license", license_url(record), "text/html", title=license_name(record))
+
+
+def _collection_links(record: Record, versions: Sequence[Facts]) -> Iterator[Document]:
+    yield _link("root", "../catalog.json", media.JSON)
+    yield _link("parent", "../catalog.json", media.JSON)
+    for facts in versions:
+        yield _link("item", f"./v{facts.version}/meta/item.json", _GEOJSON, title=facts.version)
+    newest = versions[-1].version
+    yield _link("latest-version", f"./v{newest}/meta/item.json", _GEOJSON, title=newest)
+    yield _link("license", license_url(record), "text/html", title=license_name(record))
+
+
+def _link(rel: str, href: str, kind: str, *, title: str | None = None) -> Document:
+    link: Document = {"rel": rel, "href": href, "type": kind}
+    return link if title is None else {**link, "title": title}
+
+
+def _geometry(box: Box | None) -> tuple[Document | None, list[float] | None]:
+    if box is None:
+        return None, None
+    # GeoJSON: what crosses 180° is cut in two there (RFC 7946, 3.1.9).
+    spans = [(box.west, box.east)]
+    if box.west > box.east:
+        spans = [(box.west, 180.0), (-180.0, box.east)]
+    rings = [[_ring(west, east, box.south, box.north)] for west, east in spans]
+    bbox = [box.west, box.south, box.east, box.north]
+    if len(rings) == 1:
+        return {"type": "Polygon", "coordinates": rings[0]}, bbox
+    return {"type": "MultiPolygon", "coordinates": rings}, bbox
+
+
+def _ring(west: float, east: float, south: float, north: float) -> list[list[float]]:
+    return [[west, south], [east, south], [east, north], [west, north], [west, south]]
+
+
+def _period(record: Record) -> tuple[datetime | None, datetime | None]:
+    if record.temporal is None:
+        return None, None
+    start, end = record.temporal.start, record.temporal.end
+    return instants(start)[0], instants(end)[1] if end else None
+
+
+def _instant(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

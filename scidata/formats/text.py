@@ -1,0 +1,85 @@
+"""How outward forms become bytes, and the few sentences that several of them share.
+
+The same value gives the same bytes on any machine: sorted keys, no clock, UTF-8, a final line
+feed.
+"""
+
+import json
+from collections.abc import Mapping
+
+import yaml
+
+from scidata.facts import Facts
+from scidata.identifiers import spdx_terms
+from scidata.record import NamedLicense, Record
+
+
+def to_json(document: Mapping[str, object]) -> bytes:
+    """Write JSON with sorted keys."""
+    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def to_yaml(document: Mapping[str, object]) -> bytes:
+    """Write YAML with sorted keys; ``yaml.safe_load`` reads it back."""
+    text = yaml.safe_dump(
+        dict(document), sort_keys=True, allow_unicode=True, width=96, default_flow_style=False
+    )
+    return text.encode()
+
+
+def citation(record: Record, facts: Facts) -> str:
+    """Return how to cite a version: the record's words, else ``Authors (year). Title …``."""
+    if record.citation is not None:
+        return f"{record.citation.rstrip('.')}. Version {facts.version}, {facts.digest}"
+    authors = "; ".join(creator.formal_name for creator in record.creators)
+    title = f"{record.title} (Version {facts.version}) [Data set]"
+    return f"{authors} ({facts.created[:4]}). {title}. {record.publisher.name}. {facts.digest}"
+
+
+def license_name(record: Record) -> str:
+    """Return the licence in words: SPDX's full name, or the name that the record gives."""
+    if isinstance(record.license, NamedLicense):
+        return record.license.name
+    name, _deprecated = spdx_terms()[record.license]
+    return name
+
+
+def license_url(record: Record) -> str:
+    """Return where the licence's text is."""
+    if isinstance(record.license, NamedLicense):
+        return record.license.url
+    return f"https://spdx.org/licenses/{record.license}"
+
+
+def license_label(record: Record) -> str:
+    """Return the SPDX id, or the name of a licence that SPDX does not list."""
+    if isinstance(record.license, NamedLicense):
+        return record.license.name
+    return record.license
+
+
+def orcid_url(orcid: str) -> str:
+    """Return the address of a bare ORCID iD."""
+    return f"https://orcid.org/{orcid}"
+
+
+def ror_url(ror: str) -> str:
+    """Return the address of a bare ROR id."""
+    return f"https://ror.org/{ror}"
+
+
+def amount(count: int) -> str:
+    """Write a number of bytes with a decimal unit.
+
+    Examples
+    --------
+    >>> amount(972081), amount(17)
+    ('972.1 kB', '17 B')
+    """
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004 decimal units
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
