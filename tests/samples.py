@@ -20,12 +20,12 @@ def record_fields() -> dict[str, Any]:  # Any: YAML at the edge
             {
                 "given": "Josiah",
                 "family": "Carberry",
-                "orcid": "https://orcid.org/0000-0002-1825-0097",
-                "affiliations": [{"name": "CERN", "ror": "https://ror.org/01ggx4157"}],
+                "orcid": "0000-0002-1825-0097",
+                "affiliations": [{"name": "CERN", "ror": "01ggx4157"}],
             }
         ],
         "contact": {"name": "Josiah Carberry", "email": "josiah@example.org"},
-        "publisher": {"name": "CERN", "ror": "https://ror.org/01ggx4157"},
+        "publisher": {"name": "CERN", "ror": "01ggx4157"},
         "license": "CC-BY-4.0",
         "access": "open",
         "language": "en",
@@ -39,7 +39,12 @@ def record_fields() -> dict[str, Any]:  # Any: YAML at the edge
         "variables": [
             {"name": "wave", "asset": "array", "description": "A sine wave.", "units": "1"},
             {"name": "sample", "asset": "table", "description": "Sample id.", "units": "1"},
-            {"name": "frequency", "asset": "table", "description": "Frequency.", "units": "Hz"},
+            {
+                "name": "frequency",
+                "asset": "table",
+                "description": "Of the sine.",
+                "units": "Hz",
+            },
         ],
         "splits": [
             {
