@@ -39,7 +39,7 @@ from scidata.record.fields import (
 )
 
 OriginalKind = Literal[
-    "hdf5", "zarr", "csv", "table", "hdfstore", "lmdb", "tar", "catalogue-text"
+    "hdf5", "zarr", "npz", "csv", "table", "hdfstore", "lmdb", "tar", "catalogue-text"
 ]
 
 
