@@ -12,6 +12,7 @@ from scidata.formats.text import amount, citation, license_name, license_url
 from scidata.manifest import MANIFEST
 from scidata.record import Limitation, Record, Source
 
+_OPENERS = {"zarr": "xarray.open_zarr", "parquet": "pandas.read_parquet"}
 _SEAL = """\
 The first line checks the manifest against the version's digest, the second the files against
 the manifest. Run both in this folder; both must print OK or nothing. Checking the files alone
@@ -53,7 +54,7 @@ def _head(record: Record, facts: Facts) -> str:
 
 
 def _section(title: str, lines: Iterable[str]) -> str:
-    return f"## {title}\n\n" + "\n".join(line.rstrip("\n") for line in lines) + "\n"
+    return f"## {title}\n\n" + "\n".join(lines).strip("\n") + "\n"
 
 
 def _license(record: Record) -> str:
@@ -61,16 +62,16 @@ def _license(record: Record) -> str:
 
 
 def _opening(facts: Facts) -> Iterator[str]:
-    yield "Plain Python, in this folder:"
-    yield ""
-    yield "```python"
-    for asset in facts.assets:
-        if asset.kind == "zarr":
-            yield f'xarray.open_zarr("{asset.path}")'
-        if asset.kind == "parquet":
-            yield f'pandas.read_parquet("{asset.path}")'
-    yield "```"
-    yield ""
+    calls = [f'{_OPENERS[a.kind]}("{a.path}")' for a in facts.assets if a.kind in _OPENERS]
+    if calls:
+        modules = sorted({call.partition(".")[0] for call in calls})
+        yield "Plain Python, in this folder:"
+        yield ""
+        yield "```python"
+        yield f"import {', '.join(modules)}"
+        yield from calls
+        yield "```"
+        yield ""
     yield f"Where it is published, `catalog-{facts.version}.yaml` beside its folder opens with"
     yield "`intake.open_catalog`, and `scidata.open_catalog` checks that file's digest as well."
 

@@ -27,7 +27,7 @@ from scidata.formats.intake_entries import (
     assemble,
     reading_of_file,
 )
-from scidata.formats.media import media_type
+from scidata.formats.media import is_one_file
 from scidata.formats.text import citation, license_label, license_url
 from scidata.record import Record
 from scidata.split import split_path
@@ -159,14 +159,9 @@ def _reading(asset: Asset) -> Reading | None:
         return replace(ZARR, options=options)
     if asset.kind == "parquet":
         return PARQUET
-    if asset.kind == "file" and asset.files == 1 and not _is_folder(asset):
+    if is_one_file(asset):
         return reading_of_file(asset.path, asset.media_type, asset.bytes)
     return None
-
-
-def _is_folder(asset: Asset) -> bool:
-    # A folder's media type is that of what it holds, not of its own name.
-    return media_type(asset.path) != asset.media_type
 
 
 def _without_reader(asset: Asset) -> bool:

@@ -4,6 +4,8 @@ Source: IANA where registered; else what readers recognise (F-UJI, Intake 2.0.9,
 extension). Python's ``mimetypes`` knows neither Zarr nor Parquet, and differs by machine.
 """
 
+from scidata.facts import Asset
+
 ZARR = "application/vnd.zarr"
 PARQUET = "application/vnd.apache.parquet"
 JSON = "application/json"
@@ -53,3 +55,13 @@ def media_type(name: str) -> str:
     base = name.rsplit("/", 1)[-1]
     stem, dot, suffix = base.rpartition(".")
     return _BY_SUFFIX.get("." + suffix.lower(), UNKNOWN) if dot and stem else UNKNOWN
+
+
+def is_one_file(asset: Asset) -> bool:
+    """Say whether an asset is a file, whose digest is its own, rather than a folder."""
+    # A folder's media type is that of what it holds, not of its own name.
+    return (
+        asset.kind in {"file", "parquet"}
+        and asset.files == 1
+        and media_type(asset.path) == asset.media_type
+    )

@@ -195,7 +195,7 @@ def _asset(record: Record, asset: Asset) -> Document:
     }
     if asset.kind == "zarr":
         return document | cube_fields(record, asset)
-    if asset.files == 1:
+    if media.is_one_file(asset):
         document["file:checksum"] = Digest(asset.sha256).multihash
     return document | (table_fields(record, asset) if asset.kind == "parquet" else {})
 

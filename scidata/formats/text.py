@@ -14,6 +14,13 @@ from scidata.identifiers import spdx_terms
 from scidata.record import NamedLicense, Record
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes no anchors: a value that occurs twice is written twice."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def to_json(document: Mapping[str, object]) -> bytes:
     """Write JSON with sorted keys."""
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -22,8 +29,13 @@ def to_json(document: Mapping[str, object]) -> bytes:
 
 def to_yaml(document: Mapping[str, object]) -> bytes:
     """Write YAML with sorted keys; ``yaml.safe_load`` reads it back."""
-    text = yaml.safe_dump(
-        dict(document), sort_keys=True, allow_unicode=True, width=96, default_flow_style=False
+    text: str = yaml.dump(
+        dict(document),
+        Dumper=_Plain,
+        sort_keys=True,
+        allow_unicode=True,
+        width=96,
+        default_flow_style=False,
     )
     return text.encode()
 

@@ -1,0 +1,53 @@
+"""``scidata index``: rebuild the catalogs of a store."""
+
+from dataclasses import asdict
+
+import click
+
+from scidata.cli.output import exits, json_option, print_json, store_options
+from scidata.errors import IntegrityError
+
+
+@click.command(epilog=exits(2, 3, 5, 6))
+@click.argument("datasets", metavar="[DATASET]...", nargs=-1)
+@store_options
+@click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+@json_option
+def command(
+    *,
+    datasets: tuple[str, ...],
+    store_url: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Rebuild the catalogs of a store from its commit records.
+
+    Writes index.yaml and catalog.json, and catalog.yaml and collection.json of each DATASET
+    [default: all]. They are caches: losing one harms nobody, and running this again is safe.
+    A damaged version is named and left out; then the exit code is 5.
+    """
+    from scidata.index import rebuild
+    from scidata.storage import open_store
+
+    store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    report = rebuild(store, datasets or None, dry_run=dry_run)
+    if as_json:
+        print_json(
+            "scidata-index/1", {"store": store.url, "dry_run": dry_run, **asdict(report)}
+        )
+    else:
+        verb = "would write" if dry_run else "wrote"
+        for key in report.written:
+            click.echo(f"{verb} {key}")
+        click.echo(
+            f"{len(report.unchanged)} up to date, {len(report.datasets)} datasets listed"
+        )
+    if report.damaged:
+        raise IntegrityError(
+            f"{len(report.damaged)} versions are damaged and not listed: "
+            + "; ".join(f"{p.path}: {p.message}" for p in report.damaged),
+            where=store.url,
+            fix=report.damaged[0].fix,
+        )

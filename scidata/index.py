@@ -1,0 +1,259 @@
+"""The mutable catalogs of a store, rebuilt from commit records: caches that nobody must trust.
+
+Losing or racing them harms nobody: run it again. A version is listed if and only if its commit
+record exists and its record and facts are the ones that were committed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from scidata import formats
+from scidata.digest import Digest
+from scidata.errors import (
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    Problem,
+    ScidataError,
+    StorageError,
+)
+from scidata.facts import Facts
+from scidata.formats import intake, stac
+from scidata.formats.text import to_json, to_yaml
+from scidata.record import Record, parse_record
+from scidata.resolve import list_datasets, read_tag, resolve
+from scidata.storage.base import Store
+from scidata.version import Reference, VersionNumber
+
+ROOT_INTAKE = "index.yaml"
+ROOT_STAC = "catalog.json"
+DATASET_INTAKE = "catalog.yaml"
+DATASET_STAC = "collection.json"
+
+_AT_ONCE = 8
+_DAMAGE = (IntegrityError, InvalidError, NotFoundError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexedDataset:
+    """A dataset as the catalogs list it."""
+
+    name: str
+    versions: tuple[str, ...]
+    """Oldest first; damaged ones are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexReport:
+    """What `rebuild` did, or would do."""
+
+    datasets: tuple[IndexedDataset, ...]
+    written: tuple[str, ...]
+    """Keys of the catalogs that differed from what the commit records say."""
+    unchanged: tuple[str, ...]
+    damaged: tuple[Problem, ...]
+    """Versions that are committed but not listed, each with the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundVersion:
+    """A committed version whose record and facts are the ones that were committed."""
+
+    record: Record
+    facts: Facts
+    catalog: Digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What a store holds: sound versions by dataset, oldest first, and what is damaged."""
+
+    versions: Mapping[str, tuple[SoundVersion, ...]] = field(default_factory=dict)
+    damaged: tuple[Problem, ...] = ()
+
+
+def rebuild(
+    store: Store, datasets: Iterable[str] | None = None, *, dry_run: bool = False
+) -> IndexReport:
+    """Write ``index.yaml``, ``catalog.json`` and each dataset's two catalogs.
+
+    Parameters
+    ----------
+    datasets : iterable of str, optional
+        Whose own catalogs to rebuild, by default all. The two roots always list every dataset.
+    dry_run : bool
+        Say what would be written, and write nothing.
+
+    Raises
+    ------
+    NotFoundError
+        If a named dataset has no published version.
+    StorageError
+        If the store cannot be reached or written.
+    """
+    if not store.writable and not dry_run:
+        raise StorageError(
+            "the store cannot be written",
+            where=store.url,
+            fix="give the folder or bucket behind it as --store",
+        )
+    names = list_datasets(store)
+    wanted = names if datasets is None else tuple(sorted(set(datasets)))
+    for name in wanted:
+        _refuse_absent(name, names, store)
+    found = _find(store, names, wanted)
+    files = plan(found.versions, wanted)
+    written = [key for key, data in files.items() if _current(store, key, len(data)) != data]
+    if not dry_run:
+        for key in written:
+            store.replace(key, files[key])
+    return IndexReport(
+        datasets=tuple(
+            IndexedDataset(name=name, versions=tuple(v.facts.version for v in versions))
+            for name, versions in found.versions.items()
+            if name in wanted
+        ),
+        written=tuple(written),
+        unchanged=tuple(key for key in files if key not in written),
+        damaged=found.damaged,
+    )
+
+
+def plan(
+    versions: Mapping[str, Sequence[SoundVersion]], wanted: Iterable[str]
+) -> dict[str, bytes]:
+    """Decide what every catalog says; datasets before the roots that point to them."""
+    files: dict[str, bytes] = {}
+    for name in wanted:
+        if listed := versions.get(name):
+            files |= _dataset_files(name, listed)
+    newest = [(v[-1].record, v[-1].facts) for _, v in sorted(versions.items()) if v]
+    files[ROOT_INTAKE] = to_yaml(intake.root_catalog(newest))
+    files[ROOT_STAC] = to_json(stac.root(newest))
+    return files
+
+
+def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, bytes]:
+    record = versions[-1].record
+    facts = [version.facts for version in versions]
+    pins = {version.facts.version: version.catalog for version in versions}
+    return {
+        f"{name}/{DATASET_INTAKE}": to_yaml(intake.dataset_catalog(record, facts, pins)),
+        f"{name}/{DATASET_STAC}": to_json(stac.collection(record, facts)),
+    }
+
+
+def _find(store: Store, names: Iterable[str], wanted: Iterable[str]) -> _Found:
+    """Read what the catalogs are made of.
+
+    Of a dataset that only the roots list, the newest sound version is enough.
+    """
+    versions: dict[str, tuple[SoundVersion, ...]] = {}
+    damaged: list[Problem] = []
+    whole = set(wanted)
+    for name in names:
+        numbers = _numbers(store, name)
+        read = _read_all if name in whole else _read_newest
+        outcomes = list(read(store, name, numbers))
+        damaged += [outcome for outcome in outcomes if isinstance(outcome, Problem)]
+        sound = [outcome for outcome in outcomes if isinstance(outcome, SoundVersion)]
+        if sound:
+            versions[name] = tuple(sound)
+    return _Found(versions=versions, damaged=tuple(damaged))
+
+
+def _read_all(
+    store: Store, name: str, numbers: Sequence[VersionNumber]
+) -> Iterator[SoundVersion | Problem]:
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="index") as pool:
+        yield from pool.map(lambda number: _read(store, name, number), numbers)
+
+
+def _read_newest(
+    store: Store, name: str, numbers: Sequence[VersionNumber]
+) -> Iterator[SoundVersion | Problem]:
+    for number in reversed(numbers):
+        outcome = _read(store, name, number)
+        yield outcome
+        if isinstance(outcome, SoundVersion):
+            return
+
+
+def _read(store: Store, name: str, number: VersionNumber) -> SoundVersion | Problem:
+    """Read one version, or say why it cannot be listed; an unreachable store still raises."""
+    try:
+        return _read_sound(store, name, number)
+    except _DAMAGE as error:
+        return _damage(store, f"{name}@{number}", error)
+
+
+def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
+    commit = resolve(f"{name}@{number}", store)
+    prefix = formats.prefix_of(commit.version)
+    record_key = prefix + formats.RECORD
+    record = parse_record(read_tag(store, commit, record_key), where=f"{name}/{record_key}")
+    facts_key = prefix + formats.FACTS
+    facts = _parse_facts(read_tag(store, commit, facts_key), where=f"{name}/{facts_key}")
+    if (facts.name, facts.digest, record.id) != (commit.name, commit.digest, name):
+        raise IntegrityError(
+            f"the record and facts of {commit.name} describe {record.id!r} and {facts.name}",
+            where=store.url,
+            fix=f"check the whole version: scidata verify {commit.name}",
+        )
+    catalog = read_tag(store, commit, formats.catalog_of(commit.version))
+    return SoundVersion(record=record, facts=facts, catalog=Digest.of(catalog))
+
+
+def _parse_facts(data: bytes, *, where: str) -> Facts:
+    try:
+        return Facts.model_validate_json(data)
+    except ValidationError as error:
+        raise InvalidError(
+            f"the facts are not ones that this scidata understands: {error.error_count()} "
+            "problems",
+            where=where,
+            fix="upgrade scidata",
+        ) from error
+
+
+def _damage(store: Store, version: str, error: ScidataError) -> Problem:
+    return Problem(
+        code=f"unlisted-{error.kind}",
+        path=version,
+        message=error.message,
+        fix=f"see every bad file with: scidata verify {version} --store {store.url}",
+    )
+
+
+def _numbers(store: Store, name: str) -> list[VersionNumber]:
+    """Return the numbers of all commit records, oldest first; foreign files are left alone."""
+    numbers: list[VersionNumber] = []
+    prefix = f"{name}/versions/"
+    for found in store.list(prefix):
+        stem, dot, suffix = found.key.removeprefix(prefix).rpartition(".")
+        if dot and suffix == "json":
+            try:
+                numbers.append(VersionNumber.parse(stem))
+            except InvalidError:
+                continue  # such as a status file beside the commit record
+    return sorted(numbers)
+
+
+def _current(store: Store, key: str, size: int) -> bytes | None:
+    try:
+        return store.read(key, limit=max(size, 1))
+    except (NotFoundError, InvalidError):
+        return None  # absent, or of another size: either way not what it should be
+
+
+def _refuse_absent(name: str, names: Sequence[str], store: Store) -> None:
+    Reference.parse(name)
+    if name not in names:
+        raise NotFoundError(
+            f"the store holds no dataset {name!r}",
+            where=store.url,
+            fix=f"choose one of: {', '.join(names) or 'none is published yet'}",
+        )
