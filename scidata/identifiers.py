@@ -24,8 +24,8 @@ _DATASET_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}", re.ASCII)
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", re.ASCII)
 _ROR = re.compile(r"0[0-9a-hjkmnp-tv-z]{6}\d{2}", re.ASCII)
 _ROR_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-# What DataCite accepts as a DOI, in lower case (lupo, app/models/doi.rb:128).
-_DOI = re.compile(r"10\.\d{4,5}/[-._;()/:a-z0-9*~$=]+", re.ASCII)
+# Any registered DOI in lower case: prefix, then printable characters but capital letters.
+_DOI = re.compile(r"10\.\d{4,9}(\.\d+)*/[!-@\[-~]+", re.ASCII)
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}",
@@ -104,10 +104,10 @@ def check_spdx(text: str) -> str:
     terms = spdx_terms()
     if text not in terms:
         by_lower = {term.lower(): term for term in terms}
-        near = difflib.get_close_matches(text.lower(), by_lower, n=3, cutoff=0.5)
+        near = _nearest(text, by_lower)
         fix = "write an id of spdx.org/licenses, or name: and url: of the licence"
         if near:
-            fix = f"write {_alternatives([by_lower[n] for n in near])}, or {fix[6:]}"
+            fix = f"write {_alternatives(near)}, or {fix[6:]}"
         raise refusal("spdx-unknown", f"{text!r} is not an SPDX licence id", fix)
     name, deprecated = terms[text]
     if deprecated:
@@ -145,7 +145,7 @@ def check_doi(text: str) -> str:
     Raises
     ------
     InvalidError
-        If it is a URL, has upper-case letters or characters that DataCite refuses.
+        If it is a URL, or has upper-case letters or blanks.
     """
     if _DOI.fullmatch(text):
         return text
@@ -266,8 +266,8 @@ def check_term(text: str, vocabulary: Vocabulary) -> str:
     if text in terms:
         return text
     by_lower = {term.lower(): term for term in terms}
-    near = difflib.get_close_matches(text.lower(), by_lower, n=3, cutoff=0.5)
-    choice = [by_lower[n] for n in near] or sorted(terms)[:40]
+    near = _nearest(text, by_lower)
+    choice = near or sorted(terms)[:40]
     raise refusal(
         f"{vocabulary[:-1]}-unknown",
         f"{text!r} is not one of the {vocabulary.replace('-', ' ')}",
@@ -297,6 +297,13 @@ def _read_vocabulary(name: str) -> dict[str, Any]:  # Any: JSON of our own packa
     text = (files("scidata") / "metadata" / "vocabularies" / f"{name}.json").read_text("utf-8")
     document: dict[str, Any] = json.loads(text)
     return document
+
+
+def _nearest(text: str, by_lower: Mapping[str, str]) -> list[str]:
+    if exact := by_lower.get(text.lower()):
+        return [exact]
+    near = difflib.get_close_matches(text.lower(), by_lower, n=3, cutoff=0.5)
+    return [by_lower[term] for term in near]
 
 
 def _alternatives(choices: Sequence[str]) -> str:

@@ -121,11 +121,6 @@ def _recommendations(record: Record) -> Iterator[Problem]:
     if not record.publisher.ror:
         message = f"{record.publisher.name!r} has no ROR id"
         yield _advice("recommended", "publisher.ror", message, "add ror: from ror.org")
-    for n, variable in enumerate(record.variables):
-        if variable.units is None:
-            message = f"{variable.name!r} has no units"
-            fix = 'add units:; "1" for a number without one'
-            yield _advice("recommended", f"variables[{n}].units", message, fix)
 
 
 _RECOMMENDED = {
