@@ -1,0 +1,328 @@
+"""Which version a name means: reading commit records from a store. Nothing is written here.
+
+A version exists if and only if its commit record does, so names come from a listing of the
+store, never from a catalog. Read-only https cannot list: there `catalog.json` and
+`collection.json` tell the names, and each commit record is read and checked all the same.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Literal, TypeVar
+
+import obstore
+from obstore.exceptions import BaseError
+
+from scidata.digest import Digest
+from scidata.errors import (
+    Damage,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    StorageError,
+)
+from scidata.manifest import MANIFEST, Manifest, path_fault
+from scidata.storage import StoreLike, open_store
+from scidata.storage.base import Store
+from scidata.version import (
+    DATASET_ID,
+    MAX_COMMIT_BYTES,
+    CommitRecord,
+    Reference,
+    VersionNumber,
+    parse_commit,
+)
+
+MAX_TAG_BYTES = 256 * 2**20
+"""Largest tag file that is read: a manifest of 2.7 million files."""
+
+_MAX_CATALOG_BYTES = 16 * 2**20
+_AT_ONCE = 8
+_COMMIT = re.compile(r"versions/([0-9.]+)\.json")
+_CHILD = re.compile(rf"(?:.*/)?({DATASET_ID})/collection\.json")
+_ITEM = re.compile(r"(?:.*/)?v([0-9.]+)/meta/item\.json")
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def list_datasets(store: StoreLike | None = None) -> tuple[str, ...]:
+    """Name the datasets that have a published version, sorted.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be reached.
+    """
+    opened = open_store(store)
+    names = _names(opened)
+    published = _parallel(lambda name: bool(_numbers(opened, name)), names)
+    return tuple(name for name, has in zip(names, published, strict=True) if has)
+
+
+def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitRecord, ...]:
+    """Read the commit records of a dataset, oldest version first.
+
+    Raises
+    ------
+    NotFoundError
+        If the dataset has no published version; the remedy names those with similar names.
+    IntegrityError, InvalidError
+        If a commit record is malformed or describes another version.
+    StorageError
+        If the store cannot be reached.
+    """
+    name = Reference.parse(dataset).dataset
+    opened = open_store(store)
+    numbers = _existing(opened, name)
+    return tuple(_parallel(lambda number: _read_commit(opened, name, number), numbers))
+
+
+def resolve(reference: str, store: StoreLike | None = None) -> CommitRecord:
+    """Find the one version that a name means.
+
+    Parameters
+    ----------
+    reference : str
+        ``tevolop`` for the newest version, ``tevolop@1.0.0``, or ``tevolop@sha256:…``.
+    store : Store, str, Path or None
+        By default ``$SCIDATA_STORE``, else the user's data folder.
+
+    Raises
+    ------
+    NotFoundError
+        If the dataset or the version does not exist; the remedy names what does.
+    IntegrityError, InvalidError
+        If the reference or the commit record is malformed, or the record describes another
+        version than its name says.
+    StorageError
+        If the store cannot be reached.
+    """
+    wanted = Reference.parse(reference)
+    opened = open_store(store)
+    if wanted.number is not None:
+        return _numbered(opened, wanted.dataset, wanted.number)
+    numbers = _existing(opened, wanted.dataset)
+    if wanted.digest is None:
+        return _read_commit(opened, wanted.dataset, numbers[-1])
+    return _pinned(opened, wanted.dataset, wanted.digest, numbers)
+
+
+def read_tag(store: Store, commit: CommitRecord, key: str) -> bytes:
+    """Read a file that the commit record vouches for, such as ``v1.0.0/meta/record.yaml``.
+
+    Parameters
+    ----------
+    key : str
+        Below the dataset's prefix, as in ``commit.tags``.
+
+    Raises
+    ------
+    NotFoundError
+        If the version has no such tag file.
+    IntegrityError
+        If the file is missing or its bytes differ from the commit record.
+    """
+    tag = commit.tags.get(key)
+    if tag is None:
+        raise NotFoundError(
+            f"{commit.name} has no tag file {key!r}",
+            where=store.url,
+            fix=f"choose one of: {', '.join(sorted(commit.tags))}",
+        )
+    try:
+        data = store.read(f"{commit.dataset}/{key}", limit=min(tag.size, MAX_TAG_BYTES))
+    except NotFoundError as error:
+        raise _damaged_tag(store, commit, key, found="") from error
+    except InvalidError as error:
+        raise _damaged_tag(store, commit, key, found=f"more than {tag.size} bytes") from error
+    found = Digest.of(data)
+    if found.hex != tag.sha256:
+        raise _damaged_tag(store, commit, key, found=str(found))
+    return data
+
+
+def read_manifest(store: Store, commit: CommitRecord) -> Manifest:
+    """Read a version's manifest, checked against the version's digest.
+
+    Raises
+    ------
+    IntegrityError
+        If its bytes differ.
+    InvalidError
+        Naming every line with a path that leaves its folder or breaks another rule.
+    """
+    key = f"v{commit.version}/{MANIFEST}"
+    return Manifest.parse(read_tag(store, commit, key), where=f"{commit.dataset}/{key}")
+
+
+def check_commit(commit: CommitRecord, dataset: str, number: VersionNumber, where: str) -> None:
+    """Refuse a commit record that lies under another name, or points out of its dataset.
+
+    Raises
+    ------
+    IntegrityError
+        If it describes another dataset, version or manifest.
+    InvalidError
+        If a key in it could leave the dataset's folder.
+    """
+    manifest = commit.tags.get(f"v{commit.version}/{MANIFEST}")
+    claims = {
+        f"it describes {commit.name}": commit.name != f"{dataset}@{number}",
+        "its manifest has another digest than the version": manifest is not None
+        and f"sha256:{manifest.sha256}" != commit.digest,
+        "it names no manifest": manifest is None,
+    }
+    for claim, wrong in claims.items():
+        if wrong:
+            raise IntegrityError(
+                f"the commit record of {dataset}@{number} is wrong: {claim}",
+                where=where,
+                fix="report it to whoever runs the store, or read from another copy",
+            )
+    if commit.prefixes != (f"v{commit.version}",):
+        raise InvalidError(
+            f"{commit.name} is spread over the prefixes {', '.join(commit.prefixes)}",
+            where=where,
+            fix="upgrade scidata: this release reads versions that lie in one prefix",
+        )
+    paths = chain(commit.tags, *((a.path, a.href) for a in commit.assets))
+    for path in paths:
+        if fault := path_fault(path):
+            raise InvalidError(
+                f"the commit record of {dataset}@{number} names {path!r}, which {fault}",
+                where=where,
+                fix="do not trust this store; read from another copy",
+            )
+
+
+def _numbered(store: Store, dataset: str, number: VersionNumber) -> CommitRecord:
+    try:
+        return _read_commit(store, dataset, number)
+    except NotFoundError as error:
+        existing = ", ".join(map(str, reversed(_existing(store, dataset))))
+        raise NotFoundError(
+            f"{dataset}@{number} does not exist",
+            where=store.url,
+            fix=f"choose a version that exists: {existing}",
+        ) from error
+
+
+def _pinned(
+    store: Store, dataset: str, digest: Digest, numbers: tuple[VersionNumber, ...]
+) -> CommitRecord:
+    for number in reversed(numbers):
+        commit = _read_commit(store, dataset, number)
+        if commit.digest == str(digest):
+            return commit
+    raise NotFoundError(
+        f"no version of {dataset!r} has the digest {digest}",
+        where=store.url,
+        fix=f"see the versions and their digests: scidata list {dataset}",
+    )
+
+
+def _read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitRecord:
+    key = f"{dataset}/versions/{number}.json"
+    where = f"{key} at {store.url}"
+    commit = parse_commit(store.read(key, limit=MAX_COMMIT_BYTES), where=where)
+    check_commit(commit, dataset, number, where)
+    return commit
+
+
+def _existing(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
+    numbers = _numbers(store, dataset)
+    if not numbers:
+        names = _names(store)
+        near = difflib.get_close_matches(dataset, names, n=3, cutoff=0.5) or names[:5]
+        known = f"did you mean {', '.join(near)}? " if near else ""
+        raise NotFoundError(
+            f"the store holds no dataset {dataset!r}",
+            where=store.url,
+            fix=f"{known}see what is there: scidata list --store {store.url}",
+        )
+    return numbers
+
+
+def _numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
+    """Numbers of the versions that exist, oldest first."""
+    if _lists(store):
+        below = (facts.key for facts in store.list(f"{dataset}/versions/"))
+        return _sorted(_matches(_COMMIT, (k.removeprefix(f"{dataset}/") for k in below)))
+    links = _links(store, f"{dataset}/collection.json", "item")
+    return _sorted(_matches(_ITEM, links))
+
+
+def _names(store: Store) -> tuple[str, ...]:
+    """Folders that may be datasets, sorted; a dataset without versions may be among them."""
+    if not _lists(store):
+        return tuple(sorted(set(_matches(_CHILD, _links(store, "catalog.json", "child")))))
+    try:
+        listed = obstore.list_with_delimiter(store.objects())
+    except (NotFoundError, FileNotFoundError):  # a folder that nothing was published into yet
+        return ()
+    except BaseError as error:
+        raise StorageError(
+            "the store cannot be listed",
+            where=store.url,
+            fix="check the address, the network and your permission to list it",
+        ) from error
+    folders = (prefix.rstrip("/") for prefix in listed["common_prefixes"])
+    return tuple(sorted(f for f in folders if re.fullmatch(DATASET_ID, f)))
+
+
+def _lists(store: Store) -> bool:
+    return not store.url.startswith(("http://", "https://"))
+
+
+def _links(store: Store, key: str, relation: str) -> Iterator[str]:
+    """Yield the targets of a STAC file's links of one kind; the file is not trusted."""
+    try:
+        document = json.loads(store.read(key, limit=_MAX_CATALOG_BYTES))
+    except NotFoundError:
+        return
+    except (ValueError, RecursionError) as error:
+        raise InvalidError(
+            f"{key!r} is not JSON",
+            where=store.url,
+            fix="ask whoever runs the store to run: scidata index",
+        ) from error
+    links = document.get("links") if isinstance(document, dict) else None
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("rel") == relation:
+            yield str(link.get("href"))
+
+
+def _matches(pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[str]:
+    return (match[1] for match in map(pattern.fullmatch, texts) if match)
+
+
+def _sorted(texts: Iterable[str]) -> tuple[VersionNumber, ...]:
+    numbers = set()
+    for text in texts:
+        try:
+            numbers.add(VersionNumber.parse(text))
+        except InvalidError:
+            continue  # not a version number, so not a commit record: somebody's own file
+    return tuple(sorted(numbers))
+
+
+def _parallel(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
+    """Ask for several small things at once: a request to a far store takes 100 ms."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="resolve") as pool:
+        return list(pool.map(function, items))
+
+
+def _damaged_tag(store: Store, commit: CommitRecord, key: str, *, found: str) -> IntegrityError:
+    expected = f"sha256:{commit.tags[key].sha256}"
+    what = f"differs: expected {expected}, found {found}" if found else "is missing"
+    state: Literal["bad", "missing"] = "bad" if found else "missing"
+    return IntegrityError(
+        f"the tag file {key!r} of {commit.name} {what}",
+        where=f"{commit.dataset}/{key} at {store.url}",
+        fix=f"check the whole version: scidata verify {commit.name} --store {store.url}",
+        damage=[Damage(path=key, state=state, expected=expected, found=found)],
+    )
