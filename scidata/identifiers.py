@@ -283,7 +283,7 @@ def vocabulary_terms(vocabulary: Vocabulary) -> frozenset[str]:
 def refusal(code: str, message: str, fix: str) -> InvalidError:
     """Make the error for one problem; its path is filled in by whoever knows the place."""
     problem = Problem(code=code, path="", message=message, fix=fix)
-    return InvalidError(message, where=code, fix=fix, problems=[problem])
+    return InvalidError(message, where="value", fix=fix, problems=[problem])
 
 
 @cache

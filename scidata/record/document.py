@@ -3,14 +3,13 @@
 Here is also what is recommended: warnings, for what a record may lack.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from scidata.errors import InvalidError, NotFoundError, Problem
 from scidata.record.model import Record
-from scidata.record.parts import Provenance
 from scidata.record.problems import problems_of
 from scidata.record.safe_yaml import MAX_BYTES, read_yaml, write_yaml
 
@@ -74,7 +73,7 @@ def check_record(data: bytes, *, where: str) -> tuple[Record | None, tuple[Probl
     Returns
     -------
     tuple
-        The record, if no problem is an error, and all problems with the warnings last.
+        The record, or None if a problem is an error; and all problems, the warnings last.
     """
     try:
         value, unread = read_yaml(data, where=where)
@@ -87,11 +86,13 @@ def check_record(data: bytes, *, where: str) -> tuple[Record | None, tuple[Probl
             *unread,
             Problem(code="not-a-record", path="(whole)", message=message, fix=fix),
         )
+    advice = tuple(_missing_recommended(value))
     try:
         record = Record.model_validate(value)
     except ValidationError as error:
-        return None, unread + problems_of(error, Record)
-    return (None if unread else record), unread + tuple(_recommendations(record))
+        return None, unread + problems_of(error, Record) + advice
+    advice += tuple(_unidentified(record))
+    return (None if unread else record), unread + advice
 
 
 def record_yaml(record: Record) -> bytes:
@@ -109,18 +110,21 @@ def record_schema() -> dict[str, object]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _recommendations(record: Record) -> Iterator[Problem]:
+def _missing_recommended(value: Mapping[str, object]) -> Iterator[Problem]:
     for name, fix in _RECOMMENDED.items():
-        if getattr(record, name) in (None, (), Provenance()):
-            yield _advice("recommended", name, f"{name!r} is recommended and missing", fix)
+        if not value.get(name):
+            yield _advice(name, f"{name!r} is recommended and missing", fix)
+
+
+def _unidentified(record: Record) -> Iterator[Problem]:
     for n, creator in enumerate(record.creators):
         if creator.family and not creator.orcid:
             message = f"{creator.full_name!r} has no ORCID iD"
             fix = "add orcid: so that the person can be found"
-            yield _advice("recommended", f"creators[{n}].orcid", message, fix)
+            yield _advice(f"creators[{n}].orcid", message, fix)
     if not record.publisher.ror:
         message = f"{record.publisher.name!r} has no ROR id"
-        yield _advice("recommended", "publisher.ror", message, "add ror: from ror.org")
+        yield _advice("publisher.ror", message, "add ror: from ror.org")
 
 
 _RECOMMENDED = {
@@ -136,5 +140,5 @@ _RECOMMENDED = {
 }
 
 
-def _advice(code: str, path: str, message: str, fix: str) -> Problem:
-    return Problem(code=code, path=path, message=message, fix=fix, severity="warning")
+def _advice(path: str, message: str, fix: str) -> Problem:
+    return Problem(code="recommended", path=path, message=message, fix=fix, severity="warning")

@@ -6,12 +6,14 @@ The fields themselves are in `scidata.record.parts` and `scidata.record.model`.
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, Field, StrictInt
 
 from scidata import identifiers
 from scidata.identifiers import refusal
+
+T = TypeVar("T")
 
 _CONTROL = re.compile(
     r"[^\t\n\x20-\x7e\u00a0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010fffd]"
@@ -105,6 +107,13 @@ def check_unique(names: Iterable[str], what: str) -> None:
         raise refusal("duplicate", message, "keep each once")
 
 
+def check_filled(values: tuple[T, ...]) -> tuple[T, ...]:
+    """Refuse an empty list. Not ``min_length``: that also counts entries with a problem."""
+    if not values:
+        raise refusal("empty-list", "there is no entry", "write at least one")
+    return values
+
+
 def check_distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse entries that occur twice, whatever their case."""
     check_unique(
@@ -129,3 +138,7 @@ DatasetId = Annotated[Line, AfterValidator(identifiers.check_dataset_id)]
 Degrees = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Name = Annotated[Line, Field(max_length=200)]
 Count = Annotated[StrictInt, Field(ge=0)]
+Filled: TypeAlias = Annotated[
+    tuple[T, ...], AfterValidator(check_filled), Field(json_schema_extra={"minItems": 1})
+]
+"""A list with at least one entry."""

@@ -21,6 +21,7 @@ from scidata.identifiers import refusal
 from scidata.record.fields import (
     DatasetId,
     Date,
+    Filled,
     Line,
     Spdx,
     Text,
@@ -60,7 +61,7 @@ class Record(Part):
     title: Annotated[Line, Field(max_length=300), AfterValidator(check_title)]
     abstract: Annotated[Text, AfterValidator(check_abstract)]
     methods: Text | None = None
-    creators: Annotated[tuple[Creator, ...], Field(min_length=1)]
+    creators: Filled[Creator]
     contributors: tuple[Contributor, ...] = ()
     contact: Contact
     publisher: Publisher
@@ -77,8 +78,7 @@ class Record(Part):
     ] = "en"
     """ISO 639-1, of the record's texts."""
     keywords: Annotated[
-        tuple[Annotated[Line, AfterValidator(check_keyword)], ...],
-        Field(min_length=1),
+        Filled[Annotated[Line, AfterValidator(check_keyword)]],
         AfterValidator(check_distinct),
     ]
     subjects: tuple[Subject, ...] = ()

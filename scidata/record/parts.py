@@ -25,6 +25,7 @@ from scidata.record.fields import (
     DateOrRange,
     Degrees,
     Doi,
+    Filled,
     Line,
     Location,
     Name,
@@ -289,7 +290,7 @@ class SplitRule(Part):
     rule: Text
     leaks: Text | None = None
     """What a model can know of one part from another; left out if nothing is known."""
-    parts: Annotated[tuple[SplitPart, ...], Field(min_length=1)]
+    parts: Filled[SplitPart]
 
     @field_validator("parts", mode="after")
     @classmethod
@@ -308,8 +309,8 @@ class Samples(Part):
     """Dimension that the window slides along, such as ``time``."""
     window: Annotated[StrictInt, Field(ge=1)]
     """Steps of ``along`` in one sample."""
-    inputs: Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(check_distinct)]
-    targets: Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(check_distinct)]
+    inputs: Annotated[Filled[Name], AfterValidator(check_distinct)]
+    targets: Annotated[Filled[Name], AfterValidator(check_distinct)]
     """Read at the window's last step."""
     constants: Annotated[tuple[Name, ...], AfterValidator(check_distinct)] = ()
     """Read once a series."""

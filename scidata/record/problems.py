@@ -100,8 +100,6 @@ def _words(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str, str]
         return "missing", f"{name!r} is missing", f"add {name}: …"
     if kind == "literal_error":
         return _choice(detail)
-    if kind == "too_short":
-        return "empty-list", f"{name!r} is empty", "write at least one entry"
     if kind.endswith("_type") or kind.endswith("_parsing"):
         wanted = _KINDS.get(kind.rsplit("_", 1)[0], "another kind of value")
         hint = "write it in quotes" if wanted == "text" else f"write {wanted}"

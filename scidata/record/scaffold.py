@@ -1,0 +1,60 @@
+"""A new record to fill in: every field that a person writes, each with a comment."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from scidata.errors import ConflictError, InvalidError, StorageError
+from scidata.identifiers import check_dataset_id
+
+
+def scaffold(name: str, *, path: Path) -> bytes:
+    """Return the text of a new record; what is in angle brackets is to be filled in.
+
+    Parameters
+    ----------
+    name : str
+        The dataset's id.
+    path : Path
+        Where it will lie, for the command in its first comment.
+
+    Raises
+    ------
+    InvalidError
+        If the name is not a dataset's id.
+    """
+    try:
+        check_dataset_id(name)
+    except InvalidError as error:
+        raise InvalidError(error.message, where="NAME", fix=error.fix) from error
+    template = files("scidata") / "metadata" / "templates" / "record.yaml"
+    text = template.read_text("utf-8").replace("{name}", name).replace("{path}", str(path))
+    return text.encode()
+
+
+def write_scaffold(name: str, path: Path) -> None:
+    """Write a new record, and never over an existing file.
+
+    Raises
+    ------
+    ConflictError
+        If something is at the path.
+    StorageError
+        If the folder cannot be written.
+    """
+    data = scaffold(name, path=path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise ConflictError(
+            f"{str(path)!r} exists and is not written over",
+            where=str(path),
+            fix="choose another name, or say where with --out FILE",
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"{str(path)!r} cannot be written: {error.strerror}",
+            where=str(path),
+            fix="choose a folder that you may write to, with --out FILE",
+        ) from error
