@@ -1,7 +1,110 @@
-"""Benchmarks: a dataset, an objective and a reference implementation each."""
+"""Benchmarks: a dataset, an objective and a reference implementation each.
+
+`harness` holds the one loop that runs them all, `metrics` and `baselines` what they are scored
+with; a task is one module and one line here.
+"""
 
 if __name__ != "scidata.benchmarks":
     msg = (
         "import 'scidata.benchmarks', not 'benchmarks': this folder is installed inside scidata"
     )
     raise ImportError(msg)
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scidata.errors import InvalidError, NotFoundError
+
+if TYPE_CHECKING:
+    from scidata.benchmarks.harness import Task
+    from scidata.storage import StoreLike
+
+TASKS = {
+    "tevolop": "scidata.benchmarks.tevolop",
+}
+"""One line a task: its name and the module that holds ``TASK``, imported when it is used."""
+
+
+def load_task(name: str) -> "Task":
+    """Return a task by name.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such task.
+    InvalidError
+        If torch is not installed.
+    """
+    if name not in TASKS:
+        raise NotFoundError(
+            f"no task {name!r}; there are {', '.join(TASKS)}",
+            where="benchmarks",
+            fix="run scidata bench list",
+        )
+    if find_spec("torch") is None:
+        raise InvalidError(
+            "benchmarks train with torch, and torch is not installed",
+            where=f"task {name}",
+            fix='pip install "fair-scidata[torch]"',
+        )
+    task: Task = import_module(TASKS[name]).TASK
+    return task
+
+
+def run_task(
+    name: str,
+    *,
+    profile: str = "mini",
+    dataset: str | None = None,
+    store: "StoreLike | None" = None,
+    out: Path,
+    settings: Mapping[str, int | float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:  # Any: a JSON document
+    """Train and score a task on a published version; continue where an interrupted run stopped.
+
+    Parameters
+    ----------
+    name : str
+        A key of `TASKS`.
+    profile : str
+        ``mini``, ``reference`` or ``strict``.
+    dataset : str, optional
+        Reference such as ``tevolop@1.0.0``. By default the newest of the task's dataset.
+    store : Store, str or Path, optional
+        As for `scidata.open`.
+    out : Path
+        Folder for ``result.json`` and ``checkpoint.pt``.
+    settings : mapping, optional
+        Hyperparameters that replace the profile's, by name: epochs, batch_size, learning_rate,
+        seed, stride, score_stride, threads.
+    progress : callable, optional
+        Told how many steps are done, and of how many.
+
+    Returns
+    -------
+    dict
+        The document of ``result.json``, schema ``scidata-result/1``.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such task, profile, version or setting.
+    ConflictError
+        If `out` holds another run.
+    """
+    from scidata.benchmarks.harness import run
+    from scidata.dataset import open as open_version
+
+    task = load_task(name)
+    return run(
+        task,
+        task.profile(profile),
+        open_version(dataset or task.dataset, store),
+        out,
+        changed=settings or {},
+        progress=progress,
+    )

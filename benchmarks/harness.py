@@ -1,0 +1,293 @@
+"""The one loop that runs every task: settings, seeds, epochs, checkpoints, scores, the result.
+
+A task is data (`Task`), and an experiment (`Experiment`) is what it makes of an opened version.
+No task touches clocks, seeds, files or progress.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from scidata.benchmarks import runs
+from scidata.benchmarks.machine import code_facts, hardware_facts, peak_memory_bytes
+from scidata.benchmarks.metrics import Missing
+from scidata.dataset import Dataset
+from scidata.errors import InvalidError, NotFoundError
+
+Batch: TypeAlias = dict[str, Tensor]
+Scores: TypeAlias = dict[str, dict[str, dict[str, float]]]
+"""By forecaster (model, baselines), then target, then convention."""
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Hyperparameters; each can be replaced by name."""
+
+    epochs: int
+    batch_size: int
+    """Samples."""
+    learning_rate: float
+    seed: int = 0
+    stride: int = 1
+    """Every stride-th window in time trains."""
+    score_stride: int = 1
+    """Every score_stride-th window in time of the training part is scored; elsewhere all."""
+    threads: int = 2
+    """CPU threads; another number may change the last digits of a result."""
+
+    def changed(self, values: Mapping[str, int | float]) -> "Settings":
+        """Replace settings by name.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such setting.
+        InvalidError
+            If a value is out of range.
+        """
+        names = [f.name for f in fields(self)]
+        if unknown := sorted(set(values) - set(names)):
+            raise NotFoundError(
+                f"no setting {', '.join(unknown)}; there are {', '.join(names)}",
+                where="settings",
+                fix="choose one of these",
+            )
+        wrong = [k for k, v in values.items() if v < 0 or (v == 0 and k != "seed")]
+        if wrong:
+            raise InvalidError(
+                "; ".join(f"{k} {values[k]}" for k in wrong) + " is not positive",
+                where="settings",
+                fix="give a number above 0",
+            )
+        return replace(self, **values)  # type: ignore[arg-type]  # by name, checked above
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Rules of evaluation: which data, which split, which habits of the published code."""
+
+    name: str
+    description: str
+    asset: str
+    split: str
+    """Name of the split; `train` is one of its parts."""
+    parts: tuple[str, ...]
+    """Parts that are scored, `train` first."""
+    settings: Settings
+    missing: Missing = "exclude"
+    """What becomes of observations that do not exist."""
+    quirks: tuple[str, ...] = ()
+    """What is done as published although it is not right; named in every result."""
+    leaks: tuple[str, ...] = ()
+    """What the model can know of the held-out part; named in every result."""
+
+
+class Experiment(Protocol):
+    """A task on an opened version."""
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+        ...
+
+    @property
+    def splits(self) -> dict[str, dict[str, Any]]:  # Any: JSON
+        """By part: name, digest, number of ids and samples."""
+        ...
+
+    @property
+    def batches(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    @property
+    def scoring_steps(self) -> int:
+        """Batches that scoring takes."""
+        ...
+
+    def epoch(self, number: int) -> Iterable[Batch]:
+        """Batches of one epoch, in an order that the seed fixes."""
+        ...
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Training loss, scalar."""
+        ...
+
+    def score(self, part: str, step: Callable[[], None]) -> Scores:
+        """Score model and baselines on a part; call `step` after each batch."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Everything that tells one benchmark from another, as data."""
+
+    name: str
+    title: str
+    dataset: str
+    """Reference; without a number the newest version."""
+    metric: str
+    higher_is_better: bool
+    target: str
+    """What counts as solved, and who says so."""
+    source: str
+    profiles: Mapping[str, Profile]
+    build: Callable[[Dataset, Profile, Settings], Experiment]
+
+    def profile(self, name: str) -> Profile:
+        """Return a profile by name; `NotFoundError` if there is none."""
+        if name not in self.profiles:
+            raise NotFoundError(
+                f"no profile {name!r} of {self.name}; there are {', '.join(self.profiles)}",
+                where=f"task {self.name}",
+                fix="choose one of these",
+            )
+        return self.profiles[name]
+
+
+def run(
+    task: Task,
+    profile: Profile,
+    dataset: Dataset,
+    out: Path,
+    *,
+    changed: Mapping[str, int | float],
+    progress: Progress | None = None,
+) -> dict[str, Any]:  # Any: a JSON document
+    """Train and score; `scidata.benchmarks.run_task` says what each parameter means."""
+    settings = profile.settings.changed(changed)
+    identity = {
+        "task": task.name,
+        "profile": profile.name,
+        "dataset": dataset.name,
+        "digest": str(dataset.digest),
+        **asdict(settings),
+    }
+    if finished := runs.read_result(out, identity):
+        return finished
+    with _alone(settings.seed, settings.threads):
+        begin = perf_counter()
+        experiment = task.build(dataset, profile, settings)
+        build_s = perf_counter() - begin
+        counter = _Counter(experiment, settings.epochs, progress)
+        state = _train(experiment, settings, runs.Checkpoints(out, identity), counter)
+        begin = perf_counter()
+        experiment.model.eval()
+        scores = {part: experiment.score(part, counter.step) for part in profile.parts}
+    seconds = {"build": build_s, "train": state.seconds, "score": perf_counter() - begin}
+    result = {
+        "schema": runs.SCHEMA,
+        "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        **_described(task, profile, dataset, settings),
+        "splits": experiment.splits,
+        "parameters": sum(p.numel() for p in experiment.model.parameters()),
+        "scores": scores,
+        "summary": {part: _means(found) for part, found in scores.items()},
+        "losses": state.losses,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "samples_per_second": round(state.samples / max(state.seconds, 1e-9), 1),
+        "code": code_facts(),
+        "hardware": hardware_facts(settings.threads),
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    return runs.write_result(out, identity, result)
+
+
+def _train(
+    experiment: Experiment,
+    settings: Settings,
+    checkpoints: runs.Checkpoints,
+    counter: "_Counter",
+) -> runs.State:
+    optimizer = torch.optim.Adam(experiment.model.parameters(), lr=settings.learning_rate)
+    state = checkpoints.restore(experiment.model, optimizer)
+    counter.skip(state.epoch * experiment.batches)
+    experiment.model.train()
+    while state.epoch < settings.epochs:
+        begin, total, samples = perf_counter(), 0.0, 0
+        for batch in experiment.epoch(state.epoch):
+            optimizer.zero_grad(set_to_none=True)
+            loss = experiment.loss(batch)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            optimizer.step()
+            size = len(next(iter(batch.values())))
+            total, samples = total + loss.item() * size, samples + size
+            counter.step()
+        state = runs.State(
+            epoch=state.epoch + 1,
+            losses=[*state.losses, total / max(samples, 1)],
+            seconds=state.seconds + perf_counter() - begin,
+            samples=state.samples + samples,
+        )
+        checkpoints.save(experiment.model, optimizer, state)
+    return state
+
+
+def _described(
+    task: Task, profile: Profile, dataset: Dataset, settings: Settings
+) -> dict[str, Any]:  # Any: JSON
+    return {
+        "task": task.name,
+        "profile": profile.name,
+        "description": profile.description,
+        "dataset": {
+            "name": dataset.name,
+            "digest": str(dataset.digest),
+            "asset": profile.asset,
+        },
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
+        "target": task.target,
+        "source": task.source,
+        "hyperparameters": {"optimizer": "Adam", **asdict(settings)},
+        "quirks": list(profile.quirks),
+        "leaks": list(profile.leaks),
+    }
+
+
+def _means(scores: Scores) -> dict[str, dict[str, float]]:
+    """Mean over the targets of each convention, by forecaster."""
+    return {
+        forecaster: {
+            convention: sum(s[convention] for s in targets.values()) / len(targets)
+            for convention in ("averaged", "summed")
+        }
+        for forecaster, targets in scores.items()
+    }
+
+
+class _Counter:
+    """Counts steps of training and scoring together."""
+
+    def __init__(self, experiment: Experiment, epochs: int, progress: Progress | None) -> None:
+        self._total = epochs * experiment.batches + experiment.scoring_steps
+        self._done = 0
+        self._progress = progress or (lambda done, total: None)
+
+    def skip(self, steps: int) -> None:
+        self._done += steps
+        self._progress(self._done, self._total)
+
+    def step(self) -> None:
+        self.skip(1)
+
+
+@contextmanager
+def _alone(seed: int, threads: int) -> Iterator[None]:
+    """Seed torch and set its threads, and leave both as they were for the caller."""
+    before = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

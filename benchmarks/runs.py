@@ -1,0 +1,182 @@
+"""The files of a run: a checkpoint after each epoch, and the result; each appears whole.
+
+A checkpoint is read as tensors and plain values only; it can hold no code.
+"""
+
+import json
+import math
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from scidata.errors import ConflictError, InvalidError, StorageError
+
+SCHEMA = "scidata-result/1"
+RESULT, CHECKPOINT = "result.json", "checkpoint.pt"
+
+Identity = Mapping[str, object]
+"""What makes two runs the same: task, profile, version, digest, settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How far training has come."""
+
+    epoch: int = 0
+    losses: list[float] = field(default_factory=list)
+    """Mean training loss of each epoch."""
+    seconds: float = 0.0
+    samples: int = 0
+
+
+def read_result(out: Path, identity: Identity) -> dict[str, Any] | None:  # Any: JSON
+    """Return the result of the same run if it is finished, None if there is none.
+
+    Raises
+    ------
+    ConflictError
+        If the folder holds the result of another run.
+    InvalidError
+        If it holds something else under that name.
+    """
+    path = out / RESULT
+    if not path.exists():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = result["identity"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidError(
+            f"{RESULT} is not a result: {error}", where=str(out), fix="choose another --out"
+        ) from error
+    if differing := _differing(found, identity):
+        raise ConflictError(
+            f"the folder holds the result of another run: {differing}",
+            where=str(path),
+            fix="choose another --out, or move the old result away",
+        )
+    return result
+
+
+def write_result(out: Path, identity: Identity, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the result; numbers that do not exist become null."""
+    document: dict[str, Any] = _plain({**result, "identity": dict(identity)})
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    _replace(out / RESULT, text.encode())
+    return document
+
+
+class Checkpoints:
+    """The checkpoint of one run."""
+
+    def __init__(self, out: Path, identity: Identity) -> None:
+        self.path = out / CHECKPOINT
+        self.identity = identity
+
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:
+        """Replace the checkpoint."""
+        content = {
+            "identity": dict(self.identity),
+            "state": asdict(state),
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        _make(self.path.parent)
+        part = self.path.with_suffix(".part")
+        try:
+            torch.save(content, part)
+            part.replace(self.path)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+        """Continue the same run, or begin.
+
+        Raises
+        ------
+        ConflictError
+            If the checkpoint is another run's.
+        InvalidError
+            If it is damaged.
+        """
+        if not self.path.exists():
+            return State()
+        try:
+            content = torch.load(self.path, weights_only=True)
+            found, state = content["identity"], State(**content["state"])
+        except (
+            RuntimeError,
+            ValueError,
+            KeyError,
+            TypeError,
+            EOFError,
+            pickle.PickleError,
+        ) as e:
+            raise InvalidError(
+                f"the checkpoint is damaged: {type(e).__name__}",
+                where=str(self.path),
+                fix=f"remove it to begin anew: rm {self.path}",
+            ) from e
+        if differing := _differing(found, self.identity):
+            raise ConflictError(
+                f"the folder holds the checkpoint of another run: {differing}",
+                where=str(self.path),
+                fix="choose another --out, or remove the checkpoint",
+            )
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        torch.set_rng_state(content["random"])
+        return state
+
+
+def _differing(found: object, identity: Identity) -> str:
+    if not isinstance(found, dict):
+        return "no identity"
+    keys = sorted({*found, *identity})
+    return ", ".join(
+        f"{k} {found.get(k)!r} instead of {identity.get(k)!r}"
+        for k in keys
+        if found.get(k) != identity.get(k)
+    )
+
+
+def _plain(value: Any) -> Any:  # Any: JSON
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _replace(path: Path, data: bytes) -> None:
+    _make(path.parent)
+    part = path.with_suffix(".part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write {path.name}: {error.strerror or os.strerror(error.errno or 0)}",
+        where=str(path.parent),
+        fix="make room or choose another --out, then run the same command again",
+    )
