@@ -18,8 +18,7 @@ from scidata.formats.intake_entries import (
     CATALOG_DIR,
     IDS,
     PARQUET,
-    STREAM_READER,
-    TYPES,
+    STREAM,
     ZARR,
     Catalog,
     Entry,
@@ -190,11 +189,6 @@ def _streams(record: Record, facts: Facts) -> Iterator[Entry]:
             yield Entry(
                 name=f"stream-{part.name}",
                 url=CATALOG_DIR,
-                reading=Reading(
-                    datatype=TYPES + "FileData",
-                    reader=STREAM_READER,
-                    returns="torch.utils.data:IterableDataset",
-                    options={**pin, "split": f"{split.name}/{part.name}"},
-                ),
+                reading=replace(STREAM, options={**pin, "split": f"{split.name}/{part.name}"}),
                 metadata={"description": f"Tensors of {split.name}/{part.name}; needs scidata"},
             )

@@ -76,10 +76,21 @@ TEXT = Reading(
 BYTES = Reading(
     datatype=TYPES + "FileData", reader=READERS + "FileByteReader", returns="builtins:bytes"
 )
+FILES = Reading(
+    datatype=TYPES + "FileData",
+    reader=READERS + "OpenFilesReader",
+    returns="fsspec.core:OpenFiles",
+    options={"mode": "rb"},
+)
 CATALOG = Reading(
     datatype=TYPES + "YAMLFile",
     reader=READERS + "YAMLCatalogReader",
     returns="intake.readers.entry:Catalog",
+)
+STREAM = Reading(
+    datatype=TYPES + "FileData",
+    reader=STREAM_READER,
+    returns="torch.utils.data:IterableDataset",
 )
 
 _BY_MEDIA_TYPE = {

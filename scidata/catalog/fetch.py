@@ -1,0 +1,84 @@
+"""One small file, from a path or an address, through fsspec as Intake would read it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scidata.errors import InvalidError, NotFoundError, StorageError
+
+_SCHEMES = ("file", "s3", "https", "http")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """The bytes, and where they came from."""
+
+    data: bytes
+    url: str
+    folder: str
+    """What Intake calls ``CATALOG_DIR``: an address without a final slash."""
+
+
+def fetch(
+    url: str,
+    options: Mapping[str, Any],  # Any: fsspec's own options
+    *,
+    limit: int,
+) -> Fetched:
+    """Read a file of at most `limit` bytes.
+
+    Raises
+    ------
+    NotFoundError
+        If it does not exist.
+    InvalidError
+        If it is larger, or the address is of another kind.
+    StorageError
+        If it cannot be reached or read.
+    """
+    import fsspec
+
+    scheme, separator, _ = url.partition("://")
+    if (separator and scheme not in _SCHEMES) or "::" in url:
+        raise InvalidError(
+            f"{url!r} is not an address of a kind that scidata reads",
+            where=url,
+            fix="give a path, file://, s3://, https:// or http://",
+        )
+    try:
+        system, path = fsspec.core.url_to_fs(url, **options)
+        with system.open(path, "rb") as file:
+            data: bytes = file.read(limit + 1)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFoundError(
+            f"there is no catalog {url!r}",
+            where=url,
+            fix="give the address of a YAML file, such as …/index.yaml",
+        ) from error
+    except _unreachable(scheme if separator else "file") as error:
+        raise StorageError(
+            f"the catalog cannot be read: {type(error).__name__}",
+            where=url,
+            fix="check the address, the network, and your permission to read it",
+        ) from error
+    if len(data) > limit:
+        raise InvalidError(
+            f"the catalog is larger than {limit} bytes",
+            where=url,
+            fix="give the address of an Intake catalog, not of data",
+        )
+    folder = system.unstrip_protocol(system._parent(path))  # as Intake computes it
+    return Fetched(data=data, url=url, folder=folder)
+
+
+def _unreachable(scheme: str) -> tuple[type[Exception], ...]:
+    """Return what the client of a scheme raises besides `OSError`."""
+    if scheme == "s3":
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        return (OSError, BotoCoreError, ClientError)
+    if scheme in {"http", "https"}:
+        from aiohttp import ClientError as HttpError
+
+        return (OSError, HttpError)
+    return (OSError,)
