@@ -54,6 +54,29 @@ def load_task(name: str) -> "Task":
     return task
 
 
+def plan_task(
+    name: str,
+    *,
+    profile: str = "mini",
+    dataset: str | None = None,
+    store: "StoreLike | None" = None,
+    settings: Mapping[str, int | float] | None = None,
+) -> dict[str, Any]:  # Any: a JSON document
+    """Say what `run_task` would do with the same arguments, without training.
+
+    Returns
+    -------
+    dict
+        Task, profile, version, digest, hyperparameters, split parts and samples, batches.
+    """
+    from scidata.benchmarks.harness import plan
+    from scidata.dataset import open as open_version
+
+    task = load_task(name)
+    opened = open_version(dataset or task.dataset, store)
+    return plan(task, task.profile(profile), opened, changed=settings or {})
+
+
 def run_task(
     name: str,
     *,

@@ -153,6 +153,21 @@ class Task:
         return self.profiles[name]
 
 
+def plan(
+    task: Task, profile: Profile, dataset: Dataset, *, changed: Mapping[str, int | float]
+) -> dict[str, Any]:  # Any: a JSON document
+    """Open everything that a run needs, and say what it would do."""
+    settings = profile.settings.changed(changed)
+    with _alone(settings.seed, settings.threads):
+        experiment = task.build(dataset, profile, settings)
+    return {
+        **_described(task, profile, dataset, settings),
+        "splits": experiment.splits,
+        "batches": settings.epochs * experiment.batches,
+        "scoring_batches": experiment.scoring_steps,
+    }
+
+
 def run(
     task: Task,
     profile: Profile,

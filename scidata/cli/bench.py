@@ -1,0 +1,156 @@
+"""``scidata bench``: list the benchmarks, and run one on a published version."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scidata.cli.output import (
+    exits,
+    json_option,
+    print_json,
+    print_table,
+    progress_bar,
+    quiet_option,
+    store_options,
+)
+
+
+@click.group()
+def command() -> None:
+    """List and run benchmarks: a dataset, a model, a score and its baselines."""
+
+
+@command.command("list", epilog=exits(2, 4))
+@json_option
+def list_tasks(*, as_json: bool) -> None:
+    """List the tasks and their profiles."""
+    from scidata.benchmarks import TASKS, load_task
+
+    tasks = [load_task(name) for name in TASKS]
+    if as_json:
+        described = [
+            {
+                "task": t.name,
+                "title": t.title,
+                "dataset": t.dataset,
+                "metric": t.metric,
+                "target": t.target,
+                "source": t.source,
+                "profiles": {p.name: p.description for p in t.profiles.values()},
+            }
+            for t in tasks
+        ]
+        print_json("scidata-tasks/1", {"tasks": described})
+        return
+    rows = [
+        (t.name, p.name, t.metric, p.description) for t in tasks for p in t.profiles.values()
+    ]
+    print_table(("task", "profile", "metric", "rules"), rows)
+
+
+@command.command("run", epilog=exits(2, 3, 4, 5, 6, 7))
+@click.argument("task")
+@click.option("--profile", default="mini", show_default=True, help="Rules of evaluation.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="Version to run on, such as tevolop@1.0.0 [default: newest of the task's dataset].",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for result.json and the checkpoint [default: ./run/TASK-PROFILE].",
+)
+@click.option("--epochs", type=int, help="Passes over the training part [default: profile's].")
+@click.option("--batch-size", type=int, help="Samples in a batch [default: profile's].")
+@click.option("--learning-rate", type=float, help="Of the optimizer [default: profile's].")
+@click.option("--seed", type=int, help="Of weights, order and dropout [default: 0].")
+@click.option(
+    "--stride", type=int, help="Train on every stride-th window in time [default: profile's]."
+)
+@click.option(
+    "--score-stride",
+    type=int,
+    help="Score every so many-th window of the training part [default: profile's].",
+)
+@click.option("--threads", type=int, help="CPU threads [default: 2].")
+@click.option("--dry-run", is_flag=True, help="Print what would run; train and write nothing.")
+@store_options
+@json_option
+@quiet_option
+def run(  # click gives them by name
+    task: str,
+    profile: str,
+    dataset: str | None,
+    out: Path | None,
+    *,
+    store_url: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **settings: int | float | None,
+) -> None:
+    """Train and score TASK on a published version, beside its baselines.
+
+    An interrupted run continues when the same command is run again; a finished one is printed.
+    """
+    from scidata.benchmarks import plan_task, run_task
+    from scidata.storage import open_store
+
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    folder = out or Path("run") / f"{task}-{profile}"
+    store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    if dry_run:
+        plan = plan_task(task, profile=profile, dataset=dataset, store=store, settings=chosen)
+        print_json("scidata-run-plan/1", {**plan, "out": folder})
+        return
+    with progress_bar(task, shown=not (as_json or quiet), unit="") as progress:
+        result = run_task(
+            task,
+            profile=profile,
+            dataset=dataset,
+            store=store,
+            out=folder,
+            settings=chosen,
+            progress=progress,
+        )
+    if as_json:
+        print_json(result["schema"], result)
+    else:
+        _print(result, folder)
+
+
+def _print(result: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
+    data, seconds = result["dataset"], result["seconds"]
+    click.echo(f"{result['task']} {result['profile']} on {data['name']} {data['digest']}")
+    for part, scores in result["scores"].items():
+        click.echo()
+        _print_scores(part, scores, result["summary"][part])
+    click.echo()
+    for title in ("quirks", "leaks"):
+        for sentence in result[title]:
+            click.echo(f"{title[:-1]}: {sentence}")
+    click.echo(
+        f"{result['parameters']:,} parameters, {result['samples_per_second']:,} samples/s; "
+        + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    )
+    click.echo(f"written to {folder / 'result.json'}")
+
+
+def _print_scores(part: str, scores: Mapping[str, Any], means: Mapping[str, Any]) -> None:
+    names = list(scores)
+    for convention in ("averaged", "summed"):
+        rows = [
+            [window, *(_number(scores[n][window][convention]) for n in names)]
+            for window in scores[names[0]]
+        ]
+        rows.append(["mean", *(_number(means[n][convention]) for n in names)])
+        print_table((f"{part}, {convention}", *names), rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
