@@ -126,7 +126,7 @@ def hash_each(
     """
     count = threads or cpu_count()
     work = _Work(files)
-    meter = _Meter(total, progress)
+    meter = Meter(total, progress)
     results: SimpleQueue[list[Hashed] | None] = SimpleQueue()
     with ThreadPoolExecutor(count, thread_name_prefix="sha256") as pool:
         workers = [pool.submit(_drain, work, meter, results) for _ in range(count)]
@@ -195,8 +195,8 @@ class _Work:
             raise
 
 
-class _Meter:
-    """Bytes done by all threads."""
+class Meter:
+    """Adds up the bytes that several threads have done, and tells now and then."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total = total
@@ -206,18 +206,26 @@ class _Meter:
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
+        """Count bytes; tells the progress every 8 MiB."""
         with self._lock:
             self._done += count
             if self._done - self._told >= _TELL:
                 self.tell()
 
+    def metered(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass blocks on, counting them."""
+        for block in blocks:
+            yield block
+            self.add(len(block))
+
     def tell(self) -> None:
+        """Tell the progress now."""
         self._told = self._done
         if self._progress is not None:
             self._progress(self._done, max(self._total, self._done))
 
 
-def _drain(work: _Work, meter: _Meter, results: SimpleQueue[list[Hashed] | None]) -> None:
+def _drain(work: _Work, meter: Meter, results: SimpleQueue[list[Hashed] | None]) -> None:
     block = memoryview(bytearray(BLOCK))
     try:
         while group := work.take():
@@ -230,7 +238,7 @@ def _drain(work: _Work, meter: _Meter, results: SimpleQueue[list[Hashed] | None]
 
 
 def _hash_group(
-    group: list[tuple[str, FilePath]], work: _Work, meter: _Meter, block: memoryview
+    group: list[tuple[str, FilePath]], work: _Work, meter: Meter, block: memoryview
 ) -> list[Hashed]:
     done: list[Hashed] = []
 
@@ -246,7 +254,7 @@ def _hash_group(
 
 
 def _hash_file(
-    key: str, path: FilePath, meter: _Meter, block: memoryview, go_on: Callable[[], bool]
+    key: str, path: FilePath, meter: Meter, block: memoryview, go_on: Callable[[], bool]
 ) -> Hashed:
     value = hashlib.sha256()
     size = 0

@@ -8,10 +8,9 @@ store, never from a catalog. Read-only https cannot list: there `catalog.json` a
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Literal, TypeVar
+from typing import Literal
 
 import obstore
 from obstore.exceptions import BaseError
@@ -25,6 +24,7 @@ from scidata.errors import (
     StorageError,
 )
 from scidata.manifest import MANIFEST, Manifest, path_fault
+from scidata.parallel import each
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.version import (
@@ -40,13 +40,9 @@ MAX_TAG_BYTES = 256 * 2**20
 """Largest tag file that is read: a manifest of 2.7 million files."""
 
 _MAX_CATALOG_BYTES = 16 * 2**20
-_AT_ONCE = 8
 _COMMIT = re.compile(r"versions/([0-9.]+)\.json")
 _CHILD = re.compile(rf"(?:.*/)?({DATASET_ID})/collection\.json")
 _ITEM = re.compile(r"(?:.*/)?v([0-9.]+)/meta/item\.json")
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 def list_datasets(store: StoreLike | None = None) -> tuple[str, ...]:
@@ -58,9 +54,8 @@ def list_datasets(store: StoreLike | None = None) -> tuple[str, ...]:
         If the store cannot be reached.
     """
     opened = open_store(store)
-    names = _names(opened)
-    published = _parallel(lambda name: bool(_numbers(opened, name)), names)
-    return tuple(name for name, has in zip(names, published, strict=True) if has)
+    found = each(lambda name: (name, bool(_numbers(opened, name))), _names(opened))
+    return tuple(sorted(name for name, published in found if published))
 
 
 def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitRecord, ...]:
@@ -77,8 +72,8 @@ def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitR
     """
     name = Reference.parse(dataset).dataset
     opened = open_store(store)
-    numbers = _existing(opened, name)
-    return tuple(_parallel(lambda number: _read_commit(opened, name, number), numbers))
+    commits = each(lambda number: _read_commit(opened, name, number), _existing(opened, name))
+    return tuple(sorted(commits, key=lambda commit: commit.number))
 
 
 def resolve(reference: str, store: StoreLike | None = None) -> CommitRecord:
@@ -308,12 +303,6 @@ def _sorted(texts: Iterable[str]) -> tuple[VersionNumber, ...]:
         except InvalidError:
             continue  # not a version number, so not a commit record: somebody's own file
     return tuple(sorted(numbers))
-
-
-def _parallel(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
-    """Ask for several small things at once: a request to a far store takes 100 ms."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="resolve") as pool:
-        return list(pool.map(function, items))
 
 
 def _damaged_tag(store: Store, commit: CommitRecord, key: str, *, found: str) -> IntegrityError:

@@ -1,0 +1,322 @@
+"""Verify a bag in a folder: a pulled or synced copy of a version, or a bag of another tool."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from scidata import compare
+from scidata.bag import (
+    DECLARATION,
+    MANIFEST_TABLE,
+    MAX_MANIFEST_BYTES,
+    PARTIAL,
+    TAG_MANIFEST,
+    Bag,
+    Entry,
+    parse_lines,
+    parse_table,
+    read_bag,
+    read_file,
+    walk,
+)
+from scidata.compare import Verified
+from scidata.digest import Digest
+from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
+from scidata.hashing import Hashed, Progress, hash_each
+from scidata.manifest import MANIFEST, PAYLOAD, Manifest
+from scidata.resolve import list_versions, read_manifest, resolve
+from scidata.storage import open_store
+from scidata.storage.base import Store
+from scidata.version import CommitRecord
+
+UNCHECKED = (
+    "the manifest itself was compared with nothing outside this folder: give --digest sha256:… "
+    "as it was cited, or --store URL where the version was published"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the folder should hold, and who says so."""
+
+    digest: Digest | None = None
+    against: str = ""
+    commit: CommitRecord | None = None
+    store: Store | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """Every file that should be there, with its sha256."""
+
+    payload: Mapping[str, str]
+    tags: Mapping[str, str]
+    damage: tuple[Damage, ...]
+    """Of the manifests themselves."""
+    passed_over: frozenset[str] = frozenset()
+    """Payload that was not asked for: neither read nor extra."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    """What was seen while walking and reading."""
+
+    seen: set[str] = field(default_factory=set)
+    others: list[Entry] = field(default_factory=list)
+    bytes: int = 0
+
+    def counted(self, items: Iterable[Hashed]) -> Iterator[Hashed]:
+        """Pass results on, adding up their bytes."""
+        for item in items:
+            self.bytes += item.size
+            yield item
+
+
+def verify_folder(
+    folder: Path,
+    store: Store | None,
+    *,
+    digest: Digest | None,
+    name: str | None,
+    fast: bool,
+    globs: tuple[str, ...],
+    progress: Progress | None,
+) -> Verified:
+    """Compare a folder with its manifest, and the manifest with what vouches for it."""
+    bag = read_bag(folder)
+    claim = claimed(bag, store, digest=digest, name=name)
+    expected = chosen(bag, expectation(bag, claim), globs)
+    sizes, notes = _sizes(bag, expected) if fast else (None, ())
+    tally = Tally()
+    damage = [*expected.damage, *_read(bag, expected, tally, sizes, progress)]
+    damage += _absent_and_extra(bag, expected, tally, globs)
+    return Verified(
+        target=str(folder),
+        name=bag.name or (claim.commit.name if claim.commit else ""),
+        digest=bag.digest,
+        against=claim.against,
+        files=len(tally.seen),
+        bytes=tally.bytes,
+        fast=fast,
+        damage=compare.ordered(damage),
+        notes=(*expected.notes, *notes, *_identity(bag, claim)),
+    )
+
+
+def claimed(bag: Bag, store: Store | None, *, digest: Digest | None, name: str | None) -> Claim:
+    """Find out which digest the manifest must have.
+
+    Raises
+    ------
+    InvalidError
+        If a store is given but nothing says which of its versions is meant.
+    IntegrityError
+        If the digest given is not that of the version in the store.
+    """
+    if store is None and name is None:
+        return Claim(digest=digest, against="the digest given" if digest else "")
+    reference = name or bag.name
+    if not reference:
+        raise InvalidError(
+            f"{str(bag.folder)!r} does not say which version it holds",
+            where=str(bag.folder),
+            fix="name it: --name dataset@1.0.0",
+        )
+    opened = open_store(store)
+    commit = resolve(reference, opened)
+    if digest is not None and str(digest) != commit.digest:
+        raise IntegrityError(
+            f"{commit.name} in this store has the digest {commit.digest}, not {digest}",
+            where=opened.url,
+            fix="find out which of the two was cited before trusting either",
+        )
+    return Claim(
+        digest=Digest.parse(commit.digest),
+        against=f"{commit.name} in {opened.url}",
+        commit=commit,
+        store=opened,
+    )
+
+
+def expectation(bag: Bag, claim: Claim) -> Expected:
+    """Work out what should be there from the manifest, or from what vouches for it."""
+    wanted = claim.digest or (Digest.parse(bag.stated) if bag.stated else None)
+    tags = _tags(bag, claim)
+    damage = [*_tag_manifest_damage(bag, tags)]
+    payload, reasons = _own_payload(bag)
+    if bag.manifest is None:
+        damage.append(Damage(path=MANIFEST, state="missing", expected=str(wanted or "")))
+    elif wanted is not None and bag.digest != wanted:
+        found = "; ".join(filter(None, [str(bag.digest), compare.several(reasons)]))
+        damage.append(compare.bad(MANIFEST, str(wanted), found))
+    elif reasons:
+        damage.append(compare.bad(MANIFEST, "a canonical manifest", compare.several(reasons)))
+    if wanted is not None and bag.digest != wanted:
+        payload = _vouched_payload(bag, claim, wanted, tags) or payload
+    return Expected(payload=payload, tags=tags, damage=tuple(damage))
+
+
+def chosen(bag: Bag, expected: Expected, globs: tuple[str, ...]) -> Expected:
+    """Narrow what is expected to the globs, and to what a partial copy says it holds."""
+    narrowed = expected if bag.partial is None else _held(bag.partial, expected)
+    payload = {
+        path: narrowed.payload[path] for path in compare.matching(narrowed.payload, globs)
+    }
+    if globs and not payload:
+        raise NotFoundError(
+            f"no file of the manifest matches {' or '.join(map(repr, globs))}",
+            where=str(bag.folder),
+            fix="write it as in the manifest, such as 'data/grid.zarr/*'",
+        )
+    return replace(
+        narrowed,
+        payload=payload,
+        passed_over=frozenset(narrowed.payload.keys() - payload.keys()),
+    )
+
+
+def _held(partial: bytes, expected: Expected) -> Expected:
+    """Expect no more than a partial copy says it holds, and that as the manifest has it."""
+    held, lines = parse_lines(partial, payload=True)
+    reasons: list[object] = list(lines)
+    reasons += [f"{p} differs" for p, value in held.items() if expected.payload.get(p) != value]
+    damage = list(expected.damage)
+    if reasons:
+        damage.append(compare.bad(PARTIAL, "lines of the manifest", compare.several(reasons)))
+    note = f"a partial copy: {len(held)} of {len(expected.payload)} files of the version"
+    return replace(
+        expected,
+        payload={path: expected.payload[path] for path in held if path in expected.payload},
+        tags={path: value for path, value in expected.tags.items() if path != DECLARATION},
+        damage=tuple(damage),
+        notes=(*expected.notes, note),
+    )
+
+
+def _own_payload(bag: Bag) -> tuple[Mapping[str, str], tuple[object, ...]]:
+    """Read the folder's own manifest, by scidata's rules if scidata wrote it."""
+    data = bag.manifest or b""
+    if not bag.is_version:
+        return parse_lines(data, payload=True)
+    try:
+        manifest = Manifest.parse(data)
+    except InvalidError as error:
+        reasons = [f"{p.path} {p.message}".removeprefix(f"{MANIFEST}:") for p in error.problems]
+        return parse_lines(data, payload=True)[0], tuple(reasons)
+    return {path: value.hex for path, value in manifest.items()}, ()
+
+
+def _vouched_payload(
+    bag: Bag, claim: Claim, wanted: Digest, tags: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Take the store's manifest, or rebuild it from the index of sizes if that gives it."""
+    if claim.store is not None and claim.commit is not None:
+        manifest = read_manifest(claim.store, claim.commit)
+        return {path: value.hex for path, value in manifest.items()}
+    try:
+        table = _table(bag, tags)
+        rebuilt = Manifest({path: Digest(value) for path, (_, value) in table.items()})
+    except InvalidError:
+        return {}
+    return {p: d.hex for p, d in rebuilt.items()} if rebuilt.digest == wanted else {}
+
+
+def _tags(bag: Bag, claim: Claim) -> Mapping[str, str]:
+    if claim.commit is None:
+        return bag.tags
+    prefix = f"v{claim.commit.version}/"
+    return {
+        key.removeprefix(prefix): tag.sha256
+        for key, tag in claim.commit.tags.items()
+        if key.startswith(prefix)
+    }
+
+
+def _tag_manifest_damage(bag: Bag, tags: Mapping[str, str]) -> Iterator[Damage]:
+    if bag.bad_tag_lines:
+        found = compare.several(bag.bad_tag_lines)
+        yield compare.bad(TAG_MANIFEST, "lines of sha256 and path", found)
+    elif bag.is_version and not tags:
+        yield Damage(path=TAG_MANIFEST, state="missing")
+
+
+def _table(bag: Bag, tags: Mapping[str, str]) -> dict[str, tuple[int, str]]:
+    """Read the index of sizes if its digest is the expected one; else `InvalidError`."""
+    where = str(bag.folder / MANIFEST_TABLE)
+    data = read_file(bag.folder, MANIFEST_TABLE, MAX_MANIFEST_BYTES) or b""
+    if tags.get(MANIFEST_TABLE) != Digest.of(data).hex:
+        raise InvalidError(
+            "nothing vouches for the index of sizes", where=where, fix="check without --fast"
+        )
+    return parse_table(data, where=where)
+
+
+def _sizes(bag: Bag, expected: Expected) -> tuple[Mapping[str, int], tuple[str, ...]]:
+    try:
+        table = _table(bag, expected.tags)
+    except InvalidError as error:
+        return {}, (f"only names were compared, no sizes: {error.message}",)
+    return {path: size for path, (size, _) in table.items()}, ()
+
+
+def _read(
+    bag: Bag,
+    expected: Expected,
+    tally: Tally,
+    sizes: Mapping[str, int] | None,
+    progress: Progress | None,
+) -> list[Damage]:
+    """Walk the folder and read it at the same time; with `sizes`, read the tag files only."""
+    wanted = {**expected.payload, **expected.tags}
+    found: dict[str, int] = {}
+
+    def present() -> Iterator[tuple[str, str]]:
+        for entry in walk(bag.folder):
+            if entry.kind != "file" or entry.path not in wanted:
+                tally.others.append(entry)
+                continue
+            tally.seen.add(entry.path)
+            if sizes is not None and entry.path in expected.payload:
+                found[entry.path] = os.stat(entry.full).st_size  # noqa: PTH116 - has no Path
+            else:
+                yield entry.path, entry.full
+
+    total = bag.size if sizes is None else 0
+    hashed = tally.counted(hash_each(present(), progress=progress, total=total))
+    damage = list(compare.differing(hashed, wanted))
+    return damage + list(compare.resized(found, sizes or {}))
+
+
+def _absent_and_extra(
+    bag: Bag, expected: Expected, tally: Tally, globs: tuple[str, ...]
+) -> Iterator[Damage]:
+    wanted = {**expected.payload, **expected.tags}
+    kinds = {entry.path: entry.kind for entry in tally.others}
+    yield from compare.missing((wanted.keys() - tally.seen) - kinds.keys(), wanted)
+    own = {MANIFEST, TAG_MANIFEST} | ({PARTIAL} if bag.partial is not None else set())
+    for path, kind in kinds.items():
+        if path in wanted:
+            yield compare.bad(path, f"sha256:{wanted[path]}", f"a {kind}")
+        elif path in own or path in expected.passed_over:
+            continue
+        elif path.startswith(PAYLOAD):
+            if expected.payload and any(compare.matching([path], globs)):
+                yield compare.unexpected(path, "" if kind == "file" else f"a {kind}")
+        elif bag.is_version:
+            yield compare.unexpected(path, "" if kind == "file" else f"a {kind}")
+
+
+def _identity(bag: Bag, claim: Claim) -> Iterator[str]:
+    """Say what the folder really holds, if that is another version, or what was not checked."""
+    if claim.digest is None:
+        yield UNCHECKED
+    elif bag.digest is not None and bag.digest != claim.digest:
+        held = bag.name if bag.stated == str(bag.digest) else ""
+        if claim.commit is not None:
+            versions = list_versions(claim.commit.dataset, claim.store)
+            held = next((v.name for v in versions if v.digest == str(bag.digest)), held)
+        wanted = claim.commit.name if claim.commit else str(claim.digest)
+        if held:
+            yield f"this folder holds {held} ({bag.digest.short}…), not {wanted}"

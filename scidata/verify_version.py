@@ -1,0 +1,199 @@
+"""Verify a version where it lies in a store, by reading every byte through the store."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from scidata import compare
+from scidata.bag import MANIFEST_TABLE, parse_table
+from scidata.compare import Verified
+from scidata.digest import Digest
+from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
+from scidata.hashing import Hashed, Meter, Progress, hash_stream
+from scidata.manifest import PAYLOAD, Manifest
+from scidata.parallel import each
+from scidata.resolve import read_manifest, read_tag, resolve
+from scidata.storage.base import Store
+from scidata.version import CommitRecord
+
+ONE_REQUEST = 8 * 2**20
+"""Objects up to this size are read by one request, larger ones in blocks."""
+
+UNLISTED = "the store cannot be listed, so files that no manifest names were not looked for"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version as its commit record and its manifest describe it."""
+
+    store: Store
+    commit: CommitRecord
+    payload: Mapping[str, str]
+    """Path and sha256; empty if the manifest is damaged and cannot be rebuilt."""
+    damage: tuple[Damage, ...]
+    """Of the manifest."""
+    sizes: Mapping[str, int] | None
+    """What lies below the prefix, by path, in bytes; None if the store cannot be listed."""
+
+    @property
+    def prefix(self) -> str:
+        """The version's folder below the dataset's."""
+        return f"v{self.commit.version}/"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tag files and their sha256, by path in the bag; the catalog lies beside the bag."""
+        return {k.removeprefix(self.prefix): t.sha256 for k, t in self.commit.tags.items()}
+
+    def key(self, path: str) -> str:
+        """Return where a path lies in the store."""
+        beside = path in self.commit.tags
+        return f"{self.commit.dataset}/{'' if beside else self.prefix}{path}"
+
+
+def verify_version(
+    reference: str,
+    store: Store,
+    *,
+    digest: Digest | None,
+    fast: bool,
+    globs: tuple[str, ...],
+    progress: Progress | None,
+) -> Verified:
+    """Compare a version with its commit record, and its payload with its manifest."""
+    version = described(store, resolve(reference, store))
+    chosen = {p: version.payload[p] for p in compare.matching(version.payload, globs)}
+    if globs and version.payload and not chosen:
+        raise NotFoundError(
+            f"no file of {version.commit.name} matches {' or '.join(map(repr, globs))}",
+            where=store.url,
+            fix="write it as in the manifest, such as 'data/grid.zarr/*'",
+        )
+    found, read = _read(version, _to_read(version, {} if fast else chosen), progress)
+    damage = [*_pin(version.commit, digest), *version.damage, *found]
+    damage += _absent_and_unexpected(version, chosen, globs)
+    notes = [UNLISTED] if version.sizes is None else []
+    if fast:
+        resized, notes_on_sizes = _resized(version, chosen)
+        damage += resized
+        notes += notes_on_sizes
+    return Verified(
+        target=store.url,
+        name=version.commit.name,
+        digest=Digest.parse(version.commit.digest),
+        against=f"{version.commit.name} in {store.url}",
+        files=len(version.tags | chosen),
+        bytes=read,
+        fast=fast,
+        damage=compare.ordered(damage),
+        notes=tuple(notes),
+    )
+
+
+def described(store: Store, commit: CommitRecord) -> Version:
+    """Read the manifest and the listing of a version."""
+    damage: tuple[Damage, ...] = ()
+    try:
+        manifest: Mapping[str, Digest] = read_manifest(store, commit)
+    except IntegrityError as error:
+        prefix = f"v{commit.version}/"
+        damage = tuple(replace(d, path=d.path.removeprefix(prefix)) for d in error.damage)
+        manifest = _rebuilt(store, commit)
+    return Version(
+        store=store,
+        commit=commit,
+        payload={path: value.hex for path, value in manifest.items()},
+        damage=damage,
+        sizes=_list(store, commit),
+    )
+
+
+def _rebuilt(store: Store, commit: CommitRecord) -> Mapping[str, Digest]:
+    """Take the digests from the index of sizes, if they make the version's digest."""
+    try:
+        table = _table(store, commit)
+        manifest = Manifest({path: Digest(value) for path, (_, value) in table.items()})
+    except (IntegrityError, InvalidError, NotFoundError):
+        return {}
+    return manifest if str(manifest.digest) == commit.digest else {}
+
+
+def _table(store: Store, commit: CommitRecord) -> dict[str, tuple[int, str]]:
+    key = f"v{commit.version}/{MANIFEST_TABLE}"
+    return parse_table(read_tag(store, commit, key), where=f"{commit.dataset}/{key}")
+
+
+def _list(store: Store, commit: CommitRecord) -> Mapping[str, int] | None:
+    if store.url.startswith(("http://", "https://")):
+        return None
+    prefix = f"{commit.dataset}/v{commit.version}/"
+    return {facts.key.removeprefix(prefix): facts.size for facts in store.list(prefix)}
+
+
+def _to_read(version: Version, payload: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what the listing says is missing."""
+    wanted = version.tags | dict(payload)
+    if version.sizes is None:
+        return wanted
+    there = version.sizes.keys() | version.commit.tags.keys()
+    return {path: value for path, value in wanted.items() if path in there}
+
+
+def _read(
+    version: Version, wanted: Mapping[str, str], progress: Progress | None
+) -> tuple[list[Damage], int]:
+    """Read objects through the store, several at once; returns damage and bytes read."""
+    meter = Meter(version.commit.bytes, progress)
+    total = 0
+    damage: list[Damage] = []
+    for item in each(lambda path: _hash_object(version, path, meter), wanted):
+        total += item.size
+        damage += compare.differing([item], wanted)
+    meter.tell()
+    return damage, total
+
+
+def _hash_object(version: Version, path: str, meter: Meter) -> Hashed:
+    key = version.key(path)
+    size = (version.sizes or {}).get(path)
+    try:
+        if size is not None and size <= ONE_REQUEST:
+            blocks: Iterable[bytes] = [version.store.read(key, limit=ONE_REQUEST)]
+        else:
+            blocks = version.store.stream(key)
+        digest, count = hash_stream(meter.metered(blocks))
+    except NotFoundError:
+        return Hashed(path, "", 0, FileNotFoundError(key))
+    return Hashed(path, digest.hex, count)
+
+
+def _absent_and_unexpected(
+    version: Version, chosen: Mapping[str, str], globs: tuple[str, ...]
+) -> Iterator[Damage]:
+    if version.sizes is None:
+        return
+    wanted = version.tags | dict(chosen)
+    beside = version.commit.tags.keys()
+    yield from compare.missing((wanted.keys() - version.sizes.keys()) - beside, wanted)
+    for path in version.sizes.keys() - version.tags.keys() - version.payload.keys():
+        # With the manifest lost, nobody can tell which payload is one file too many.
+        unknown = path.startswith(PAYLOAD) and not version.payload
+        if not unknown and (
+            not path.startswith(PAYLOAD) or any(compare.matching([path], globs))
+        ):
+            yield compare.unexpected(path)
+
+
+def _resized(version: Version, chosen: Mapping[str, str]) -> tuple[list[Damage], list[str]]:
+    if version.sizes is None:
+        return [], ["no sizes were compared: the store cannot be listed"]
+    try:
+        table = _table(version.store, version.commit)
+    except (IntegrityError, InvalidError, NotFoundError) as error:
+        return [], [f"only names were compared, no sizes: {error.message}"]
+    found = {path: version.sizes[path] for path in chosen if path in version.sizes}
+    return list(compare.resized(found, {path: size for path, (size, _) in table.items()})), []
+
+
+def _pin(commit: CommitRecord, digest: Digest | None) -> Iterator[Damage]:
+    if digest is not None and str(digest) != commit.digest:
+        yield compare.bad(f"versions/{commit.version}.json", str(digest), commit.digest)
