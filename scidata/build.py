@@ -1,0 +1,285 @@
+"""Source files to a staged dataset, by name: written elsewhere, checked, then renamed."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from scidata.datasets import Prepared, Survey, choose
+from scidata.errors import ConflictError, NotFoundError, ScidataError, StorageError
+from scidata.hashing import hash_files
+from scidata.record import (
+    Record,
+    Software,
+    Source,
+    Step,
+    load_record,
+    parse_record,
+    record_yaml,
+)
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and how much there is in all, in thousandths of the work."""
+
+_TOTAL = 1000
+_READING = 0.4  # share of the work
+_SOFTWARE = "scidata"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a build made, found there already, or would make."""
+
+    staged: Path
+    dataset: str
+    source: str
+    form: str
+    files: tuple[str, ...]
+    """Names below the source."""
+    counts: Mapping[str, int | float]
+    """What was counted in the source; empty if all was there already."""
+    assets: tuple[str, ...]
+    already: bool
+    """The same build had been done before; nothing was written."""
+    written: bool
+    """False for a dry run, or if all was there already."""
+
+
+def build(
+    name: str,
+    source: Path | None,
+    out: Path,
+    *,
+    options: Mapping[str, str] | None = None,
+    dry_run: bool = False,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> Built:
+    """Turn source files into a staged dataset: ``record.yaml`` and ``data/``.
+
+    Parameters
+    ----------
+    name : str
+        Of a recipe, such as ``tevolop``.
+    source : Path or None
+        File or folder; None takes the real data that ship with scidata.
+    out : Path
+        The folder to make. Nothing is there before everything is.
+    options : mapping, optional
+        Of the recipe, such as ``{"quirks": "published"}``.
+    dry_run : bool
+        Read and check the source, write nothing.
+    now : datetime, optional
+        With time zone; by default the clock's. Nothing in a source can be later.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Built
+        The same source and options give the same bytes. If `out` holds them, nothing is done.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such recipe or source.
+    InvalidError
+        With everything that is wrong with the source.
+    ConflictError
+        If `out` exists and is not what this build would make.
+    StorageError
+        If the disk is full, or something cannot be read or written.
+    """
+    choice = choose(name, options or {})
+    survey = choice.recipe.survey(source, choice.options)
+    sources = _sources(survey)
+    step = _step(name, choice.options)
+    if _is_done(out, name, sources, step):
+        return _report(name, survey, out, None, already=True)
+    advance = _thousandths(progress)
+    prepared = survey.prepare(
+        now=now or datetime.now(UTC), advance=lambda share: advance(_READING * share)
+    )
+    if not dry_run:
+        with _replacing(out) as folder:
+            (folder / "data").mkdir()
+            prepared.write(
+                folder / "data", lambda share: advance(_READING + (1 - _READING) * share)
+            )
+            record = _signed(prepared.complete(_record(name)), sources, step)
+            data = record_yaml(record)
+            parse_record(data, where=f"{name}/record.yaml")
+            (folder / "record.yaml").write_bytes(data)
+    return _report(name, survey, out, prepared, written=not dry_run)
+
+
+def _report(
+    name: str,
+    survey: Survey,
+    out: Path,
+    prepared: Prepared | None,
+    *,
+    already: bool = False,
+    written: bool = False,
+) -> Built:
+    return Built(
+        staged=out,
+        dataset=name,
+        source=survey.source,
+        form=survey.form,
+        files=tuple(key for key, _ in survey.files),
+        counts=prepared.counts if prepared else {},
+        assets=prepared.assets if prepared else (),
+        already=already,
+        written=written,
+    )
+
+
+def _thousandths(progress: Progress | None) -> Callable[[float], None]:
+    return lambda share: progress(round(_TOTAL * share), _TOTAL) if progress else None
+
+
+def _sources(survey: Survey) -> tuple[Source, ...]:
+    hashed = hash_files(survey.files)
+    return tuple(Source(title=name, sha256=digest.hex) for name, (digest, _) in hashed.items())
+
+
+def _step(name: str, options: Mapping[str, str]) -> Step:
+    words = " ".join(f"--{option} {value}" for option, value in sorted(options.items()))
+    return Step(activity=f"scidata build {name} {words}".strip(), software=_software())
+
+
+def _software() -> str:
+    return f"{_SOFTWARE} {_version()}"
+
+
+def _version() -> str:
+    try:
+        return version("fair-scidata")
+    except PackageNotFoundError:
+        from scidata import __version__
+
+        return __version__
+
+
+def _record(name: str) -> Record:
+    with as_file(files("scidata") / "metadata" / f"{name}.yaml") as path:
+        return load_record(path)
+
+
+def _signed(record: Record, sources: tuple[Source, ...], step: Step) -> Record:
+    """Add the source files, the program and the build itself: what `_is_done` looks for."""
+    provenance = record.provenance
+    others = tuple(s for s in provenance.software if s.name != _SOFTWARE)
+    software = Software(name=_SOFTWARE, version=_version())
+    return record.model_copy(
+        update={
+            "provenance": provenance.model_copy(
+                update={
+                    "sources": (*provenance.sources, *sources),
+                    "software": (*others, software),
+                    "steps": (*provenance.steps, step),
+                }
+            )
+        }
+    )
+
+
+def _is_done(out: Path, name: str, sources: tuple[Source, ...], step: Step) -> bool:
+    """Tell whether a folder holds this very build.
+
+    Raises
+    ------
+    ConflictError
+        If it holds something else.
+    """
+    if not _is_taken(out):
+        return False
+    try:
+        record = load_record(out / "record.yaml")
+    except ScidataError:
+        record = None
+    if record is None or record.id != name:
+        raise _conflict(out, f"{str(out)!r} exists and is no staged {name!r}")
+    of_files = tuple(s for s in record.provenance.sources if s.sha256)
+    if of_files != sources or step not in record.provenance.steps:
+        raise _conflict(
+            out, f"{str(out)!r} holds {name!r} built from another source or otherwise"
+        )
+    return True
+
+
+def _is_taken(out: Path) -> bool:
+    try:
+        return out.is_symlink() or out.is_file() or any(out.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _not_writable(out, error) from error
+
+
+def _conflict(out: Path, message: str) -> ConflictError:
+    return ConflictError(
+        message, where=str(out), fix="give another --out, or move that folder away"
+    )
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """Give a new folder beside `out` that takes its place if all goes well, and else vanishes."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(out)
+        folder = Path(
+            tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".partial", dir=out.parent)
+        )
+    except OSError as error:
+        raise _not_writable(out, error) from error
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder.chmod(0o755)  # mkdtemp makes it private
+        yield folder
+        _take_place(folder, out)
+    except ScidataError:
+        raise
+    except OSError as error:
+        raise _not_writable(out, error) from error
+    finally:
+        os.close(lock)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_place(folder: Path, out: Path) -> None:
+    try:
+        folder.rename(out)
+    except OSError as error:
+        if _is_taken(out):
+            raise _conflict(out, f"{str(out)!r} appeared meanwhile") from error
+        raise
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed build left behind: its folder, which nobody locks any more."""
+    for folder in out.parent.glob(f".{out.name}-*.partial"):
+        with suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _not_writable(out: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{str(out)!r} cannot be written: {error.strerror or error}",
+        where=str(out),
+        fix="free some space or give --out on another disk; nothing was left behind",
+    )

@@ -1,0 +1,1 @@
+"""TEvolOp: earthquakes of Southern California, from catalogues to training samples."""

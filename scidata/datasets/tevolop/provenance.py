@@ -1,0 +1,175 @@
+"""What a build knows of its data, as fields of the record: nothing of it is typed by hand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import yaml
+
+from scidata.datasets.tevolop.assemble import ASSET, Assembled, Plan
+from scidata.datasets.tevolop.events import Catalogue, Counts, in_grid
+from scidata.datasets.tevolop.fortnights import DAYS, Quirk
+from scidata.datasets.tevolop.splits import EMBARGO
+from scidata.record import Limitation, Period, Provenance, Record, Step, VariableNote
+
+_GAP_DAYS = 30
+_HIGH_FLOOR = 1.0
+_MOST_GAPS = 20
+_FORTNIGHTS_ONLY = frozenset(
+    ("magnitude_back", "magnitude_ahead", "fault_label", "location", "curve")
+    + ("back", "ahead", "ahead_length", "ahead_delay")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What the record is completed with."""
+
+    form: str
+    """Key of ``origins.yaml``."""
+    extract: bool
+    """The source is one that the record itself describes."""
+    plan: Plan
+    assembled: Assembled
+    days: tuple[int, int]
+    catalogue: Catalogue | None
+    """None if there is no event table."""
+
+
+def is_extract(sha256: str) -> bool:
+    """Tell whether the record itself describes a source file of this digest."""
+    return sha256 in _origins()["extracts"]
+
+
+def complete(record: Record, built: Built) -> Record:
+    """Return the record of what was built: its period, counts, limits, variables and splits."""
+    if not built.extract:
+        record = _of_form(record, built.form)
+    first, last = np.array([built.days[0], built.days[1] - 1]).astype("datetime64[D]")
+    steps = tuple(Step(activity=text) for text in _steps(built))
+    provenance = record.provenance
+    return record.model_copy(
+        update={
+            "abstract": record.abstract + _floor_sentence(built.catalogue),
+            "temporal": Period(start=str(first), end=str(last)),
+            "provenance": provenance.model_copy(update={"steps": provenance.steps + steps}),
+            "limitations": (*record.limitations, *_limitations(built)),
+            "variables": tuple(v for v in record.variables if _is_there(v, built)),
+            **_splits(record, built),
+        }
+    )
+
+
+def _of_form(record: Record, form: str) -> Record:
+    """Replace what is said of the flagship's source with what is known of another one."""
+    origin = dict(_origins()["forms"][form])
+    sources = origin.pop("sources")
+    fields = {
+        **record.model_dump(mode="json", exclude_none=True),
+        **origin,
+        "provenance": {"sources": sources},
+    }
+    fields.pop("created", None)
+    return Record.model_validate(fields).model_copy(
+        update={
+            "provenance": Provenance.model_validate(
+                {"sources": sources, "software": record.provenance.software}
+            )
+        }
+    )
+
+
+def _steps(built: Built) -> Iterator[str]:
+    if built.catalogue:
+        yield _sentence(built.catalogue.counts)
+        yield f"The lowest magnitude of an earthquake is {built.catalogue.magnitude_floor:g}."
+    for rule, count in built.assembled.active.items():
+        yield f"{count} active pixels in {ASSET[rule]!r}."
+    if "published" in built.plan.rules:
+        quirks = "; ".join(quirk.value for quirk in Quirk)
+        yield f"Published quirks in {ASSET['published']!r}: {quirks}."
+    if not built.plan.rules:
+        days = built.days[1] - built.days[0]
+        yield (
+            f"No fortnights and no splits: {days} days are too few for a split by time, which "
+            f"leaves out {EMBARGO} fortnights of {DAYS} days before the held-out ones."
+        )
+    else:
+        yield f"'fault_label' holds: {built.assembled.fault_labels}."
+
+
+def _sentence(counts: Counts) -> str:
+    return (
+        f"{counts.rows} rows read, {counts.kept} events kept; left out: {counts.outside} outside "
+        f"32..36 N, 120..114 W, {counts.early} before 1950, {counts.incomplete} without magnitude "
+        f"or depth, {counts.repeated} repeated. Not in the grid: {counts.blasts} quarry blasts, "
+        f"{counts.others} events of other types, {counts.on_edge} earthquakes exactly on 32 N or "
+        f"114 W. {counts.untyped} events without a type are in the grid as earthquakes."
+    )
+
+
+def _floor_sentence(catalogue: Catalogue | None) -> str:
+    if catalogue is None or catalogue.magnitude_floor < _HIGH_FLOOR:
+        return ""
+    return (
+        f" This build holds earthquakes of magnitude {catalogue.magnitude_floor:g} and above."
+    )
+
+
+def _limitations(built: Built) -> Iterator[Limitation]:
+    catalogue = built.catalogue
+    if catalogue is None:
+        return
+    counts, floor = catalogue.counts, catalogue.magnitude_floor
+    if floor >= _HIGH_FLOOR:
+        yield Limitation(description=f"The source has no earthquake below magnitude {floor:g}.")
+    zero = int(pc.sum(pc.equal(catalogue.table["magnitude"], 0.0)).as_py())
+    for number, what in (
+        (counts.blasts, "quarry blasts: in the event table, not in the grid or the fortnights"),
+        (counts.untyped, "without an event type: in the grid as earthquakes"),
+        (zero, "of magnitude 0.0, which may mean that none was found"),
+    ):
+        if number:
+            yield Limitation(description=f"{number} of {counts.kept} events are {what}.")
+    yield from _gaps(catalogue)
+
+
+def _gaps(catalogue: Catalogue) -> Iterator[Limitation]:
+    """Name the longest times without any earthquake, if longer than 30 days."""
+    time = catalogue.table.filter(in_grid(catalogue.table))["time"].to_numpy()
+    time = time.astype("datetime64[s]")
+    length = np.diff(time)
+    long = np.flatnonzero(length > np.timedelta64(_GAP_DAYS, "D"))
+    longest = long[np.argsort(-length[long].astype(np.int64), kind="stable")][:_MOST_GAPS]
+    for n in sorted(longest.tolist()):
+        days = int(length[n] // np.timedelta64(1, "D"))
+        yield Limitation(
+            description=f"No earthquake at all for {days} days.",
+            start=f"{time[n]}Z",
+            end=f"{time[n + 1]}Z",
+        )
+
+
+def _is_there(note: VariableNote, built: Built) -> bool:
+    if note.asset == "events":
+        return built.catalogue is not None
+    return bool(built.plan.rules) or note.name not in _FORTNIGHTS_ONLY
+
+
+def _splits(record: Record, built: Built) -> dict[str, object]:
+    if not built.plan.rules:
+        return {"splits": (), "samples": None}
+    if built.plan.rules == ("published",) and record.samples:
+        return {"samples": record.samples.model_copy(update={"asset": ASSET["published"]})}
+    return {}
+
+
+@cache
+def _origins() -> dict[str, Any]:  # Any: YAML
+    path = Path(__file__).with_name("origins.yaml")
+    origins: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return origins

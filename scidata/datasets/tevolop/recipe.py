@@ -1,0 +1,133 @@
+"""How TEvolOp is built: from which sources, with which options, into what."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+from scidata.datasets import Advance, Survey
+from scidata.datasets.tevolop import assemble, grid, provenance
+from scidata.datasets.tevolop.assemble import Assembled, Given, Plan, Quirks
+from scidata.datasets.tevolop.events import Catalogue, read_events, write_events
+from scidata.datasets.tevolop.grid import Days, Pixels
+from scidata.datasets.tevolop.sources import SourceFile, identify, list_files
+from scidata.record import Record
+
+SHIPPED = Path(__file__).with_name("scedc_socal_1950_2026_m2.5.csv.gz")
+"""The real earthquakes of magnitude 2.5 and above; see SOURCE.md beside it."""
+
+
+class TEvolOp:
+    """The recipe; see `scidata.datasets.Recipe`."""
+
+    @property
+    def choices(self) -> Mapping[str, tuple[str, ...]]:
+        """Which fortnights to make: by both rules, the physical alone, or the published alone."""
+        return {"quirks": ("both", "none", "published")}
+
+    def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
+        """Tell a folder of the benchmark's own files from catalogues, by content."""
+        place = source or SHIPPED
+        quirks = cast("Quirks", options["quirks"])
+        return _Catalogues(place, identify(list_files(place), place), quirks)
+
+
+class _Catalogues:
+    """Catalogues of events that will be read; see `scidata.datasets.Survey`."""
+
+    def __init__(self, place: Path, found: list[SourceFile], quirks: Quirks) -> None:
+        self.place = place
+        self.found = found
+        self.quirks = quirks
+
+    @property
+    def source(self) -> str:
+        return self.place.name if self.place == SHIPPED else str(self.place)
+
+    @property
+    def form(self) -> str:
+        return " and ".join(sorted({file.form.value for file in self.found}))
+
+    @property
+    def files(self) -> tuple[tuple[str, Path], ...]:
+        return tuple((file.name, file.path) for file in self.found)
+
+    def prepare(self, *, now: datetime, advance: Advance) -> "_Events":
+        """Read every row."""
+        size = sum(file.path.stat().st_size for file in self.found)
+
+        def seen(done: int) -> None:
+            advance(done / size)
+
+        catalogue = read_events(self.found, now=now, where=self.source, seen=seen)
+        return _Events(self, catalogue)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Daily:
+    """Daily values of an event table; see `scidata.datasets.tevolop.assemble.Daily`."""
+
+    catalogue: Catalogue
+    pixels: Pixels
+
+    @cached_property
+    def shocks(self) -> grid.Shocks:
+        return grid.shocks(self.catalogue.table, self.pixels)
+
+    @cached_property
+    def days(self) -> tuple[int, int]:
+        return grid.day_range(self.shocks)
+
+    def blocks(self, length: int) -> Iterator[Days]:
+        return grid.by_shard(self.shocks, self.pixels, self.days, length)
+
+
+class _Events:
+    """Events that were read; see `scidata.datasets.Prepared`."""
+
+    def __init__(self, survey: _Catalogues, catalogue: Catalogue) -> None:
+        self.survey = survey
+        self.catalogue = catalogue
+        self.daily = _Daily(catalogue=catalogue, pixels=Pixels())
+        self.plan: Plan = assemble.plan(self.daily.days, survey.quirks)
+        self.assembled: Assembled | None = None
+
+    @property
+    def counts(self) -> Mapping[str, int | float]:
+        written = self.assembled.active if self.assembled else {}
+        active = {f"active_pixels_{rule}": count for rule, count in written.items()}
+        floor = {"magnitude_floor": self.catalogue.magnitude_floor}
+        return {**asdict(self.catalogue.counts), **floor, **active}
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        return ("events", *self.plan.assets)
+
+    def write(self, data: Path, advance: Advance) -> None:
+        write_events(self.catalogue, data / "events.parquet")
+        self.assembled = assemble.assemble(self.daily, self.plan, Given(), data, advance)
+
+    def complete(self, record: Record) -> Record:
+        assert self.assembled is not None  # noqa: S101 - `complete` follows `write`
+        forms = {file.form.value for file in self.survey.found}
+        files = self.survey.files
+        built = provenance.Built(
+            form=forms.pop() if len(forms) == 1 else "SCEDC",
+            extract=len(files) == 1 and provenance.is_extract(_sha256(files[0][1])),
+            plan=self.plan,
+            assembled=self.assembled,
+            days=self.daily.days,
+            catalogue=self.catalogue,
+        )
+        return provenance.complete(record, built)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+RECIPE = TEvolOp()

@@ -1,0 +1,283 @@
+"""The staged array stores: sharded Zarr v3 with CF attributes, consolidated.
+
+Zstandard without a shuffle filter: on these arrays, nearly all zeros, it is 1.6 to 3 times smaller
+than Blosc with one, and as fast to read (full catalogue: 269 MB of daily magnitudes in 2.2 MB).
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import ZstdCodec
+
+from scidata.datasets.tevolop.fortnights import AHEAD, BACK
+from scidata.datasets.tevolop.grid import Days, Pixels
+from scidata.datasets.tevolop.zones import CURVES
+
+SHARD_DAYS = 2048
+_CHUNK_DAYS = 512
+_CHUNK = {"location": 64, "time": 512}
+_SHARD = {"location": 512, "time": 2048}
+_ZSTD = ZstdCodec(level=3)
+_EPOCH = "days since 1950-01-01"
+_EPOCH_DAY = int(np.datetime64("1950-01-01", "D").astype(int))
+
+Attributes = Mapping[str, object]
+
+_SHOCKS = "earthquakes, without quarry blasts"
+_MEASURED: dict[str, Attributes] = {
+    "magnitude": {
+        "units": "1",
+        "long_name": "magnitude of the summed energy",
+        "comment": "log10(sum of 10^(1.5 m)) / 1.5 over " + _SHOCKS,
+        "cell_methods": "area: time: sum (of energy)",
+    },
+    "depth": {
+        "units": "km",
+        "long_name": "depth weighted by energy",
+        "positive": "down",
+        "comment": "sum of depth 10^(1.5 m) / sum of 10^(1.5 m) over " + _SHOCKS,
+        "cell_methods": "area: time: mean (weighted by energy)",
+    },
+    "multiplicity": {
+        "units": "1",
+        "long_name": "number of " + _SHOCKS,
+        "cell_methods": "area: time: sum",
+    },
+    "multiplicity_3p29": {
+        "units": "1",
+        "long_name": "number of earthquakes of magnitude above 3.29",
+        "cell_methods": "area: time: sum",
+    },
+}
+_PLACES: dict[str, Attributes] = {
+    "latitude": {
+        "units": "degrees_north",
+        "standard_name": "latitude",
+        "long_name": "latitude of the pixel's centre",
+    },
+    "longitude": {
+        "units": "degrees_east",
+        "standard_name": "longitude",
+        "long_name": "longitude of the pixel's centre",
+    },
+}
+_LOCATED: Attributes = {"coordinates": "latitude longitude", "grid_mapping": "crs"}
+_WGS84: Attributes = {
+    "grid_mapping_name": "latitude_longitude",
+    "long_name": "WGS 84",
+    "semi_major_axis": 6378137.0,
+    "inverse_flattening": 298.257223563,
+    "longitude_of_prime_meridian": 0.0,
+}
+
+
+class ArrayStore:
+    """A Zarr group that is written array by array."""
+
+    def __init__(self, path: Path, title: str) -> None:
+        self.path = path
+        self.group = zarr.create_group(str(path), zarr_format=3)
+        self.group.attrs.update({"Conventions": "CF-1.11", "title": title})
+
+    def create(
+        self,
+        name: str,
+        shape: Mapping[str, int],
+        dtype: str,
+        attributes: Attributes,
+        layout: tuple[Sequence[int], Sequence[int]] | None = None,
+    ) -> zarr.Array[Any]:  # Any: zarr's own parameter
+        """Create an array; `layout` is its inner chunks and its shards, one chunk if omitted."""
+        sizes = tuple(shape.values())
+        chunks, shards = layout or (sizes, None)
+        return self.group.create_array(
+            name,
+            shape=sizes,
+            dtype=dtype,
+            chunks=tuple(chunks) if sizes else "auto",
+            shards=tuple(shards) if shards else None,
+            compressors=_ZSTD if sizes else None,
+            dimension_names=tuple(shape),
+            attributes=dict(attributes),
+            fill_value=np.nan if dtype.startswith("float") else 0,
+        )
+
+    def put(
+        self,
+        name: str,
+        dims: Sequence[str],
+        values: npt.NDArray[np.generic],
+        attributes: Attributes,
+        layout: tuple[Sequence[int], Sequence[int]] | None = None,
+    ) -> None:
+        """Create an array and write all of it."""
+        shape = dict(zip(dims, values.shape, strict=True))
+        array = self.create(name, shape, values.dtype.name, attributes, layout)
+        array[...] = values
+
+    def close(self) -> None:
+        """Gather the metadata of all arrays in the root's ``zarr.json``."""
+        with warnings.catch_warnings():
+            # Zarr warns that this is not yet in the text of v3; zarr-python and xarray agree on it.
+            warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
+            zarr.consolidate_metadata(self.group.store)
+
+
+class GridStore:
+    """``data/grid.zarr``: daily values of all pixels, written shard by shard."""
+
+    def __init__(self, path: Path, pixels: Pixels, first: int, days: int) -> None:
+        self.first = first
+        self.pixels = pixels
+        self.store = ArrayStore(path, "Daily earthquakes of Southern California in pixels")
+        shape = {"time": days, "y": pixels.rows, "x": pixels.columns}
+        chunk = min(_CHUNK_DAYS, days)
+        layout = (
+            (chunk, pixels.rows, pixels.columns),
+            (_multiple(days, chunk, SHARD_DAYS), pixels.rows, pixels.columns),
+        )
+        self.arrays = {
+            name: self.store.create(
+                name,
+                shape,
+                "int32" if name.startswith("multiplicity") else "float32",
+                {**attributes, **_LOCATED},
+                layout,
+            )
+            for name, attributes in _MEASURED.items()
+        }
+        day = first - _EPOCH_DAY + np.arange(days, dtype=np.int64)
+        self.store.put("time", ["time"], day, _time("day, UTC"))
+        self.store.put("latitude", ["y"], pixels.latitudes, _PLACES["latitude"])
+        self.store.put("longitude", ["x"], pixels.longitudes, _PLACES["longitude"])
+        self.store.put("crs", [], np.int32(0)[...], _WGS84)
+
+    def write(self, days: Days) -> None:
+        """Write the days of one shard; they begin where a shard begins."""
+        rows = slice(days.first - self.first, days.first - self.first + len(days))
+        shape = len(days), self.pixels.rows, self.pixels.columns
+        for name, array in self.arrays.items():
+            array[rows] = getattr(days, name).reshape(shape).astype(array.dtype)
+
+    def close(self) -> None:
+        """Finish the store."""
+        self.store.close()
+
+
+def write_fortnights(
+    path: Path,
+    title: str,
+    starts: npt.NDArray[np.datetime64],
+    locations: npt.NDArray[np.int64],
+    pixels: Pixels,
+    values: Mapping[str, npt.NDArray[np.float32]],
+    labels: tuple[npt.NDArray[np.int32], Attributes],
+) -> None:
+    """Write a fortnights store.
+
+    Parameters
+    ----------
+    path : Path
+    title : str
+    starts : array, (time,), datetime64[D]
+        First days.
+    locations : array, (location,), int64
+        Pixel numbers.
+    pixels : Pixels
+    values : mapping
+        (location, time) for the measured variables; (location, time, 5) for ``magnitude_back``,
+        (location, time, 10) for ``magnitude_ahead``.
+    labels : array, (location, 4), int32, and its attributes
+    """
+    store = ArrayStore(path, title)
+    for name, array in values.items():
+        dims, attributes = _DIMENSIONS.get(
+            name, (("location", "time"), _MEASURED.get(name, {}))
+        )
+        store.put(name, dims, array, {**_LOCATED, **attributes}, _layout(dims, array.shape))
+    store.put("fault_label", ("location", "curve"), labels[0], {**labels[1], **_LOCATED})
+    day = starts.astype("datetime64[D]").astype(np.int64) - _EPOCH_DAY
+    store.put("time", ["time"], day, _time("first day of the fortnight, UTC"))
+    number = {"units": "1", "long_name": "number of the pixel, 60 y + x from the north-west"}
+    store.put("location", ["location"], locations.astype(np.int32), number)
+    y, x = np.divmod(locations, pixels.columns)
+    store.put("latitude", ["location"], pixels.latitudes[y], _PLACES["latitude"])
+    store.put("longitude", ["location"], pixels.longitudes[x], _PLACES["longitude"])
+    store.put("crs", [], np.int32(0)[...], _WGS84)
+    _window_coordinates(store)
+    store.close()
+
+
+_DIMENSIONS: dict[str, tuple[tuple[str, ...], Attributes]] = {
+    "magnitude_back": (
+        ("location", "time", "back"),
+        {
+            "units": "1",
+            "long_name": "magnitude of the energy summed over a window that ends with the fortnight",
+        },
+    ),
+    "magnitude_ahead": (
+        ("location", "time", "ahead"),
+        {
+            "units": "1",
+            "long_name": "magnitude of the energy summed over a window after the fortnight",
+            "comment": "NaN where the window ends after the last fortnight",
+            "coordinates": "latitude longitude ahead_length ahead_delay",
+        },
+    ),
+}
+
+
+def fault_attributes(meaning: str) -> Attributes:
+    """Return the attributes of ``fault_label``, saying what its numbers are."""
+    return {"units": "1", "long_name": meaning, "curves": list(CURVES)}
+
+
+def _window_coordinates(store: ArrayStore) -> None:
+    unit = {"units": "1"}
+    store.put(
+        "back",
+        ["back"],
+        np.array(BACK, np.int32),
+        {**unit, "long_name": "fortnights in the window"},
+    )
+    store.put(
+        "ahead",
+        ["ahead"],
+        np.arange(len(AHEAD), dtype=np.int32),
+        {**unit, "long_name": "number of the window"},
+    )
+    for n, name, meaning in (
+        (0, "ahead_length", "fortnights in the window"),
+        (1, "ahead_delay", "fortnights between this one and the window"),
+    ):
+        values = np.array([window[n] for window in AHEAD], np.int32)
+        store.put(name, ["ahead"], values, {**unit, "long_name": meaning})
+
+
+def _layout(dims: Sequence[str], shape: Sequence[int]) -> tuple[list[int], list[int]]:
+    chunks = [min(_CHUNK.get(dim, size), size) for dim, size in zip(dims, shape, strict=True)]
+    shards = [
+        _multiple(size, chunk, _SHARD.get(dim, size))
+        for dim, size, chunk in zip(dims, shape, chunks, strict=True)
+    ]
+    return chunks, shards
+
+
+def _multiple(size: int, chunk: int, most: int) -> int:
+    """Return the least multiple of a chunk that holds the size, but at most `most`'s multiple."""
+    return -(-min(size, most) // chunk) * chunk
+
+
+def _time(meaning: str) -> Attributes:
+    return {
+        "standard_name": "time",
+        "long_name": meaning,
+        "units": _EPOCH,
+        "calendar": "proleptic_gregorian",
+    }
