@@ -43,6 +43,15 @@ class Entry:
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A name in a catalog that nothing can open: its metadata say why, and where it is."""
+
+    name: str
+    url: str
+    metadata: Mapping[str, object]
+
+
 ZARR = Reading(
     datatype=TYPES + "Zarr",
     reader=READERS + "XArrayDatasetReader",
@@ -114,24 +123,31 @@ def reading_of_file(path: str, media_type: str, size: int) -> Reading | None:
     return TEXT if media_type in _AS_TEXT else BYTES
 
 
-def assemble(metadata: Mapping[str, object], entries: Iterable[Entry]) -> Catalog:
+def assemble(
+    metadata: Mapping[str, object],
+    entries: Iterable[Entry],
+    listings: Iterable[Listing] = (),
+) -> Catalog:
     """Return the whole document.
 
     Every key must be there, or Intake raises `KeyError`; and every entry needs an alias, since
     only aliases are listed.
     """
-    listed = {entry.name: entry for entry in entries}
+    readable = {entry.name: entry for entry in entries}
+    listed = {listing.name: listing for listing in listings}
     return {
         "version": 2,
         "metadata": dict(metadata),
         "user_parameters": {},
-        "data": {_data_name(entry): _data(entry) for entry in listed.values()},
-        "entries": {entry.name: _reader(entry) for entry in listed.values()},
-        "aliases": {name: name for name in listed},
+        "data": {_data_name(e): _data(e) for e in readable.values()}
+        | {_data_name(item): _listed(item) for item in listed.values()},
+        "entries": {entry.name: _reader(entry) for entry in readable.values()},
+        "aliases": {name: name for name in readable}
+        | {item.name: _data_name(item) for item in listed.values()},
     }
 
 
-def _data_name(entry: Entry) -> str:
+def _data_name(entry: Entry | Listing) -> str:
     return f"{entry.name}__data"
 
 
@@ -145,6 +161,15 @@ def _data(entry: Entry) -> dict[str, object]:
             **entry.reading.data_options,
         },
         "metadata": {},
+        "user_parameters": {},
+    }
+
+
+def _listed(item: Listing) -> dict[str, object]:
+    return {
+        "datatype": BYTES.datatype,
+        "kwargs": {"url": item.url, "storage_options": {}},
+        "metadata": dict(item.metadata),
         "user_parameters": {},
     }
 

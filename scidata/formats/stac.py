@@ -33,6 +33,7 @@ EXTENSIONS = {
         "file": "2.1.0",
         "processing": "1.2.0",
         "scientific": "1.0.0",
+        "storage": "2.0.0",
         "table": "1.2.0",
         "version": "1.2.0",
         "zarr": "1.1.0",
@@ -75,30 +76,38 @@ def item(
 def collection(record: Record, versions: Sequence[Facts]) -> Document:
     """Return the collection of a dataset; `versions` newest last, `record` of the newest."""
     newest = versions[-1]
+    used = ("contacts", "scientific", "version")
+    return {
+        **collection_frame(record),
+        "stac_extensions": sorted(EXTENSIONS[name] for name in used),
+        "version": newest.version,
+        "links": list(_collection_links(record, versions)),
+        **_cited(record, newest),
+    }
+
+
+def collection_frame(record: Record) -> Document:
+    """Return what a collection says whatever is in it; extensions and links are to be added."""
     box = _geometry(record.spatial)[1]
     period = [_instant(t) for t in _period(record)]
-    used = ("contacts", "scientific", "version")
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
-        "stac_extensions": sorted(EXTENSIONS[name] for name in used),
-        "id": newest.dataset,
+        "id": record.id,
         "title": record.title,
         "description": record.abstract if box else f"{record.abstract}\n\n{_NO_PLACE}",
         "keywords": list(record.keywords),
-        "version": newest.version,
         "extent": {"spatial": {"bbox": [box or _WORLD]}, "temporal": {"interval": [period]}},
-        "links": list(_collection_links(record, versions)),
-        **_shared(record, newest),
+        **_rights_and_people(record),
     }
 
 
 def root(datasets: Iterable[tuple[Record, Facts]]) -> Document:
     """Return the catalog of a store; each dataset with its newest version's facts."""
-    links = [_link("root", "./catalog.json", media.JSON)]
+    links = [link("root", "./catalog.json", media.JSON)]
     for record, facts in datasets:
         href = f"./{facts.dataset}/collection.json"
-        links.append(_link("child", href, media.JSON, title=record.title))
+        links.append(link("child", href, media.JSON, title=record.title))
     return {
         "type": "Catalog",
         "stac_version": STAC_VERSION,
@@ -124,26 +133,29 @@ def _properties(record: Record, facts: Facts) -> Document:
         "version": facts.version,
         "scidata:digest": facts.digest,
         "scidata:synthetic": record.synthetic,
-        **_shared(record, facts),
+        **_rights_and_people(record),
+        **_cited(record, facts),
         **_processing(record),
     }
     return properties | ({"start_datetime": start, "end_datetime": end} if whole else {})
 
 
-def _shared(record: Record, facts: Facts) -> Document:
-    """Return what item and collection say alike."""
-    shared: Document = {
+def _rights_and_people(record: Record) -> Document:
+    return {
         "license": "other" if isinstance(record.license, NamedLicense) else record.license,
         "providers": [_provider(record)],
         "contacts": list(_contacts(record)),
-        "sci:citation": citation(record, facts),
     }
+
+
+def _cited(record: Record, facts: Facts) -> Document:
     papers = [
         {"doi": r.id} | ({"citation": r.note} if r.note else {})
         for r in record.relations
         if r.type in _PAPERS and r.id.startswith("10.")
     ]
-    return shared | ({"sci:publications": papers} if papers else {})
+    cited: Document = {"sci:citation": citation(record, facts)}
+    return cited | ({"sci:publications": papers} if papers else {})
 
 
 def _provider(record: Record) -> Document:
@@ -256,28 +268,34 @@ def _used(record: Record, facts: Facts) -> Iterator[str]:
 
 
 def _item_links(record: Record, facts: Facts) -> Iterator[Document]:
-    yield _link("root", "../../../catalog.json", media.JSON)
-    yield _link("parent", "../../collection.json", media.JSON)
-    yield _link("collection", "../../collection.json", media.JSON)
+    yield link("root", "../../../catalog.json", media.JSON)
+    yield link("parent", "../../collection.json", media.JSON)
+    yield link("collection", "../../collection.json", media.JSON)
     if facts.parent is not None:
         href = f"../../v{facts.parent}/meta/item.json"
-        yield _link("predecessor-version", href, _GEOJSON, title=facts.parent)
-    yield _link("license", license_url(record), "text/html", title=license_name(record))
+        yield link("predecessor-version", href, _GEOJSON, title=facts.parent)
+    yield license_link(record)
 
 
 def _collection_links(record: Record, versions: Sequence[Facts]) -> Iterator[Document]:
-    yield _link("root", "../catalog.json", media.JSON)
-    yield _link("parent", "../catalog.json", media.JSON)
+    yield link("root", "../catalog.json", media.JSON)
+    yield link("parent", "../catalog.json", media.JSON)
     for facts in versions:
-        yield _link("item", f"./v{facts.version}/meta/item.json", _GEOJSON, title=facts.version)
+        yield link("item", f"./v{facts.version}/meta/item.json", _GEOJSON, title=facts.version)
     newest = versions[-1].version
-    yield _link("latest-version", f"./v{newest}/meta/item.json", _GEOJSON, title=newest)
-    yield _link("license", license_url(record), "text/html", title=license_name(record))
+    yield link("latest-version", f"./v{newest}/meta/item.json", _GEOJSON, title=newest)
+    yield license_link(record)
 
 
-def _link(rel: str, href: str, kind: str, *, title: str | None = None) -> Document:
-    link: Document = {"rel": rel, "href": href, "type": kind}
-    return link if title is None else {**link, "title": title}
+def license_link(record: Record) -> Document:
+    """Return the link to the licence, whose name ``license: other`` cannot say."""
+    return link("license", license_url(record), "text/html", title=license_name(record))
+
+
+def link(rel: str, href: str, kind: str, *, title: str | None = None) -> Document:
+    """Return a link; relative, so that it works wherever the store is."""
+    found: Document = {"rel": rel, "href": href, "type": kind}
+    return found if title is None else {**found, "title": title}
 
 
 def _geometry(box: Box | None) -> tuple[Document | None, list[float] | None]:
