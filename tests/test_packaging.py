@@ -8,6 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+import scidata
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("loaders", "benchmarks", "catalogs", "metadata")
@@ -64,3 +67,8 @@ def test_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None
         [python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout == "tevolop\n", done.stderr
+
+
+def test_the_citation_names_the_version_of_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == scidata.__version__
