@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -45,8 +45,20 @@ def free_port() -> int:
 
 
 def create_bucket(endpoint: str, name: str) -> None:
-    """Create a bucket; the servers here ask for no signature."""
-    request = urllib.request.Request(f"{endpoint}/{name}", method="PUT")  # noqa: S310 - loopback
+    """Create a bucket; the servers here ask for no signature to do so."""
+    http_put(f"{endpoint}/{name}", b"")
+
+
+def create_public_object(endpoint: str, bucket: str, key: str, data: bytes) -> None:
+    """Write an object that anybody may read."""
+    http_put(f"{endpoint}/{bucket}/{key}", data, {"x-amz-acl": "public-read"})
+
+
+def http_put(url: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
+    """Send one unsigned PUT."""
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        url, data=data, headers=dict(headers or {}), method="PUT"
+    )
     with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - loopback
         pass
 

@@ -18,6 +18,9 @@ class ObjectFacts:
     size: int
     modified: str | None = None
     """UTC, ISO 8601, by the store's own clock; None where the store does not say."""
+    digest: Digest | None = None
+    """What the writer told the store, which checked it on arrival; only `Store.head` fills it
+    in, and only where the store keeps one."""
 
 
 class Store(Protocol):
@@ -34,16 +37,24 @@ class Store(Protocol):
         ...
 
     @property
+    def address(self) -> str:
+        """`url` and, where one is set, the server it is reached at: tells two stores apart."""
+        ...
+
+    @property
     def writable(self) -> bool:
         """Whether `create`, `replace` and `delete` can ever succeed."""
         ...
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
-        """Return a small object; `NotFoundError` if absent, `InvalidError` over `limit`."""
+        """Return a small object: `NotFoundError` if absent, `InvalidError` over `limit`, B."""
         ...
 
     def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        """Yield an object's bytes from offset `start`, in blocks; `NotFoundError` if absent."""
+        """Yield an object's bytes from offset `start`, in blocks of a few MiB at most.
+
+        `NotFoundError` if absent; nothing is yielded if `start` is at or past the end.
+        """
         ...
 
     def head(self, key: str) -> ObjectFacts:
@@ -57,9 +68,11 @@ class Store(Protocol):
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Write an object unless the key exists: True if written, False if it existed.
 
-        Atomic: of any number of writers exactly one gets True, and no reader ever sees part of
-        an object. Readers of the local store see full content only. `digest` is given to the
-        store where it can refuse bytes that differ.
+        Atomic: of any number of writers at most one gets True, and no reader ever sees part of
+        an object. False may also mean that this very call wrote it and the answer was lost on
+        its way: compare the content before calling it a conflict. If `digest` is given, bytes
+        that differ from it raise `IntegrityError` and nothing is written; a file that S3 takes
+        in parts is compared by size and time only, after the upload.
         """
         ...
 

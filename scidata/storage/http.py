@@ -1,0 +1,82 @@
+"""A store that a web server offers for reading: a public bucket or a mirrored folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import obstore.store
+
+from scidata.digest import Digest
+from scidata.errors import InvalidError, StorageError
+from scidata.storage.base import ObjectFacts
+from scidata.storage.keys import checked
+from scidata.storage.objects import Objects
+from scidata.storage.s3 import CLIENT, RETRY
+
+
+class HttpStore:
+    """Objects below an address; they can be read but neither listed nor written."""
+
+    writable = False
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
+            # The URL itself is not quoted: it may hold a secret.
+            raise InvalidError(
+                "the store's URL is not https://host/path",
+                where="--store",
+                fix="write https://host/path, without user, query or fragment",
+            )
+        self.url = url.rstrip("/")
+        self.address = self.url
+        self._objects = Objects(_view(self.url), self.url)
+
+    def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
+        """Return a small object."""
+        return self._objects.read(key, limit)
+
+    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        """Yield an object's bytes from `start`."""
+        return self._objects.stream(key, start)
+
+    def head(self, key: str) -> ObjectFacts:
+        """Return size and time."""
+        return self._objects.head(key)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
+        """Raise `StorageError`: http has no way to list."""
+        raise StorageError(
+            f"cannot list {prefix!r}: http offers no listing",
+            where=self.url,
+            fix="name the version (dataset@1.0.0), or use the store's s3:// address",
+        )
+
+    def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
+        """Raise `StorageError`: the store is read-only."""
+        raise self._read_only(key)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Raise `StorageError`: the store is read-only."""
+        raise self._read_only(key)
+
+    def delete(self, key: str) -> None:
+        """Raise `StorageError`: the store is read-only."""
+        raise self._read_only(key)
+
+    def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
+        """Return the Rust-backed view below a prefix."""
+        return _view(f"{self.url}/{checked(prefix.rstrip('/'))}" if prefix else self.url)
+
+    def _read_only(self, key: str) -> StorageError:
+        return StorageError(
+            f"cannot write {key!r}: https stores are read-only",
+            where=self.url,
+            fix="use the store's s3:// address or folder",
+        )
+
+
+def _view(url: str) -> obstore.store.HTTPStore:
+    return obstore.store.HTTPStore(
+        url, client_options={**CLIENT, "allow_http": True}, retry_config=RETRY
+    )

@@ -1,0 +1,247 @@
+"""A store in a folder.
+
+Every object appears under its name at once and whole: it is written to ``.incoming`` in the
+store's root, flushed to the disk, and then given its name by a hard link, which fails if the
+name is taken. Where a disk knows no hard links the name is reserved first and the file renamed
+over it, so for a moment a reader may see an empty file there.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+import obstore.store
+
+from scidata.digest import Digest
+from scidata.errors import InvalidError, ScidataError
+from scidata.storage import refusals
+from scidata.storage.base import ObjectFacts
+from scidata.storage.keys import checked, checked_prefix
+
+BLOCK = 2**20
+INCOMING = ".incoming"
+# Never through a link, and never waiting for whoever should write to a pipe.
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NO_LINKS = {
+    errno.EPERM,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.EMLINK,
+    errno.EXDEV,
+    errno.ENOSYS,
+}
+
+
+class LocalStore:
+    """A folder whose relative paths are the keys; links that leave it are not followed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.url = "file://" + quote(str(self.root))
+        self.address = str(self.root)
+        self._real_root = Path(os.path.realpath(self.root))
+        self.writable = True
+
+    def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
+        """Return a small object."""
+        with self._opened(key) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise refusals.too_large(size, limit, where=str(self.root / key))
+            return file.read(limit + 1)
+
+    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        """Yield an object's bytes from `start`."""
+        with self._opened(key) as file:
+            file.seek(start)
+            while block := file.read(BLOCK):
+                yield block
+
+    def head(self, key: str) -> ObjectFacts:
+        """Return size and time; a folder keeps no digests."""
+        with self._opened(key) as file:
+            return _facts(key, os.fstat(file.fileno()))
+
+    def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
+        """Yield regular files in the order of their keys, without reading all names first."""
+        folder = checked_prefix(prefix).rpartition("/")[0]
+        start = self._target(f"{folder}/x").parent if folder else self.root
+        try:
+            for facts in self._walk(start, f"{folder}/" if folder else ""):
+                if facts.key.startswith(prefix):
+                    yield facts
+        except OSError as error:
+            raise refusals.from_disk(error, where=str(self.root)) from error
+
+    def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
+        """Write an object unless the key exists."""
+        target = self._target(key)
+        if os.path.lexists(target):
+            return False
+        with self._incoming(source, digest, where=str(target)) as written:
+            return self._name(written, target)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a mutable object; readers see the old one or the new one, never a mixture."""
+        target = self._target(key)
+        with self._incoming(data, None, where=str(target)) as written, _disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            written.replace(target)
+            _flush_folder(target.parent)
+
+    def delete(self, key: str) -> None:
+        """Remove an object if it is there, and folders that it leaves empty."""
+        target = self._target(key)
+        with _disk_errors(target):
+            target.unlink(missing_ok=True)
+        for folder in target.parents:
+            if folder == self.root:
+                return
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, or another writer just removed it
+                return
+
+    def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
+        """Return the Rust-backed view of a folder; `NotFoundError` if it does not exist."""
+        folder = self._target(prefix.rstrip("/")) if prefix else self.root
+        if not folder.is_dir():
+            raise refusals.absent(str(folder))
+        return obstore.store.LocalStore(folder)
+
+    def _target(self, key: str) -> Path:
+        """Where a key lies. The folder must be inside the root even if links are on the way."""
+        target = self.root / checked(key)
+        if not Path(os.path.realpath(target.parent)).is_relative_to(self._real_root):
+            raise InvalidError(
+                f"the key {key!r} leaves the store through a link",
+                where=str(self.root),
+                fix="remove the link",
+            )
+        return target
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[BinaryIO]:
+        target = self._target(key)
+        with _disk_errors(target):
+            descriptor = os.open(target, _READING)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise FileNotFoundError(errno.ENOENT, "not a regular file")
+        with os.fdopen(descriptor, "rb") as file:
+            yield file
+
+    @contextmanager
+    def _incoming(
+        self, source: bytes | Path, digest: Digest | None, *, where: str
+    ) -> Iterator[Path]:
+        """Write the whole object under a name of its own, and remove that name after."""
+        path = self.root / INCOMING / uuid.uuid4().hex
+        try:
+            with _disk_errors(Path(where)):
+                out = _new_file(path)
+            with out, _disk_errors(Path(where)):
+                found = _copy(source, out)
+            if digest is not None and digest != found:
+                raise refusals.other_bytes(digest, found, where=where)
+            yield path
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                path.parent.rmdir()  # fails while another writer uses it, and that is fine
+
+    def _name(self, written: Path, target: Path) -> bool:
+        with _disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                target.hardlink_to(written)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return _reserve_and_rename(written, target)
+            _flush_folder(target.parent)
+        return True
+
+    def _walk(self, folder: Path, prefix: str) -> Iterator[ObjectFacts]:
+        try:
+            entries = list(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        # A folder sorts as its name with a slash, which is how its keys compare with others.
+        named = [(e.name + "/" * e.is_dir(follow_symlinks=False), e) for e in entries]
+        for name, entry in sorted(named, key=lambda pair: os.fsencode(pair[0])):
+            if not prefix and entry.name == INCOMING:
+                continue
+            if name.endswith("/"):
+                yield from self._walk(folder / entry.name, prefix + name)
+            elif entry.is_file(follow_symlinks=False):
+                yield _facts(prefix + name, entry.stat(follow_symlinks=False))
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Create a file in a folder that another writer may be removing because it is empty."""
+    for _ in range(1000):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return path.open("xb")
+    raise OSError(errno.ENOENT, "the folder disappears again and again")
+
+
+def _copy(source: bytes | Path, out: BinaryIO) -> Digest:
+    """Write to the disk, flushed; returns the digest of what was written."""
+    hasher = hashlib.sha256()
+    for block in (source,) if isinstance(source, bytes) else _file_blocks(source):
+        hasher.update(block)
+        out.write(block)
+    out.flush()
+    os.fsync(out.fileno())
+    return Digest(hasher.hexdigest())
+
+
+def _file_blocks(path: Path) -> Iterator[bytes]:
+    with _disk_errors(path), path.open("rb") as file:
+        while block := file.read(BLOCK):
+            yield block
+
+
+def _reserve_and_rename(written: Path, target: Path) -> bool:
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        return False
+    written.replace(target)
+    _flush_folder(target.parent)
+    return True
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ScidataError:  # some are an OSError, too, and are translated already
+        raise
+    except OSError as error:
+        raise refusals.from_disk(error, where=str(path)) from error
+
+
+def _facts(key: str, status: os.stat_result) -> ObjectFacts:
+    modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
+    return ObjectFacts(key=key, size=status.st_size, modified=modified.replace("+00:00", "Z"))

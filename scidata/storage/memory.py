@@ -1,0 +1,88 @@
+"""The reference store: a dictionary. For tests and for models of what a store promises."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore.store
+
+from scidata.digest import Digest
+from scidata.storage import refusals
+from scidata.storage.base import ObjectFacts
+from scidata.storage.keys import checked, checked_prefix
+
+BLOCK = 2**20
+
+
+class MemoryStore:
+    """Objects in this process's memory; safe to share between threads."""
+
+    def __init__(self, name: str = "memory") -> None:
+        self._objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self.url = f"memory://{name}"
+        self.address = self.url
+        self.writable = True
+
+    def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
+        """Return an object."""
+        data = self._data(key)
+        if len(data) > limit:
+            raise refusals.too_large(len(data), limit, where=self._where(key))
+        return data
+
+    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        """Yield an object's bytes from `start`."""
+        data = self._data(key)
+        for position in range(start, len(data), BLOCK):
+            yield data[position : position + BLOCK]
+
+    def head(self, key: str) -> ObjectFacts:
+        """Return size and digest."""
+        data = self._data(key)
+        return ObjectFacts(key=key, size=len(data), digest=Digest.of(data))
+
+    def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
+        """Yield the objects whose key starts with `prefix`."""
+        checked_prefix(prefix)
+        with self._lock:
+            found = {k: len(v) for k, v in self._objects.items() if k.startswith(prefix)}
+        for key in sorted(found, key=str.encode):
+            yield ObjectFacts(key=key, size=found[key])
+
+    def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
+        """Write an object unless the key exists."""
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        found = Digest.of(data)
+        if digest is not None and digest != found:
+            raise refusals.other_bytes(digest, found, where=self._where(key))
+        with self._lock:
+            return self._objects.setdefault(checked(key), data) is data
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write an object."""
+        with self._lock:
+            self._objects[checked(key)] = data
+
+    def delete(self, key: str) -> None:
+        """Remove an object if it is there."""
+        with self._lock:
+            self._objects.pop(checked(key), None)
+
+    def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
+        """Return a copy of the objects below `prefix`."""
+        view = obstore.store.MemoryStore()
+        folder = f"{prefix.rstrip('/')}/" if prefix else ""
+        for facts in self.list(folder):
+            obstore.put(view, facts.key.removeprefix(folder), self._data(facts.key))
+        return view
+
+    def _data(self, key: str) -> bytes:
+        with self._lock:
+            data = self._objects.get(checked(key))
+        if data is None:
+            raise refusals.absent(self._where(key))
+        return data
+
+    def _where(self, key: str) -> str:
+        return f"{key} in {self.url}"

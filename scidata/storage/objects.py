@@ -1,0 +1,199 @@
+"""Reading and writing whole objects through obstore: what S3, http and memory share."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import obstore
+import obstore.store
+from obstore.exceptions import AlreadyExistsError, BaseError
+
+from scidata.digest import Digest
+from scidata.errors import NotFoundError, StorageError
+from scidata.storage import refusals
+from scidata.storage.base import ObjectFacts
+from scidata.storage.keys import checked, checked_prefix
+
+if TYPE_CHECKING:
+    from obstore import GetResult
+
+BLOCK = 4 * 2**20
+PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Between tries when a server says that it is busy; obstore itself has tried thrice by then."""
+METADATA = "sha256"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Objects:
+    """An obstore view of a store, with our keys, limits and errors."""
+
+    view: obstore.store.ObjectStore
+    address: str
+
+    def read(self, key: str, limit: int) -> bytes:
+        """Return an object of at most `limit` bytes."""
+        key = checked(key)
+
+        def get() -> bytes:
+            answer = obstore.get(self.view, key)
+            size = answer.meta["size"]
+            if size > limit:
+                raise refusals.too_large(size, limit, where=self._where(key))
+            return bytes(answer.bytes())
+
+        return self._patiently(get, key)
+
+    def stream(self, key: str, start: int) -> Iterator[bytes]:
+        """Yield blocks from `start`; a connection that breaks is taken up where it broke."""
+        key = checked(key)
+        size = self.head(key).size
+        failures = 0
+        while start < size:
+            try:
+                for block in self._blocks(key, start):
+                    start += len(block)
+                    failures = 0
+                    yield block
+                if start < size:
+                    raise _cut_off(start, size, self._where(key))
+            except (BaseError, FileNotFoundError, StorageError) as error:
+                failures += 1
+                if failures > len(PAUSES_S) or isinstance(error, NotFoundError):
+                    raise self._translated(error, key) from error
+                time.sleep(PAUSES_S[failures - 1])
+
+    def head(self, key: str) -> ObjectFacts:
+        """Return size, time and the digest that the writer left in the object's metadata."""
+        key = checked(key)
+        answer = self._patiently(
+            lambda: obstore.get(self.view, key, options={"head": True}), key
+        )
+        recorded = answer.attributes.get(METADATA)
+        return ObjectFacts(
+            key=key,
+            size=answer.meta["size"],
+            modified=answer.meta["last_modified"].isoformat().replace("+00:00", "Z"),
+            digest=Digest(recorded) if recorded and _is_hex(recorded) else None,
+        )
+
+    def list(self, prefix: str) -> Iterator[ObjectFacts]:
+        """Yield objects whose key starts with `prefix`, in the server's order."""
+        folder = checked_prefix(prefix).rpartition("/")[0]
+        try:
+            for batch in obstore.list(self.view, folder or None, chunk_size=1000):
+                for meta in batch:
+                    if meta["path"].startswith(prefix):
+                        yield ObjectFacts(
+                            key=meta["path"],
+                            size=meta["size"],
+                            modified=meta["last_modified"].isoformat().replace("+00:00", "Z"),
+                        )
+        except (BaseError, FileNotFoundError) as error:
+            raise self._translated(error, prefix) from error
+
+    def create(self, key: str, data: bytes, digest: Digest | None) -> bool:
+        """Send one PUT that succeeds only if the key is free."""
+        key = checked(key)
+        found = Digest(hashlib.sha256(data).hexdigest())
+        if digest is not None and digest != found:
+            raise refusals.other_bytes(digest, found, where=self._where(key))
+
+        def put() -> bool:
+            try:
+                obstore.put(
+                    self.view,
+                    key,
+                    data,
+                    mode="create",
+                    attributes={METADATA: found.hex},
+                    use_multipart=False,
+                )
+            except AlreadyExistsError:
+                return False
+            return True
+
+        return self._writing(put, key)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Overwrite an object."""
+        key = checked(key)
+        self._writing(lambda: obstore.put(self.view, key, data, use_multipart=False), key)
+
+    def delete(self, key: str) -> None:
+        """Remove an object if it is there."""
+        key = checked(key)
+        try:
+            self._patiently(lambda: obstore.delete(self.view, key), key)
+        except NotFoundError:
+            return
+
+    def _blocks(self, key: str, start: int) -> Iterator[bytes]:
+        if start == 0:
+            answer, skip = obstore.get(self.view, key), 0
+        else:
+            answer, skip = self._from(key, start)
+        for block in answer.stream(min_chunk_size=BLOCK):
+            whole = bytes(block)
+            yield from _pieces(whole[skip:])
+            skip = max(skip - len(whole), 0)
+
+    def _from(self, key: str, start: int) -> "tuple[GetResult, int]":
+        """Ask for a range; some servers send the whole object, so skip its beginning."""
+        try:
+            return obstore.get(self.view, key, options={"range": {"offset": start}}), 0
+        except BaseError as error:
+            if "non-partial response" not in str(error):
+                raise
+            return obstore.get(self.view, key), start
+
+    def _writing(self, call: Callable[[], T], key: str) -> T:
+        try:
+            return self._patiently(call, key)
+        except NotFoundError as error:  # of the bucket: a key need not exist to be written
+            raise StorageError(
+                "the bucket does not exist",
+                where=self._where(key),
+                fix="create it, or correct --store",
+            ) from error
+
+    def _patiently(self, call: Callable[[], T], key: str) -> T:
+        for pause in PAUSES_S:
+            try:
+                return call()
+            except (BaseError, FileNotFoundError) as error:
+                if not refusals.is_busy(error):
+                    raise self._translated(error, key) from error
+                time.sleep(pause)
+        try:
+            return call()
+        except (BaseError, FileNotFoundError) as error:
+            raise self._translated(error, key) from error
+
+    def _translated(self, error: Exception, key: str) -> Exception:
+        if isinstance(error, StorageError):
+            return error
+        return refusals.from_server(error, where=self._where(key))
+
+    def _where(self, key: str) -> str:
+        return f"{key or '(all keys)'} in {self.address}"
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), BLOCK):
+        yield data[start : start + BLOCK]
+
+
+def _cut_off(start: int, size: int, where: str) -> StorageError:
+    return StorageError(
+        f"the server sent {start} of {size} bytes",
+        where=where,
+        fix="run the same command again",
+    )
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")  # noqa: PLR2004 - sha256

@@ -1,0 +1,156 @@
+"""What a refused or failed operation means, and its remedy: the one place that maps errors.
+
+Servers answer with XML that may hold an access key id or the text that was signed, so an
+answer's body never enters a message: only its status and its short code do.
+"""
+
+import errno
+import re
+
+import obstore.exceptions
+
+from scidata.errors import (
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    ScidataError,
+    StorageError,
+)
+
+_STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]{1,40})")
+_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
+_BUSY = re.compile(r"status code: (?:429|500|502|503|504)|<Code>SlowDown</Code>")
+_UNREACHABLE = re.compile(
+    r"error sending request|timed out|dns error|connection", re.IGNORECASE
+)
+
+_DISK: dict[int, tuple[str, str]] = {
+    errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space, then run it again"),
+    errno.EFBIG: ("the file is larger than this disk or process may write", "raise the limit"),
+    errno.EROFS: ("the disk is read-only", "choose another folder or remount it writable"),
+    errno.EACCES: ("permission is denied", "choose another folder or ask its owner (ls -ld)"),
+    errno.EPERM: ("the operation is not permitted", "choose another folder or ask its owner"),
+    errno.ENAMETOOLONG: ("the name is too long for this disk", "shorten the path"),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another folder"),
+    errno.ELOOP: ("the path is a link, which stores do not follow", "replace it by the file"),
+    errno.EISDIR: ("the path is a folder, not a file", "choose another folder"),
+}
+
+
+def from_disk(error: OSError, *, where: str) -> ScidataError:
+    """Translate what the operating system says of a local path."""
+    if isinstance(error, FileNotFoundError):
+        return absent(where)
+    reason, fix = _DISK.get(
+        error.errno or 0, (error.strerror or type(error).__name__, "check the disk")
+    )
+    return StorageError(f"cannot use the store: {reason}", where=where, fix=fix)
+
+
+def from_server(error: Exception, *, where: str) -> ScidataError:
+    """Translate what `obstore` raises; `where` names the key and the store's address."""
+    text = str(error)
+    code = _first(_CODE, text)
+    if code == "NoSuchBucket":
+        return StorageError(
+            "the bucket does not exist", where=where, fix="create it, or correct --store"
+        )
+    if isinstance(error, obstore.exceptions.NotFoundError | FileNotFoundError):
+        return absent(where)
+    if isinstance(
+        error,
+        obstore.exceptions.PermissionDeniedError | obstore.exceptions.UnauthenticatedError,
+    ):
+        return _refused(_parenthesis(code or _first(_STATUS, text)), where)
+    return _unusable(text, code, where)
+
+
+def from_parts(error: Exception, *, where: str) -> ScidataError:
+    """Translate what a multipart upload through s3fs and botocore raises."""
+    if isinstance(error, PermissionError):
+        return _refused("", where)
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return from_disk(error, where=where)
+    if type(error).__name__ in {"EndpointConnectionError", "ConnectTimeoutError"}:
+        return _unreachable(where)
+    return StorageError(
+        f"the upload failed ({type(error).__name__})",
+        where=where,
+        fix="run the same command again",
+    )
+
+
+def absent(where: str) -> NotFoundError:
+    """Say that an object does not exist."""
+    return NotFoundError("no such object", where=where, fix="check the name and the store")
+
+
+def too_large(size: int, limit: int, *, where: str) -> InvalidError:
+    """Say that an object is larger than its reader is willing to hold in memory."""
+    return InvalidError(
+        f"{size} bytes are more than the {limit} expected of such a file",
+        where=where,
+        fix="the file is damaged or not what its name says; do not trust this store",
+    )
+
+
+def other_bytes(expected: object, found: object, *, where: str) -> IntegrityError:
+    """Say that the bytes to be written are not those that were measured."""
+    return IntegrityError(
+        f"the file changed after it was measured: expected {expected}, found {found}",
+        where=where,
+        fix="stop whatever still writes to it, then run the same command again",
+    )
+
+
+def is_busy(error: Exception) -> bool:
+    """Tell whether the same request may well succeed a little later."""
+    return _BUSY.search(str(error)) is not None
+
+
+def _unusable(text: str, code: str, where: str) -> StorageError:
+    if _UNREACHABLE.search(text) and not code and not _first(_STATUS, text):
+        return _unreachable(where)
+    if "redirect without LOCATION" in text:
+        return StorageError(
+            "the bucket lies in another region",
+            where=where,
+            fix="set $AWS_REGION to its region",
+        )
+    if "non-partial response" in text:
+        return StorageError(
+            "the server ignores byte ranges", where=where, fix="use a server that honours them"
+        )
+    answer = code or _first(_STATUS, text) or "no reason given"
+    return StorageError(
+        f"the server failed ({answer})",
+        where=where,
+        fix="run the same command again; if it repeats, ask who runs the server",
+    )
+
+
+def _refused(answer: str, where: str) -> StorageError:
+    return StorageError(
+        f"the server refused access{answer}",
+        where=where,
+        fix="check the AWS credentials and the bucket's policy, or read public data with "
+        "--no-sign-request",
+    )
+
+
+def _unreachable(where: str) -> StorageError:
+    return StorageError(
+        "the server cannot be reached",
+        where=where,
+        fix="check the network and the endpoint (--endpoint-url, else $AWS_ENDPOINT_URL)",
+    )
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match[1].strip() if match else ""
+
+
+def _parenthesis(text: str) -> str:
+    return f" ({text})" if text else ""

@@ -1,0 +1,262 @@
+"""A store in an S3 bucket, at AWS or at any server that speaks S3.
+
+obstore sends every request but one: files over `ONE_PUT` go through s3fs, because obstore has
+no conditional multipart upload. Both find credentials as the AWS tools do.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import obstore.store
+
+from scidata.digest import Digest
+from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.storage import refusals
+from scidata.storage.base import ObjectFacts
+from scidata.storage.keys import checked
+from scidata.storage.objects import METADATA, Objects
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
+
+ONE_PUT = 64 * 2**20
+"""Up to this many bytes go in one request, which the server checks against their sha256."""
+PART = 16 * 2**20
+PARTS_AT_ONCE = 4
+MAX_PARTS = 10_000
+CONNECT_TIMEOUT_S = 3
+READ_TIMEOUT_S = 60
+CREDENTIALS_LAST = timedelta(minutes=10)
+
+CLIENT: "ClientConfig" = {
+    "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
+    "read_timeout": timedelta(seconds=READ_TIMEOUT_S),
+    "timeout": timedelta(minutes=10),  # a whole object over a slow line
+}
+RETRY: "RetryConfig" = {"max_retries": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Address:
+    """Where a bucket is and how to reach it; never with which credentials."""
+
+    bucket: str
+    prefix: str
+    endpoint: str | None
+    region: str | None
+    anonymous: bool
+
+    def __str__(self) -> str:
+        url = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+        return f"{url} at {self.endpoint}" if self.endpoint else url
+
+
+def parse_address(
+    url: str, *, endpoint_url: str | None, anonymous: bool, environ: Mapping[str, str]
+) -> S3Address:
+    """Combine a URL, options and the AWS environment; options go before the environment.
+
+    Raises
+    ------
+    InvalidError
+        If the URL names no bucket, or it or the endpoint carries credentials or a query.
+    """
+    parts = urlsplit(url)
+    endpoint = (
+        endpoint_url or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+    )
+    if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
+        # The URL itself is not quoted: it may hold a secret.
+        raise InvalidError(
+            "the store's URL is not s3://bucket/prefix",
+            where="--store",
+            fix="write s3://bucket/prefix; credentials belong in the AWS environment",
+        )
+    if endpoint and not _plain_http(endpoint):
+        raise InvalidError(
+            "the endpoint is not http:// or https:// with a host and nothing secret",
+            where="--endpoint-url, $AWS_ENDPOINT_URL_S3 or $AWS_ENDPOINT_URL",
+            fix="write https://host or http://host:port",
+        )
+    return S3Address(
+        bucket=parts.netloc,
+        prefix=parts.path.strip("/"),
+        endpoint=endpoint.rstrip("/") if endpoint else None,
+        region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),
+        anonymous=anonymous or environ.get("AWS_SKIP_SIGNATURE", "").lower() == "true",
+    )
+
+
+class S3Store:
+    """Objects of a bucket below a prefix."""
+
+    def __init__(self, address: S3Address, *, environ: Mapping[str, str]) -> None:
+        self._at = address
+        self._environ = environ
+        self.url = f"s3://{address.bucket}/{address.prefix}".rstrip("/")
+        self.address = str(address)
+        self.writable = not address.anonymous
+        self._objects = Objects(self._view(address.prefix), self.address)
+
+    def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
+        """Return a small object."""
+        return self._objects.read(key, limit)
+
+    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        """Yield an object's bytes from `start`."""
+        return self._objects.stream(key, start)
+
+    def head(self, key: str) -> ObjectFacts:
+        """Return size, time and the recorded digest."""
+        return self._objects.head(key)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
+        """Yield the objects whose key starts with `prefix`; S3 sorts them."""
+        return self._objects.list(prefix)
+
+    def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
+        """Write an object unless the key exists."""
+        if isinstance(source, bytes):
+            return self._objects.create(key, source, digest)
+        try:
+            size = source.stat().st_size
+            data = b"" if size > ONE_PUT else source.read_bytes()
+        except OSError as error:
+            raise refusals.from_disk(error, where=str(source)) from error
+        if size > ONE_PUT:
+            return self._create_large(checked(key), source, digest)
+        return self._objects.create(key, data, digest)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a mutable object."""
+        self._objects.replace(key, data)
+
+    def delete(self, key: str) -> None:
+        """Remove an object if it is there."""
+        self._objects.delete(key)
+
+    def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
+        """Return the Rust-backed view below a prefix."""
+        below = checked(prefix.rstrip("/")) if prefix else ""
+        return self._view("/".join(p for p in (self._at.prefix, below) if p))
+
+    def _view(self, prefix: str) -> obstore.store.S3Store:
+        config: S3Config = {
+            "region": self._at.region or "us-east-1",
+            "skip_signature": self._at.anonymous,
+            "checksum_algorithm": "SHA256",
+        }
+        if self._at.endpoint:
+            config["aws_endpoint_url_s3"] = self._at.endpoint
+        provider = None
+        if not self._at.anonymous and not self._environ.get("AWS_ACCESS_KEY_ID"):
+            provider = _AwsChain(self.address)
+            if self._at.region is None and provider.region:
+                config["region"] = provider.region
+        return obstore.store.S3Store(
+            self._at.bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options={**CLIENT, "allow_http": True},
+            retry_config=RETRY,
+            credential_provider=provider,
+        )
+
+    def _create_large(self, key: str, source: Path, digest: Digest | None) -> bool:
+        """Upload in parts; the condition is checked when they are put together."""
+        before = source.stat()
+        try:
+            self._objects.head(key)
+        except NotFoundError:
+            if not self._put_parts(key, source, before.st_size, digest):
+                return False
+        else:
+            return False  # spares the upload; whoever comes later is caught at the end
+        after = source.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise refusals.other_bytes(digest, "others", where=str(source))
+        return True
+
+    def _put_parts(self, key: str, source: Path, size: int, digest: Digest | None) -> bool:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        path = "/".join(p for p in (self._at.bucket, self._at.prefix, key) if p)
+        options: dict[str, object] = {"Metadata": {METADATA: digest.hex} if digest else {}}
+        if find_spec("awscrt"):
+            # Without awscrt botocore cannot compute it, and sends CRC32 for each part instead.
+            options["ChecksumAlgorithm"] = "CRC64NVME"
+        try:
+            self._s3fs.put_file(
+                str(source),
+                path,
+                mode="create",
+                chunksize=max(PART, math.ceil(size / MAX_PARTS)),
+                max_concurrency=PARTS_AT_ONCE,
+                **options,
+            )
+        except FileExistsError:
+            return False
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise refusals.from_parts(error, where=f"{key} in {self.address}") from error
+        return True
+
+    @cached_property
+    def _s3fs(self) -> Any:  # Any: s3fs has no types
+        import s3fs
+
+        return s3fs.S3FileSystem(
+            anon=self._at.anonymous,
+            endpoint_url=self._at.endpoint,
+            client_kwargs={"region_name": self._at.region} if self._at.region else {},
+            config_kwargs={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "read_timeout": READ_TIMEOUT_S,
+                "retries": {"mode": "standard", "max_attempts": 3},
+            },
+            skip_instance_cache=True,
+        )
+
+
+class _AwsChain:
+    """Profiles, SSO, web identity, container and instance roles, as botocore finds them."""
+
+    def __init__(self, address: str) -> None:
+        import botocore.session
+
+        session = botocore.session.Session()
+        self.region: str | None = session.get_config_variable("region")
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise StorageError(
+                "no AWS credentials were found",
+                where=address,
+                fix="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or read "
+                "public data with --no-sign-request",
+            )
+        self._credentials = credentials
+
+    def __call__(self) -> "S3Credential":
+        frozen = self._credentials.get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key or "",
+            "secret_access_key": frozen.secret_key or "",
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + CREDENTIALS_LAST,
+        }
+
+
+def _plain_http(endpoint: str) -> bool:
+    parts = urlsplit(endpoint)
+    return (
+        parts.scheme in {"http", "https"}
+        and bool(parts.hostname)
+        and parts.username is None
+        and not (parts.query or parts.fragment)
+    )

@@ -1,0 +1,281 @@
+"""Stores: the contract, on every backend, and what only one of them can get wrong."""
+
+import errno
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from scidata.digest import Digest
+from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.storage import default_store_url, open_store
+from scidata.storage.base import Store
+from scidata.storage.local import LocalStore
+from scidata.storage.memory import MemoryStore
+from scidata.storage.s3 import ONE_PUT
+from scidata.testing.contracts import StoreContract
+from tests.servers import create_bucket, create_public_object, free_port
+
+
+class TestMemoryStore(StoreContract):
+    @pytest.fixture
+    def store(self) -> Store:
+        return MemoryStore()
+
+
+class TestLocalStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return LocalStore(tmp_path / "store")
+
+
+class TestLocalStoreWithoutHardLinks(StoreContract):
+    """As on FAT, exFAT and some network disks."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+        def refuse(self: Path, target: Path) -> None:
+            raise OSError(errno.EPERM, "no hard links here")
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+        return LocalStore(tmp_path / "store")
+
+
+class TestS3Store(StoreContract):
+    @pytest.fixture
+    def store(self, s3_url: str) -> Store:
+        return open_store(s3_url)
+
+
+class TestS3StoreAtTheRootOfABucket(StoreContract):
+    @pytest.fixture
+    def store(self, s3_url: str) -> Store:
+        return open_store(s3_url.removesuffix("/prefix"))
+
+
+# Reading from http
+
+
+@pytest.fixture
+def http_store(http_folder: tuple[str, Path]) -> Store:
+    base_url, folder = http_folder
+    written = LocalStore(folder / "mirror")
+    written.create("a/b c.txt", b"0123456789")
+    return open_store(f"{base_url}/mirror")
+
+
+def test_http_reads_streams_and_heads(http_store: Store) -> None:
+    assert http_store.read("a/b c.txt") == b"0123456789"
+    assert b"".join(http_store.stream("a/b c.txt", start=7)) == b"789"
+    assert http_store.head("a/b c.txt").size == 10
+    with pytest.raises(NotFoundError):
+        http_store.read("a/none")
+
+
+def test_http_explains_that_it_can_neither_list_nor_write(http_store: Store) -> None:
+    with pytest.raises(StorageError, match="http offers no listing"):
+        http_store.list("a/")
+    with pytest.raises(StorageError, match="read-only"):
+        http_store.create("x", b"")
+    assert not http_store.writable
+
+
+# The store that ignores ranges and conditions
+
+
+def test_a_server_that_ignores_ranges_is_still_streamed_rightly(rclone_url: str) -> None:
+    store = open_store(rclone_url)
+    data = bytes(range(256)) * 40_000
+    store.create("big", data)
+    for start in (0, 5, 4 * 2**20 + 1, len(data)):
+        assert b"".join(store.stream("big", start=start)) == data[start:]
+
+
+# Large files
+
+
+@pytest.mark.parametrize("url_fixture", ["s3_url", "rclone_url"])
+def test_a_file_too_large_for_one_request_goes_in_parts_and_is_never_overwritten(
+    url_fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    store = open_store(request.getfixturevalue(url_fixture))
+    source = tmp_path / "large"
+    with source.open("wb") as file:
+        file.truncate(ONE_PUT + 1)
+    digest = Digest(hashlib.sha256(bytes(ONE_PUT + 1)).hexdigest())
+    assert store.create("large", source, digest=digest)
+    assert store.head("large").size == ONE_PUT + 1
+    assert store.head("large").digest in {None, digest}
+    assert not store.create("large", source, digest=digest)
+
+
+# A folder's own dangers
+
+
+def test_a_local_store_follows_no_link_out_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "x").write_bytes(b"secret")
+    store = LocalStore(tmp_path / "store")
+    store.create("a", b"1")
+    (store.root / "folder").symlink_to(tmp_path / "secret")
+    (store.root / "file").symlink_to(tmp_path / "secret" / "x")
+    with pytest.raises(InvalidError, match="leaves the store through a link"):
+        store.read("folder/x")
+    with pytest.raises(InvalidError, match="leaves the store through a link"):
+        store.create("folder/y", b"")
+    with pytest.raises(StorageError, match="the path is a link"):
+        store.read("file")
+    assert [facts.key for facts in store.list()] == ["a"]
+    assert sorted(p.name for p in (tmp_path / "secret").iterdir()) == ["x"]
+
+
+def test_a_local_store_leaves_nothing_beside_the_object(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    store.create("a/b", b"1")
+    store.replace("c", b"2")
+    assert sorted(p.name for p in store.root.iterdir()) == ["a", "c"]
+
+
+def test_a_full_disk_is_a_storage_error_and_leaves_no_partial_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = LocalStore(tmp_path / "store")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="the disk is full") as caught:
+        store.create("a/b", bytes(1000))
+    assert "free some space" in caught.value.fix
+    assert [p for p in store.root.rglob("*") if p.is_file()] == []
+
+
+def test_a_folder_where_the_path_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"")
+    with pytest.raises(StorageError, match="is a file, not a folder"):
+        LocalStore(tmp_path / "store").create("a", b"")
+
+
+# Addresses
+
+
+def test_open_store_understands_paths_urls_and_stores(tmp_path: Path) -> None:
+    by_path, by_text = open_store(tmp_path / "a b"), open_store(str(tmp_path / "a b"))
+    by_url = open_store(by_path.url)
+    assert by_path.url == by_text.url == by_url.url == f"file://{tmp_path}/a%20b"
+    assert open_store(by_path) is by_path
+
+
+def test_the_default_store_is_the_users_data_folder_unless_the_environment_names_one(
+    isolated_user: Path,
+) -> None:
+    assert default_store_url({"SCIDATA_STORE": "s3://b/p"}) == "s3://b/p"
+    assert Path(default_store_url({})).is_relative_to(isolated_user)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/x",
+        "s3:///prefix",
+        "s3://key:hunter2@bucket/x",
+        "https://user:hunter2@host/x",
+        "https://host/x?X-Amz-Signature=hunter2",
+        "file://other-host/x",
+    ],
+)
+def test_an_address_that_cannot_be_right_is_invalid_and_its_secret_not_repeated(
+    url: str,
+) -> None:
+    with pytest.raises(InvalidError) as caught:
+        open_store(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_endpoint_with_a_password_is_refused_without_repeating_it() -> None:
+    with pytest.raises(InvalidError) as caught:
+        open_store("s3://bucket/x", endpoint_url="http://u:hunter2@host")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_options_go_before_the_environment(s3_url: str, s3_endpoint: str) -> None:
+    other = f"http://127.0.0.1:{free_port()}"
+    assert other in open_store(s3_url, endpoint_url=other).address
+    assert s3_endpoint in open_store(s3_url).address
+
+
+# Servers that cannot or will not
+
+
+def test_a_wrong_endpoint_fails_within_ten_seconds_and_is_named(s3_url: str) -> None:
+    wrong = f"http://127.0.0.1:{free_port()}"
+    store = open_store(s3_url, endpoint_url=wrong)
+    begun = time.monotonic()
+    with pytest.raises(StorageError, match="cannot be reached") as caught:
+        store.create("x", b"")
+    with pytest.raises(StorageError, match="cannot be reached"):
+        list(store.list())
+    assert time.monotonic() - begun < 10
+    assert wrong in str(caught.value)
+    assert "--endpoint-url" in caught.value.fix
+
+
+def test_wrong_credentials_are_a_storage_error_that_does_not_repeat_them(
+    rclone_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWRONGWRONG")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
+    with pytest.raises(StorageError, match="refused access") as caught:
+        open_store(rclone_url).read("x")
+    assert "AKIAWRONGWRONG" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_credentials_at_all_are_a_storage_error_with_a_remedy(
+    s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(StorageError, match="no AWS credentials") as caught:
+        open_store(s3_url)
+    assert "--no-sign-request" in caught.value.fix
+
+
+def test_a_profile_in_the_users_settings_is_found(
+    s3_url: str, isolated_user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    (isolated_user / ".aws").mkdir()
+    (isolated_user / ".aws" / "credentials").write_text(
+        "[lab]\naws_access_key_id = loopback-key\naws_secret_access_key = loopback-secret\n"
+    )
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    store = open_store(s3_url)
+    assert store.create("x", b"1")
+    assert store.read("x") == b"1"
+
+
+def test_anonymous_access_reads_without_credentials(
+    s3_url: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_public_object(s3_endpoint, s3_url.split("/")[2], "prefix/x", b"1")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert open_store(s3_url, anonymous=True).read("x") == b"1"
+
+
+def test_a_bucket_that_does_not_exist_is_a_storage_error(s3_url: str) -> None:
+    store = open_store("s3://no-such-bucket-here/x")
+    for act in (lambda: store.create("x", b""), lambda: list(store.list())):
+        with pytest.raises(StorageError, match="the bucket does not exist"):
+            act()
+
+
+def test_two_servers_with_the_same_bucket_have_different_addresses(s3_endpoint: str) -> None:
+    create_bucket(s3_endpoint, "twin-bucket")
+    first = open_store("s3://twin-bucket", endpoint_url=s3_endpoint, anonymous=True)
+    second = open_store("s3://twin-bucket", anonymous=True)
+    assert (first.url, first.address) != (second.url, second.address)
