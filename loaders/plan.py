@@ -6,6 +6,7 @@ every rank gets one contiguous share of that sequence. So a batch is known from 
 alone, which makes resuming exact, and no count of workers can change the order.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -165,17 +166,26 @@ def batch_count(total: int, order: Order) -> int:
     return -(-(stop - start) // order.batch_size)
 
 
-def pieces(sizes: Sequence[int], order: Order, batch: int) -> Iterator[Piece]:
-    """Yield where the samples of a batch lie, given the number of samples in each block."""
-    start, stop = share(sum(sizes), order)
+def pieces(offsets: Sequence[int], order: Order, batch: int) -> Iterator[Piece]:
+    """Yield where the samples of a batch lie.
+
+    Parameters
+    ----------
+    offsets : sequence of int
+        Running sum of the number of samples in each block, from 0: one more than blocks.
+    order : Order
+    batch : int
+        Number of the batch in this rank's share.
+    """
+    start, stop = share(offsets[-1], order)
     low = start + batch * order.batch_size
     high = min(low + order.batch_size, stop)
-    offset = 0
-    for number, size in enumerate(sizes):
-        first, last = max(low - offset, 0), min(high - offset, size)
-        if first < last:
-            yield Piece(number, first, last)
-        offset += size
+    block = bisect_right(offsets, low) - 1
+    while low < high:
+        last = min(high, offsets[block + 1])
+        if low < last:
+            yield Piece(block, low - offsets[block], last - offsets[block])
+        low, block = last, block + 1
 
 
 def permutation(count: int, seed: int, epoch: int, block: int) -> IntArray:

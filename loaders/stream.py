@@ -8,6 +8,7 @@ shuffled as a whole.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import obstore.store
@@ -210,10 +211,11 @@ class Stream(IterableDataset[Batch]):
     def _batches(self, numbers: range) -> Iterator[tuple[int, Batch]]:
         groups = plan.blocks(self._tiles, self.order, budget=max(self.memory // 2, 1))
         sizes = [sum(tile.windows for tile in group) for group in groups]
+        offsets = list(accumulate(sizes, initial=0))
         held: tuple[int, Block] | None = None
         for number in numbers:
             parts: list[Batch] = []
-            for piece in plan.pieces(sizes, self.order, number):
+            for piece in plan.pieces(offsets, self.order, number):
                 if held is None or held[0] != piece.block:
                     held = None  # let go of the old block before the next one is read
                     held = (piece.block, self._block(groups[piece.block], piece.block))
