@@ -117,13 +117,14 @@ def _survey(staged: Path) -> dict[str, _Stamp]:
             files[path] = found
         else:
             problems.append(_problem(path, found))
+    files = dict(sorted(files.items(), key=lambda item: item[0].encode("utf-8", "replace")))
     problems += path_problems(files)
     problems += _asset_problems(files)
     if not files and not problems:
         problems.append(_problem(PAYLOAD, "holds no file"))
     if problems:
         raise _refusal(str(staged), problems)
-    return dict(sorted(files.items(), key=lambda item: item[0].encode()))
+    return files
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, _Stamp | str]]:
