@@ -1,5 +1,6 @@
 """Many slow calls at once, in bounded memory, that stop when their caller does."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -13,12 +14,17 @@ B = TypeVar("B")
 
 
 def each(
-    function: Callable[[A], B], items: Iterable[A], *, threads: int = REQUESTS
+    function: Callable[[A], B],
+    items: Iterable[A],
+    *,
+    threads: int = REQUESTS,
+    stop: threading.Event | None = None,
 ) -> Iterator[B]:
     """Yield ``function(item)`` of every item as each is done, in no order.
 
     Items are taken as threads become free, twice as many as there are threads at most. The
-    first exception is raised here; calls that have not begun by then never do.
+    first exception is raised here; calls that have not begun by then never do, and `stop` is
+    set for those that have.
     """
     ahead = iter(items)
     with ThreadPoolExecutor(threads, thread_name_prefix="each") as pool:
@@ -32,4 +38,6 @@ def each(
                     yield future.result()
                 waiting |= {pool.submit(function, item) for item in islice(ahead, len(done))}
         finally:
+            if stop is not None:
+                stop.set()
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,113 @@
+"""`scidata pull`: bring a version into a folder."""
+
+from pathlib import Path
+
+import click
+
+from scidata.cli.output import (
+    exits,
+    human_bytes,
+    json_option,
+    print_json,
+    progress_bar,
+    quiet_option,
+    store_options,
+)
+from scidata.pull import Pulled, PullPlan, apply, plan_pull
+from scidata.resolve import resolve
+from scidata.storage import open_store
+
+
+@click.command(epilog=exits(2, 3, 4, 5, 6, 7))
+@click.argument("reference")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="New folder, or an earlier copy of the same version [default: ./DATASET-VERSION].",
+)
+@click.option(
+    "--asset",
+    "assets",
+    multiple=True,
+    metavar="KEY",
+    help="Bring this asset only; may be repeated [default: all].",
+)
+@click.option(
+    "--glob",
+    "globs",
+    multiple=True,
+    metavar="PATTERN",
+    help="Bring files whose path in the manifest matches, such as 'data/grid.zarr/*'; may be "
+    "repeated [default: all].",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched; write nothing.")
+@store_options
+@json_option
+@quiet_option
+def command(
+    *,
+    reference: str,
+    out: Path | None,
+    assets: tuple[str, ...],
+    globs: tuple[str, ...],
+    dry_run: bool,
+    store_url: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Bring a version into a folder, checking every byte.
+
+    REFERENCE is name, name@1.0.0 or name@sha256:…; without a number the newest version. The
+    folder becomes a BagIt bag. Run the same command again to continue after an interruption,
+    to repair a damaged copy, or to complete a partial one.
+    """
+    store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    if out is None:
+        commit = resolve(reference, store)
+        reference, out = commit.name, Path(f"{commit.dataset}-{commit.version}")
+    plan = plan_pull(reference, out, store, assets=assets, globs=globs)
+    if dry_run:
+        _print_plan(plan, as_json=as_json)
+        return
+    with progress_bar(f"pull {plan.commit.name}", shown=not (quiet or as_json)) as progress:
+        pulled = apply(plan, store, progress=progress)
+    _print(pulled, as_json=as_json)
+
+
+def _print_plan(plan: PullPlan, *, as_json: bool) -> None:
+    fields = {
+        "name": plan.commit.name,
+        "digest": plan.commit.digest,
+        "destination": str(plan.destination),
+        "files": len(plan.fetches) + len(plan.kept),
+        "fetched": len(plan.fetches),
+        "fetched_bytes": plan.bytes,
+        "replaced": plan.replaced,
+        "partial": plan.partial,
+        "dry_run": True,
+    }
+    if as_json:
+        print_json("scidata-pull/1", fields)
+        return
+    click.echo(
+        f"would fetch {len(plan.fetches)} files ({human_bytes(plan.bytes)}) of "
+        f"{plan.commit.name} into {plan.destination}; {len(plan.kept)} are there already"
+    )
+    for path in plan.replaced:
+        click.echo(f"would replace {path}: its bytes differ")
+
+
+def _print(pulled: Pulled, *, as_json: bool) -> None:
+    if as_json:
+        print_json("scidata-pull/1", {**vars(pulled), "dry_run": False})
+        return
+    kind = "part of " if pulled.partial else ""
+    click.echo(
+        f"{pulled.destination} holds {kind}{pulled.name} {pulled.digest}: {pulled.files} files "
+        f"checked, {pulled.fetched} fetched ({human_bytes(pulled.fetched_bytes)})"
+    )
+    for path in pulled.replaced:
+        click.echo(f"replaced {path}: its bytes differed")

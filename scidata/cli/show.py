@@ -1,0 +1,106 @@
+"""`scidata show`: one version at a glance."""
+
+from collections.abc import Iterator
+
+import click
+
+from scidata.cli.output import (
+    exits,
+    human_bytes,
+    json_option,
+    print_json,
+    print_table,
+    store_options,
+)
+from scidata.formats.stac_cube import describe
+from scidata.formats.text import license_name, license_url
+from scidata.show import Shown, show
+from scidata.storage import open_store
+
+
+@click.command(epilog=exits(2, 3, 4, 5, 6))
+@click.argument("reference")
+@store_options
+@json_option
+def command(
+    *,
+    reference: str,
+    store_url: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
+    as_json: bool,
+) -> None:
+    """Show a version: licence, digest, assets, variables, splits, limits, how to cite.
+
+    REFERENCE is name, name@1.0.0 or name@sha256:…; without a number the newest version.
+    """
+    store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    shown = show(reference, store)
+    if as_json:
+        print_json("scidata-show/1", _fields(shown))
+        return
+    for title, value in _head(shown):
+        click.echo(f"{title:<10}{value}")
+    _print_assets(shown)
+    _print_splits(shown)
+    for known in shown.record.limitations:
+        click.echo(f"limit     {' '.join(known.description.split())}")
+    click.echo(f"\ncite      {shown.citation}")
+
+
+def _fields(shown: Shown) -> dict[str, object]:
+    return {
+        "commit": shown.commit.model_dump(mode="json"),
+        "record": shown.record.model_dump(mode="json", exclude_none=True),
+        "facts": shown.facts.model_dump(mode="json"),
+        "splits": shown.parts,
+        "license": {"name": license_name(shown.record), "url": license_url(shown.record)},
+        "citation": shown.citation,
+    }
+
+
+def _head(shown: Shown) -> Iterator[tuple[str, str]]:
+    commit, record = shown.commit, shown.record
+    yield "name", f"{commit.name}: {record.title}"
+    yield "digest", commit.digest
+    yield "licence", f"{license_name(record)} {license_url(record)}"
+    yield "access", record.access
+    yield "created", commit.created
+    yield "size", f"{commit.files} files, {human_bytes(commit.bytes)}"
+    if record.synthetic_note is not None:
+        yield "synthetic", " ".join(record.synthetic_note.split())
+    if commit.unsafe_store:
+        yield "warning", "published to a store that ignores conditional writes"
+
+
+def _print_assets(shown: Shown) -> None:
+    click.echo()
+    rows = [
+        (asset.key, asset.kind, asset.files, human_bytes(asset.bytes), asset.path)
+        for asset in shown.facts.assets
+    ]
+    print_table(["ASSET", "KIND", "FILES", "SIZE", "PATH"], rows)
+    variables = [
+        (
+            asset.key,
+            variable.name,
+            variable.dtype,
+            " x ".join(map(str, variable.shape)),
+            describe(shown.record, asset, variable)[1] or "",
+        )
+        for asset in shown.facts.assets
+        for variable in asset.variables
+    ]
+    if variables:
+        click.echo()
+        print_table(["ASSET", "VARIABLE", "TYPE", "SHAPE", "UNIT"], variables)
+
+
+def _print_splits(shown: Shown) -> None:
+    click.echo()
+    for rule in shown.record.splits:
+        counts = ", ".join(f"{part} {n}" for part, n in shown.parts[rule.name].items())
+        default = " (default)" if rule.default else ""
+        click.echo(f"split     {rule.name}{default} of {rule.dimension}: {counts}")
+        leaks = " ".join(rule.leaks.split()) if rule.leaks else "none known"
+        click.echo(f"  leaks   {leaks}")

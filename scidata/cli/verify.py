@@ -1,0 +1,104 @@
+"""`scidata verify`: compare a copy or a version with its manifest."""
+
+from pathlib import Path
+
+import click
+
+from scidata.cli.output import (
+    exits,
+    human_bytes,
+    json_option,
+    print_json,
+    progress_bar,
+    quiet_option,
+    store_options,
+)
+from scidata.compare import Verified
+from scidata.errors import IntegrityError
+from scidata.storage import open_store
+from scidata.verify import verify
+
+
+@click.command(epilog=exits(2, 3, 4, 5, 6))
+@click.argument("target")
+@click.option(
+    "--digest",
+    metavar="sha256:HEX",
+    help="Digest of the version as it was cited; the manifest must have it [default: none].",
+)
+@click.option(
+    "--name",
+    metavar="DATASET@VERSION",
+    help="Version of the store that a folder should hold [default: what the folder says].",
+)
+@click.option(
+    "--fast", is_flag=True, help="Compare names and sizes only [default: read every byte]."
+)
+@click.option(
+    "--glob",
+    "globs",
+    multiple=True,
+    metavar="PATTERN",
+    help="Look at files whose path in the manifest matches, such as 'data/grid.zarr/*'; may be "
+    "repeated [default: all].",
+)
+@store_options
+@json_option
+@quiet_option
+def command(
+    *,
+    target: str,
+    digest: str | None,
+    name: str | None,
+    fast: bool,
+    globs: tuple[str, ...],
+    store_url: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Compare every byte of TARGET with its manifest, and the manifest with its digest.
+
+    TARGET is a folder that holds a version, or a version in a store such as tevolop@1.0.0.
+    A folder is compared with nothing outside it unless --digest or --store is given. Every
+    bad, missing and extra file is named; damage ends with exit code 5.
+    """
+    store = None
+    if store_url is not None or not Path(target).is_dir() or name is not None:
+        store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    with progress_bar(f"verify {target}", shown=not (quiet or as_json)) as progress:
+        found = verify(
+            target, store, digest=digest, name=name, fast=fast, globs=globs, progress=progress
+        )
+    if as_json:
+        print_json("scidata-verify/1", _fields(found))
+    else:
+        _print(found)
+    return 0 if found.sound else IntegrityError.exit_code
+
+
+def _fields(found: Verified) -> dict[str, object]:
+    return {
+        **vars(found),
+        "sound": found.sound,
+        "digest": str(found.digest) if found.digest else None,
+        "damage": [vars(item) for item in found.damage],
+    }
+
+
+def _print(found: Verified) -> None:
+    for item in found.damage:
+        detail = f" ({item.found})" if item.state == "extra" and item.found else ""
+        click.echo(f"{item}{detail}")
+    count = len(found.damage)
+    verdict = "sound" if found.sound else f"damaged: {count} file{'s' * (count != 1)}"
+    how = "names and sizes" if found.fast else human_bytes(found.bytes)
+    click.echo(
+        f"{verdict}  {found.name or found.target}  {found.digest or 'no manifest'}  "
+        f"{found.files} files, {how}"
+    )
+    if found.against:
+        click.echo(f"compared with {found.against}")
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)

@@ -1,0 +1,62 @@
+"""Versions for tests, written object by object as a publisher leaves them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from scidata.digest import Digest
+from scidata.facts import Facts
+from scidata.formats import tag_files
+from scidata.measure import measure
+from scidata.record import load_record
+from scidata.storage.base import Store
+from scidata.version import CommitAsset, CommitRecord, TagFile, commit_bytes
+
+CREATED = "2026-01-02T03:04:05Z"
+
+
+def write_version(store: Store, staged: Path, version: str = "1.0.0") -> CommitRecord:
+    """Put a version of a staged dataset into a store; the commit record comes last."""
+    record = load_record(staged / "record.yaml")
+    measured = measure(staged, dataset=record.id, version=version, created=CREATED)
+    tags = tag_files(
+        (staged / "record.yaml").read_bytes(),
+        record,
+        measured.manifest,
+        measured.sizes,
+        measured.facts,
+    )
+    for path in measured.manifest:
+        store.create(f"{record.id}/v{version}/{path}", staged / path)
+    for key, data in tags.items():
+        store.create(f"{record.id}/{key}", data)
+    commit = describe(measured.facts, tags)
+    store.create(f"{record.id}/versions/{version}.json", commit_bytes(commit))
+    return commit
+
+
+def describe(facts: Facts, tags: Mapping[str, bytes]) -> CommitRecord:
+    """Return the commit record of a version with these tag files."""
+    return CommitRecord(
+        dataset=facts.dataset,
+        version=facts.version,
+        digest=facts.digest,
+        files=facts.files,
+        bytes=facts.bytes,
+        prefixes=(f"v{facts.version}",),
+        tags={k: TagFile(sha256=Digest.of(d).hex, size=len(d)) for k, d in tags.items()},
+        assets=tuple(
+            CommitAsset(
+                key=asset.key,
+                kind=asset.kind,
+                path=asset.path,
+                href=f"v{facts.version}/{asset.path}",
+                files=asset.files,
+                bytes=asset.bytes,
+                sha256=asset.sha256,
+            )
+            for asset in facts.assets
+        ),
+        created=facts.created,
+        tool="scidata tests",
+        commit_id="00000000-0000-4000-8000-000000000000",
+    )
