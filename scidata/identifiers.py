@@ -20,6 +20,8 @@ from scidata.errors import InvalidError, Problem
 
 Vocabulary = Literal["relation-types", "contributor-types", "resource-types", "languages"]
 
+MANY = 50  # more terms than a remedy should list
+
 _DATASET_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}", re.ASCII)
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", re.ASCII)
 _ROR = re.compile(r"0[0-9a-hjkmnp-tv-z]{6}\d{2}", re.ASCII)
@@ -267,7 +269,9 @@ def check_term(text: str, vocabulary: Vocabulary) -> str:
         return text
     by_lower = {term.lower(): term for term in terms}
     near = _nearest(text, by_lower)
-    choice = near or sorted(terms)[:40]
+    choice = near or sorted(terms)
+    if len(choice) > MANY:
+        choice = [f"a term such as {', '.join(choice[:5])}"]
     raise refusal(
         f"{vocabulary[:-1]}-unknown",
         f"{text!r} is not one of the {vocabulary.replace('-', ' ')}",

@@ -90,7 +90,10 @@ def check_record(data: bytes, *, where: str) -> tuple[Record | None, tuple[Probl
     try:
         record = Record.model_validate(value)
     except ValidationError as error:
-        return None, unread + problems_of(error, Record) + advice
+        # What could not be read is no value to complain of a second time.
+        places = {problem.path for problem in unread}
+        found = (p for p in problems_of(error, Record) if p.path not in places)
+        return None, (*unread, *found, *advice)
     advice += tuple(_unidentified(record))
     return (None if unread else record), unread + advice
 

@@ -47,7 +47,7 @@ def check_text(text: str) -> str:
 def check_line(text: str) -> str:
     """Check one line of text."""
     check_text(text)
-    if "\n" in text or "\t" in text:
+    if text.splitlines() != [text] or "\t" in text:
         raise refusal("one-line", f"{text[:60]!r} has more than one line", "write one line")
     return text
 

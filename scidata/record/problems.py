@@ -104,7 +104,10 @@ def _words(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str, str]
         wanted = _KINDS.get(kind.rsplit("_", 1)[0], "another kind of value")
         hint = "write it in quotes" if wanted == "text" else f"write {wanted}"
         return "wrong-kind", f"{_quote(detail['input'])} is not {wanted}", hint
-    return "out-of-range", f"{_quote(detail['input'])} is refused", _sentence(detail["msg"])
+    if kind == "string_pattern_mismatch":
+        pattern = detail.get("ctx", {}).get("pattern")
+        return "pattern", f"{_quote(detail['input'])} is refused", f"write text as {pattern}"
+    return "out-of-range", f"{_quote(detail['input'])} is refused", _remedy(detail["msg"])
 
 
 def _unknown_field(
@@ -144,8 +147,9 @@ def _quote(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"  # noqa: PLR2004 - one line of a terminal
 
 
-def _sentence(message: str) -> str:
-    return message.replace("Input should", "it should").replace("Value error, ", "")
+def _remedy(message: str) -> str:
+    _, _, rule = message.partition(" should ")
+    return f"write a value that is {rule.removeprefix('be ')}".replace("is have", "has")
 
 
 def _join(path: str, inner: str) -> str:

@@ -42,17 +42,21 @@ def write_scaffold(name: str, path: Path) -> None:
         If the folder cannot be written.
     """
     data = scaffold(name, path=path)
+    created = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
+            created = True
             file.write(data)
-    except FileExistsError as error:
-        raise ConflictError(
-            f"{str(path)!r} exists and is not written over",
-            where=str(path),
-            fix="choose another name, or say where with --out FILE",
-        ) from error
     except OSError as error:
+        if created:  # a full disk: no half of a record stays
+            path.unlink()
+        elif path.exists():
+            raise ConflictError(
+                f"{str(path)!r} exists and is not written over",
+                where=str(path),
+                fix="choose another name, or say where with --out FILE",
+            ) from error
         raise StorageError(
             f"{str(path)!r} cannot be written: {error.strerror}",
             where=str(path),

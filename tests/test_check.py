@@ -1,0 +1,289 @@
+"""Checking a record or a staged dataset lists every problem; a new record is filled in."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scidata.check import Checked, check
+from scidata.cli import main
+from scidata.errors import NotFoundError
+
+Change = Callable[[dict[str, Any]], object]  # Any: YAML at the edge
+
+
+def change_record(staged: Path, change: Change) -> Checked:
+    """Check the dataset after a change of its record's fields."""
+    path = staged / "record.yaml"
+    fields = yaml.safe_load(path.read_bytes())
+    change(fields)
+    path.write_text(yaml.safe_dump(fields, sort_keys=False))
+    return check(staged)
+
+
+def change_split(staged: Path, change: Callable[[str], str]) -> Checked:
+    """Check the dataset after a change of its training part."""
+    path = staged / "data" / "splits" / "sample" / "train.txt"
+    path.write_text(change(path.read_text()))
+    return check(staged)
+
+
+def found(checked: Checked) -> list[tuple[str, str]]:
+    return [(problem.code, problem.path) for problem in checked.errors]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_a_sound_dataset_has_no_error(staged: Path) -> None:
+    checked = check(staged)
+    assert checked.errors == ()
+    assert checked.staged
+    assert checked.record is not None
+
+
+def test_a_folder_without_a_record_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"no record\.yaml"):
+        check(tmp_path)
+
+
+def test_a_record_without_data_is_named(staged: Path) -> None:
+    (staged / "data").rename(staged / "elsewhere")
+    assert found(check(staged)) == [("no-data", "data")]
+
+
+def test_problems_of_the_record_and_of_the_folder_come_together(staged: Path) -> None:
+    (staged / "data").rename(staged / "elsewhere")
+    checked = change_record(staged, lambda fields: fields.update(id="A"))
+    assert found(checked) == [("id-form", "id"), ("no-data", "data")]
+
+
+def test_variables_that_the_data_lack_or_contradict_are_named(staged: Path) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        fields["variables"][0]["units"] = "m"
+        fields["variables"][1]["name"] = "label"
+        fields["variables"][2]["asset"] = "tables"
+
+    checked = change_record(staged, change)
+    assert found(checked) == [
+        ("variable-differs", "variables[0].units"),
+        ("variable-missing", "variables[1].name"),
+        ("asset-missing", "variables[2].asset"),
+    ]
+    assert checked.errors[0].message == "'m' here, '1' in asset 'array'"
+    assert "frequency, sample" in checked.errors[1].fix
+
+
+def test_variables_without_description_or_units_are_warnings(staged: Path) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        del fields["variables"][2]["units"]
+
+    checked = change_record(staged, change)
+    assert checked.errors == ()
+    warnings = [(problem.code, problem.path) for problem in checked.warnings]
+    assert ("recommended", "variables[2].units") in warnings
+    assert ("undescribed", "variables") in warnings
+
+
+def test_a_store_or_table_that_cannot_be_read_is_named(staged: Path) -> None:
+    (staged / "data" / "array.zarr" / "zarr.json").write_text("{")
+    (staged / "data" / "table.parquet").write_bytes(b"PAR1")
+    codes = [path for code, path in found(check(staged)) if code == "asset"]
+    assert codes == ["data/array.zarr", "data/table.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "path"),
+    [
+        (lambda text: text + "0000\n", "split-part", "splits[0].parts[0]"),
+        (lambda text: "0009\n" + text, "split-part", "splits[0].parts[0]"),
+        (lambda text: text.rstrip(), "split-part", "splits[0].parts[0]"),
+        (lambda text: "", "split-part", "splits[0].parts[0]"),
+        (lambda text: text + "0017\n", "split-overlap", "splits[0].parts"),
+        (lambda text: text + "0100\n", "split-too-long", "splits[0].parts"),
+    ],
+    ids=["repeated", "unsorted", "cut off", "empty", "overlapping", "unknown"],
+)
+def test_a_part_that_is_no_list_of_its_own_sorted_ids_is_named(
+    staged: Path, change: Callable[[str], str], code: str, path: str
+) -> None:
+    assert (code, path) in found(change_split(staged, change))
+
+
+def test_parts_without_a_file_and_files_without_a_part_are_named(staged: Path) -> None:
+    folder = staged / "data" / "splits" / "sample"
+    (folder / "train.txt").rename(folder / "training.txt")
+    checked = check(staged)
+    assert ("split-part", "splits[0].parts[0]") in found(checked)
+    assert ("split-undescribed", "data/splits/sample/training.txt") in found(checked)
+
+
+def test_a_split_along_an_unknown_dimension_is_a_warning(staged: Path) -> None:
+    checked = change_record(staged, lambda fields: fields["splits"][0].update(dimension="day"))
+    assert checked.errors == ()
+    assert ("split-dimension", "splits[0].dimension") in [
+        (problem.code, problem.path) for problem in checked.warnings
+    ]
+
+
+SAMPLES = {
+    "asset": "array",
+    "series": "sample",
+    "along": "channel",
+    "window": 3,
+    "inputs": ["wave"],
+    "targets": ["wave"],
+}
+
+
+def add_sample_variable(fields: dict[str, Any]) -> None:
+    note = {"name": "sample", "asset": "array", "description": "Sample number.", "units": "1"}
+    fields["variables"].append(note)
+
+
+def test_samples_that_fit_the_data_pass(staged: Path) -> None:
+    assert found(change_record(staged, lambda fields: fields.update(samples=SAMPLES))) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "path"),
+    [
+        ({"asset": "table", "inputs": ["frequency"], "targets": ["frequency"]}, "sample-dims",
+         "samples.inputs[0]"),
+        ({"along": "time"}, "sample-dims", "samples.inputs[0]"),
+        ({"inputs": ["sample"]}, "sample-dims", "samples.inputs[0]"),
+        ({"constants": ["sample"], "window": 4}, "sample-window", "samples.window"),
+    ],
+)  # fmt: skip
+def test_samples_that_do_not_fit_the_data_are_named(
+    staged: Path,
+    wrong: dict[str, Any],  # Any: YAML at the edge
+    code: str,
+    path: str,
+) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        add_sample_variable(fields)
+        fields["samples"] = SAMPLES | wrong
+
+    assert (code, path) in found(change_record(staged, change))
+
+
+def test_samples_of_an_asset_that_is_not_there_are_named(staged: Path) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        del fields["variables"]
+        fields["samples"] = SAMPLES | {"asset": "images"}
+
+    assert found(change_record(staged, change)) == [("asset-missing", "samples.asset")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"assets": []}', '{"assets": {"array": {"over": 1}}}', "[" * 100_000,
+     '{"assets": {"array": {"over": "sample/train", "variables": {"height": {}}}}}',
+     '{"assets": {"array": {"over": "sample/night", "variables": {"wave": {}}}}}'],
+)  # fmt: skip
+def test_statistics_of_what_is_not_there_are_named(staged: Path, text: str) -> None:
+    (staged / "data" / "statistics.json").write_text(text)
+    assert found(check(staged)) == [("statistics", "data/statistics.json")]
+
+
+def test_the_command_names_every_problem_and_exits_4(
+    staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_record(staged, lambda fields: fields.update(id="A", license="MIT License"))
+    assert run("check", str(staged)) == 4
+    out = capsys.readouterr().out
+    assert "error id: 'A' is not a dataset id [id-form]" in out
+    assert "error license: 'MIT License' is not an SPDX licence id [spdx-unknown]" in out
+    assert "2 errors" in out.splitlines()[-1]
+
+
+def test_warnings_fail_only_when_they_shall(
+    staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("check", str(staged)) == 0
+    assert "ok, 0 errors" in capsys.readouterr().out
+    assert run("check", str(staged), "--strict") == 4
+
+
+def test_the_command_prints_one_json_document(
+    staged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_split(staged, lambda text: text.replace("0003\n", "") + "0017\n")
+    assert run("check", str(staged), "--json") == 4
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "scidata-check/1"
+    assert document["dataset"] == "tiny"
+    assert not document["passed"]
+    assert document["errors"] == 1
+    assert document["problems"][0]["code"] == "split-overlap"
+    assert document["problems"][0]["path"] == "splits[0].parts"
+
+
+def test_the_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "--schema") == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Record"
+
+
+def test_nothing_to_check_is_a_usage_error() -> None:
+    assert run("check") == 2
+
+
+def test_an_absent_file_exits_3(tmp_path: Path) -> None:
+    assert run("check", str(tmp_path / "absent.yaml")) == 3
+
+
+def test_a_new_record_is_listed_as_to_be_filled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("init", "waves") == 0
+    assert capsys.readouterr().out == "wrote waves/record.yaml\n"
+    assert run("check", "waves/record.yaml", "--json") == 4
+    codes = {problem["code"] for problem in json.loads(capsys.readouterr().out)["problems"]}
+    assert codes == {"to-fill-in"}
+
+
+def test_a_record_is_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "record.yaml"
+    path.write_text("precious")
+    assert run("init", "waves", "--out", str(path)) == 7
+    assert path.read_text() == "precious"
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "record.yaml"
+    assert run("init", "waves", "--out", str(path), "--dry-run") == 0
+    assert "id: waves" in capsys.readouterr().out
+    assert run("init", "waves", "--out", str(path), "--dry-run", "--json") == 0
+    assert not json.loads(capsys.readouterr().out)["written"]
+    assert not path.parent.exists()
+
+
+def test_a_name_that_is_no_id_exits_4(tmp_path: Path) -> None:
+    assert run("init", "../waves", "--out", str(tmp_path / "record.yaml")) == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_exits_6(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert run("init", "waves", "--out", str(tmp_path / "file" / "record.yaml")) == 6
+
+
+def test_a_full_disk_leaves_no_half_record(tmp_path: Path) -> None:
+    script = "import resource, sys; from scidata.cli import main; "
+    script += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    script += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); main(sys.argv[1:])"
+    arguments = ["init", "waves", "--out", str(tmp_path / "record.yaml")]
+    done = subprocess.run([sys.executable, "-B", "-c", script, *arguments], capture_output=True)
+    assert done.returncode == 6, done.stderr.decode()
+    assert list(tmp_path.iterdir()) == []
