@@ -32,7 +32,9 @@ def check_text(text: str) -> str:
     """Check lines of text: filled in, not empty, no control characters."""
     if _TO_FILL_IN.fullmatch(text.strip()):
         raise refusal(
-            "to-fill-in", f"{text.strip()!r} is to be filled in", "write the real value"
+            "to-fill-in",
+            f"{text.strip()!r} is to be filled in",
+            "write the value, or remove it if not mandatory",
         )
     if not text.strip():
         raise refusal("empty", f"{text!r} is empty", "write a value, or leave the field out")
