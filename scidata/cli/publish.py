@@ -1,0 +1,133 @@
+"""``scidata publish``: a staged dataset becomes an immutable version in a store."""
+
+from pathlib import Path
+
+import click
+
+from scidata.cli.output import (
+    exits,
+    human_bytes,
+    json_option,
+    print_json,
+    progress_bar,
+    quiet_option,
+    store_options,
+)
+from scidata.publish import Published, PublishOptions, plan_publish, publish
+from scidata.publish.plain import plain_commands
+from scidata.publish.plan import Plan
+from scidata.storage import open_store
+from scidata.version import CommitRecord
+
+
+@click.command(epilog=exits(2, 3, 4, 5, 6, 7))
+@click.argument("staged", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--version", required=True, metavar="X.Y.Z", help="Number of the new version, as 1.0.0."
+)
+@click.option(
+    "--single-writer",
+    is_flag=True,
+    help="Use a store that ignores conditional writes; promise that nobody else publishes to "
+    "it meanwhile. The commit record says so.",
+)
+@click.option(
+    "--takeover",
+    is_flag=True,
+    help="Continue an upload that somebody on another machine began and will not finish.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be uploaded; write nothing.")
+@store_options
+@json_option
+@quiet_option
+def command(
+    *,
+    staged: Path,
+    version: str,
+    single_writer: bool,
+    takeover: bool,
+    dry_run: bool,
+    store_url: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Publish the staged dataset DIR as an immutable version.
+
+    DIR holds record.yaml and data/. Nobody sees the version before all its files are in the
+    store and checked; from then on it never changes. Run the same command again to continue
+    after an interruption. A store that ignores conditional writes is refused with exit code 6.
+    """
+    store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    options = PublishOptions(single_writer=single_writer, takeover=takeover)
+    with progress_bar(f"publish {version}", shown=not (quiet or as_json)) as progress:
+        if dry_run:
+            planned = plan_publish(
+                staged, store, version=version, options=options, progress=progress
+            )
+            _print_plan(planned, store.url, as_json=as_json)
+            return
+        done = publish(staged, store, version=version, options=options, progress=progress)
+    commands = plain_commands(store.url, done.commit, endpoint_url=endpoint_url)
+    _print(done, store.url, commands, as_json=as_json)
+    for warning in done.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _print_plan(planned: Plan | CommitRecord, url: str, *, as_json: bool) -> None:
+    already = isinstance(planned, CommitRecord)
+    commit = planned if isinstance(planned, CommitRecord) else planned.commit
+    steps = () if isinstance(planned, CommitRecord) else planned.upload
+    if as_json:
+        fields = {
+            **_fields(commit, url),
+            "already": already,
+            "upload": [{"key": step.key, "size": step.size} for step in steps],
+        }
+        print_json("scidata-publish-plan/1", fields)
+        return
+    if already:
+        click.echo(f"{commit.name} is published already; nothing would be uploaded")
+        return
+    for step in steps:
+        click.echo(f"would upload {step.key} ({human_bytes(step.size)})")
+    total = human_bytes(sum(step.size for step in steps))
+    click.echo(f"would upload {len(steps)} objects, {total}, and commit {commit.name}")
+    click.echo(f"digest {commit.digest}")
+
+
+def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> None:
+    commit = done.commit
+    if as_json:
+        fields = {
+            **_fields(commit, url),
+            "uploaded": done.uploaded,
+            "skipped": done.skipped,
+            "already": done.already,
+            "unsafe_store": commit.unsafe_store,
+            "warnings": list(done.warnings),
+            "plain_commands": commands,
+        }
+        print_json("scidata-publish/1", fields)
+        return
+    click.echo(f"{'already published' if done.already else 'published'} {commit.name}")
+    click.echo(f"digest    {commit.digest}")
+    click.echo(f"payload   {commit.files} files, {human_bytes(commit.bytes)}")
+    click.echo(f"uploaded  {done.uploaded} objects, {done.skipped} were there")
+    click.echo(f"where     {url}/{commit.dataset}/{commit.prefixes[-1]}/")
+    click.echo("\nWithout scidata, into a new folder, anybody checks it so:")
+    for line in commands:
+        click.echo(f"  {line}")
+
+
+def _fields(commit: CommitRecord, url: str) -> dict[str, object]:
+    return {
+        "dataset": commit.dataset,
+        "version": commit.version,
+        "digest": commit.digest,
+        "files": commit.files,
+        "bytes": commit.bytes,
+        "store": url,
+        "prefix": f"{commit.dataset}/{commit.prefixes[-1]}/",
+    }

@@ -1,0 +1,372 @@
+"""Publishing: a staged dataset becomes an immutable version in a store.
+
+The protocol is described in ``docs/design/commit-protocol.md``. In short: measure, claim,
+upload every object with create-if-absent, look that all are there and nothing else, and create
+one small commit record. Readers see nothing before that and everything after it. A run that
+was interrupted continues when it is started again.
+"""
+
+import getpass
+import os
+import re
+import socket
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import scidata
+from scidata.check import check
+from scidata.digest import Digest
+from scidata.errors import InvalidError, ScidataError, StorageError
+from scidata.formats import RECORD, prefix_of, tag_files
+from scidata.hashing import Progress
+from scidata.index import rebuild
+from scidata.measure import Measured, measure
+from scidata.publish.claim import Claim, has_ended, take
+from scidata.publish.plan import Plan, Version, check_number, check_same, plan
+from scidata.publish.upload import (
+    Stamps,
+    check_listing,
+    check_unchanged,
+    commit,
+    present,
+    read_commit,
+    stamps,
+    upload,
+)
+from scidata.record import Record, read_record_bytes
+from scidata.resolve import resolve
+from scidata.storage import StoreLike, open_store
+from scidata.storage.base import Store
+from scidata.storage.probe import fault_of, is_remembered, remember
+from scidata.storage.single_writer import SingleWriterStore
+from scidata.version import CommitRecord, ParentVersion, VersionNumber
+
+__all__ = [
+    "Plan",
+    "PublishOptions",
+    "Published",
+    "Surveyed",
+    "plan_publish",
+    "publish",
+    "survey",
+]
+
+STATE = "stores.json"
+
+
+def _user_state() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("scidata", appauthor=False)) / STATE
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _random_token() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What publishing takes from its process: the clock, chance, and who it is."""
+
+    now: Callable[[], datetime] = _utc_now
+    token: Callable[[], str] = _random_token
+    host: str = field(default_factory=socket.gethostname)
+    user: str = field(default_factory=getpass.getuser)
+    pid: int = field(default_factory=os.getpid)
+    memory: Path = field(default_factory=_user_state)
+    """Where it is noted which stores passed the probe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishOptions:
+    """How to publish."""
+
+    single_writer: bool = False
+    """Use a store that ignores conditional writes; nobody else may publish to it meanwhile."""
+    takeover: bool = False
+    """Continue an upload whose publisher may still be alive."""
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What `publish` did."""
+
+    commit: CommitRecord
+    uploaded: int
+    """Objects that were sent."""
+    skipped: int
+    """Objects that an earlier run had sent."""
+    already: bool
+    """The version existed before, with the same digest."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surveyed:
+    """What publishing found out before it writes anything."""
+
+    staged: Path
+    record: Record
+    record_bytes: bytes
+    measured: Measured
+    stamps: Stamps
+    parent: ParentVersion | None
+    existing: CommitRecord | None
+    """The version, if it is published; then its digest is that of the staged dataset."""
+
+
+def publish(
+    staged: Path,
+    store: StoreLike | None = None,
+    *,
+    version: str,
+    options: PublishOptions | None = None,
+    progress: Progress | None = None,
+) -> Published:
+    """Publish a staged dataset as an immutable version, or continue to do so.
+
+    Parameters
+    ----------
+    staged : Path
+        A folder with ``record.yaml`` and ``data/``; it is only read.
+    store : Store, str or Path, optional
+        Where to. Default: `scidata.storage.default_store_url`.
+    version : str
+        MAJOR.MINOR.PATCH, greater than every published one.
+    options : PublishOptions, optional
+    progress : callable, optional
+        Called with bytes done and bytes in all: first while hashing, then while uploading.
+
+    Raises
+    ------
+    InvalidError
+        With every problem of the record, the data or the paths; or for a version number that
+        is malformed or too small. Nothing was written.
+    ConflictError
+        If the version exists with other data, or somebody else is publishing it.
+    IntegrityError
+        If a staged file changed meanwhile. Nothing was published.
+    StorageError
+        If the store fails, is read-only, or ignores conditional writes. Nothing was published
+        unless the message says that this is not known; running it again tells.
+    """
+    options = options or PublishOptions()
+    opened = open_store(store)
+    found = survey(staged, opened, version=version, progress=progress)
+    if found.existing is not None:
+        return _already(found, opened, found.existing)
+    opened, unsafe = _trusted(opened, options)
+    mine = _claim(options.surroundings, found.parent)
+    first = take(
+        opened,
+        found.record.id,
+        version,
+        mine,
+        takeover=options.takeover,
+        is_dead=partial(has_ended, host=mine.host, user=mine.user, pid=mine.pid),
+    )
+    planned = _plan(found, opened, first, options.surroundings.token())
+    planned = replace(
+        planned, commit=planned.commit.model_copy(update={"unsafe_store": unsafe})
+    )
+    return _apply(planned, found, opened, progress)
+
+
+def plan_publish(
+    staged: Path,
+    store: StoreLike | None = None,
+    *,
+    version: str,
+    options: PublishOptions | None = None,
+    progress: Progress | None = None,
+) -> Plan | CommitRecord:
+    """Say what `publish` would do; nothing is written.
+
+    Returns
+    -------
+    Plan or CommitRecord
+        The commit record if the version is published already with the same digest.
+
+    Raises
+    ------
+    ScidataError
+        As `publish`, but neither the probe nor the claim is made.
+    """
+    options = options or PublishOptions()
+    opened = open_store(store)
+    found = survey(staged, opened, version=version, progress=progress)
+    if found.existing is not None:
+        return found.existing
+    claim = _claim(options.surroundings, found.parent)
+    return _plan(found, opened, claim, options.surroundings.token())
+
+
+def survey(
+    staged: Path, store: Store, *, version: str, progress: Progress | None = None
+) -> Surveyed:
+    """Check and measure a staged dataset, and look what the store holds of it.
+
+    Raises
+    ------
+    ScidataError
+        As `publish`.
+    """
+    number = VersionNumber.parse(version)
+    record, record_bytes = _record(staged)
+    if not store.writable:
+        raise StorageError(
+            "the store is read-only",
+            where=store.address,
+            fix="give a folder or s3://bucket/prefix, with credentials",
+        )
+    # Before the bytes are read, which may take hours: can the store be reached at all?
+    published = _published(store, record.id)
+    if number not in published:
+        check_number(number, published)
+    noted = stamps(staged)
+    measured = measure(
+        staged, dataset=record.id, version=version, created="", progress=progress
+    )
+    existing = read_commit(store, record.id, version) if number in published else None
+    if existing is not None:
+        check_same(existing, measured.manifest.digest)
+    return Surveyed(
+        staged=staged,
+        record=record,
+        record_bytes=record_bytes,
+        measured=measured,
+        stamps=noted,
+        parent=_parent(store, record.id, [n for n in published if n < number]),
+        existing=existing,
+    )
+
+
+def _record(staged: Path) -> tuple[Record, bytes]:
+    checked = check(staged)
+    if checked.record is None or checked.errors or not checked.staged:
+        count = f"{len(checked.errors)} problem{'s' if checked.errors[1:] else ''}"
+        raise InvalidError(
+            f"the staged dataset cannot be published: {count}",
+            where=str(staged),
+            fix=f"correct what is listed, then see: scidata check {staged}",
+            problems=checked.errors,
+        )
+    return checked.record, read_record_bytes(staged / "record.yaml")
+
+
+def _published(store: Store, dataset: str) -> list[VersionNumber]:
+    prefix, numbers = f"{dataset}/versions/", []
+    for facts in store.list(prefix):
+        name = facts.key.removeprefix(prefix)
+        if re.fullmatch(r"\d+\.\d+\.\d+\.json", name):
+            numbers.append(VersionNumber.parse(name.removesuffix(".json")))
+    return sorted(numbers)
+
+
+def _parent(store: Store, dataset: str, older: Sequence[VersionNumber]) -> ParentVersion | None:
+    if not older:
+        return None
+    commit = resolve(f"{dataset}@{older[-1]}", store)
+    return ParentVersion(version=commit.version, digest=commit.digest)
+
+
+def _trusted(store: Store, options: PublishOptions) -> tuple[Store, bool]:
+    """Return the store to write to, and whether it breaks its promises."""
+    around = options.surroundings
+    remembered = store.url.startswith("s3://")  # a folder or memory answers at once
+    if remembered and is_remembered(around.memory, store.address, now=around.now()):
+        return store, False
+    fault = fault_of(store, around.token())
+    if fault is None:
+        if remembered:
+            remember(around.memory, store.address, now=around.now())
+        return store, False
+    if not options.single_writer:
+        raise StorageError(
+            f"two publishers could destroy each other's work in this store: {fault}",
+            where=store.address,
+            fix="use a store that honours conditional writes (If-None-Match); or, if you are "
+            "certain that nobody else publishes to it, add --single-writer",
+        )
+    return SingleWriterStore(store), True
+
+
+def _claim(around: Surroundings, parent: ParentVersion | None) -> Claim:
+    return Claim(
+        tx=around.token(),
+        host=around.host,
+        user=around.user,
+        pid=around.pid,
+        started=around.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        parent=parent,
+    )
+
+
+def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
+    """Gather the version: its time and parent are those of the first claim."""
+    parent = claim.parent
+    facts = found.measured.facts.model_copy(
+        update={"created": claim.started, "parent": parent.version if parent else None}
+    )
+    manifest, sizes = found.measured.manifest, found.measured.sizes
+    version = Version(
+        staged=found.staged,
+        manifest=manifest,
+        sizes=sizes,
+        facts=facts,
+        tags=tag_files(found.record_bytes, found.record, manifest, sizes, facts),
+        parent=parent,
+    )
+    held = present(store, f"{facts.dataset}/{prefix_of(facts.version)}")
+    return plan(version, held, tool=f"scidata {scidata.__version__}", commit_id=commit_id)
+
+
+def _apply(
+    planned: Plan, found: Surveyed, store: Store, progress: Progress | None
+) -> Published:
+    sent = upload(store, planned, progress=progress)
+    check_unchanged(found.stamps, stamps(found.staged), where=str(found.staged))
+    check_listing(store, planned)
+    committed = commit(store, planned.commit)
+    return Published(
+        commit=committed,
+        uploaded=sent,
+        skipped=len(planned.steps) - sent,
+        already=committed.commit_id != planned.commit.commit_id,
+        warnings=_index(store, committed.dataset),
+    )
+
+
+def _already(found: Surveyed, store: Store, existing: CommitRecord) -> Published:
+    warnings = _index(store, existing.dataset)
+    committed = existing.tags.get(prefix_of(existing.version) + RECORD)
+    if committed is not None and committed.sha256 != Digest.of(found.record_bytes).hex:
+        warnings += (
+            f"record.yaml differs from the one that {existing.name} was published with, which "
+            "stays as it is; publish the next version to change it",
+        )
+    return Published(
+        commit=existing,
+        uploaded=0,
+        skipped=len(found.measured.manifest) + len(existing.tags),
+        already=True,
+        warnings=warnings,
+    )
+
+
+def _index(store: Store, dataset: str) -> tuple[str, ...]:
+    """Rebuild the catalogs. They are caches: failing to do so does not unpublish anything."""
+    try:
+        report = rebuild(store, [dataset])
+    except ScidataError as error:
+        return (f"the catalogs are out of date ({error.message}); run: scidata index",)
+    return tuple(f"{problem.path}: {problem.message}" for problem in report.damaged)

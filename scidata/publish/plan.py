@@ -1,0 +1,192 @@
+"""What publishing will do, decided without touching the store: pure functions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scidata.digest import Digest
+from scidata.errors import ConflictError, InvalidError
+from scidata.facts import Facts
+from scidata.formats import prefix_of
+from scidata.manifest import Manifest
+from scidata.version import (
+    CommitAsset,
+    CommitRecord,
+    ParentVersion,
+    TagFile,
+    VersionNumber,
+    commit_bytes,
+)
+
+MAX_NAMED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One object that must exist, with these bytes, before the version is committed."""
+
+    key: str
+    size: int
+    digest: Digest
+    source: Path | bytes
+    present: bool = False
+    """An object of this size lies there already: compare it instead of uploading."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that `apply` does, in its order: payload, tag files, commit record."""
+
+    payload: tuple[Step, ...]
+    tags: tuple[Step, ...]
+    commit: CommitRecord
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All objects but the commit record."""
+        return self.payload + self.tags
+
+    @property
+    def prefix(self) -> str:
+        """Where the version's bag lies; nothing else may lie there."""
+        return f"{self.commit.dataset}/{prefix_of(self.commit.version)}"
+
+    @property
+    def upload(self) -> tuple[Step, ...]:
+        """The objects to send; the others are there and are compared."""
+        return tuple(step for step in self.steps if not step.present)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """What goes into a version, gathered from a staged dataset."""
+
+    staged: Path
+    manifest: Manifest
+    sizes: Mapping[str, int]
+    facts: Facts
+    tags: Mapping[str, bytes]
+    """By key below the dataset's prefix, as `scidata.formats.tag_files` returns them."""
+    parent: ParentVersion | None
+
+
+def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: str) -> Plan:
+    """Decide what to upload, what to compare, and what to commit.
+
+    Parameters
+    ----------
+    version : Version
+        What goes in.
+    present : mapping of str to int
+        Size in bytes of each object that lies under the version's prefix already.
+    tool, commit_id : str
+        For the commit record.
+
+    Raises
+    ------
+    ConflictError
+        If an object under the prefix has another size or belongs to no file of the version.
+    """
+    facts = version.facts
+    base = f"{facts.dataset}/{prefix_of(facts.version)}"
+    payload = [
+        Step(
+            key=base + path,
+            size=version.sizes[path],
+            digest=digest,
+            source=version.staged / path,
+            present=base + path in present,
+        )
+        for path, digest in version.manifest.items()
+    ]
+    tags = [
+        Step(
+            key=f"{facts.dataset}/{key}",
+            size=len(data),
+            digest=Digest.of(data),
+            source=data,
+            present=f"{facts.dataset}/{key}" in present,
+        )
+        for key, data in version.tags.items()
+    ]
+    refuse_strangers((*payload, *tags), present, prefix=base)
+    commit = _commit(version, tool=tool, commit_id=commit_id)
+    return Plan(payload=tuple(payload), tags=tuple(tags), commit=commit)
+
+
+def refuse_strangers(steps: Iterable[Step], present: Mapping[str, int], *, prefix: str) -> None:
+    """Raise `ConflictError` if the prefix holds what this version does not."""
+    wanted = {step.key: step.size for step in steps}
+    bad = [key for key, size in present.items() if wanted.get(key) != size]
+    if bad:
+        named = ", ".join(bad[:MAX_NAMED]) + (", …" if bad[MAX_NAMED:] else "")
+        raise conflict(
+            f"{len(bad)} objects are there that this version does not hold: {named}", prefix
+        )
+
+
+def conflict(message: str, prefix: str) -> ConflictError:
+    """Say that an uncommitted prefix holds other bytes, and how to go on."""
+    return ConflictError(
+        message,
+        where=prefix,
+        fix="another upload of this version began with other data and was never finished: "
+        f"publish under the next version number, or remove {prefix} and its claims if nobody "
+        "works on it, then run the same command again",
+    )
+
+
+def check_number(number: VersionNumber, published: Iterable[VersionNumber]) -> None:
+    """Raise `InvalidError` unless a number is greater than every published one."""
+    newest = max(published, default=None)
+    if newest is not None and number < newest:
+        following = VersionNumber(newest.major, newest.minor, newest.patch + 1)
+        raise InvalidError(
+            f"version {number} is older than {newest}, which is published",
+            where="--version",
+            fix=f"take a greater number, such as {following}",
+        )
+
+
+def check_same(existing: CommitRecord, digest: Digest) -> None:
+    """Raise `ConflictError` unless a published version has this digest."""
+    if existing.digest != str(digest):
+        raise ConflictError(
+            f"{existing.name} is published with other data: {existing.digest}, not {digest}",
+            where=f"{existing.dataset}/versions/{existing.version}.json",
+            fix="versions never change: publish these data under the next version number",
+        )
+
+
+def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
+    facts = version.facts
+    commit = CommitRecord(
+        dataset=facts.dataset,
+        version=facts.version,
+        digest=str(version.manifest.digest),
+        files=facts.files,
+        bytes=facts.bytes,
+        parent=version.parent,
+        prefixes=(prefix_of(facts.version).rstrip("/"),),
+        tags={
+            key: TagFile(sha256=Digest.of(data).hex, size=len(data))
+            for key, data in version.tags.items()
+        },
+        assets=tuple(
+            CommitAsset(
+                key=asset.key,
+                kind=asset.kind,
+                path=asset.path,
+                href=prefix_of(facts.version) + asset.path,
+                files=asset.files,
+                bytes=asset.bytes,
+                sha256=asset.sha256,
+            )
+            for asset in facts.assets
+        ),
+        created=facts.created,
+        tool=tool,
+        commit_id=commit_id,
+    )
+    commit_bytes(commit)
+    return commit

@@ -1,0 +1,203 @@
+"""Carrying out a plan: upload, look that everything is there, commit. No decisions."""
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from scidata.digest import Digest
+from scidata.errors import ConflictError, IntegrityError, NotFoundError, StorageError
+from scidata.hashing import Progress
+from scidata.parallel import each
+from scidata.publish.plan import Plan, Step, conflict, refuse_strangers
+from scidata.storage.base import Store
+from scidata.version import MAX_COMMIT_BYTES, CommitRecord, commit_bytes, parse_commit
+
+SMALL = 8 * 2**20
+SMALL_AT_ONCE = 8
+LARGE_AT_ONCE = 2
+"""Files over `SMALL` may need up to 128 MiB of memory each on their way to S3."""
+LOOKS = 3
+PAUSE_S = 0.5
+
+Stamps = Mapping[str, tuple[int, int, int]]
+"""Size in bytes, time of change in ns and inode of each staged file, by its path."""
+
+
+def upload(store: Store, plan: Plan, *, progress: Progress | None) -> int:
+    """Make every object of the plan exist; returns how many were sent.
+
+    Raises
+    ------
+    ConflictError
+        If a key holds other bytes: somebody else's, which were not overwritten.
+    IntegrityError
+        If a staged file changed after it was measured.
+    StorageError
+        If the store fails.
+    """
+    total = sum(step.size for step in plan.steps)
+    done, sent = 0, 0
+    small = [step for step in plan.steps if step.size <= SMALL]
+    large = [step for step in plan.steps if step.size > SMALL]
+    for steps, threads in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
+        put = partial(_put, store, prefix=plan.prefix)
+        for size, was_sent in each(put, steps, threads=threads):
+            done, sent = done + size, sent + was_sent
+            if progress is not None:
+                progress(done, total)
+    return sent
+
+
+def check_listing(store: Store, plan: Plan) -> None:
+    """Compare what lies under the version's prefix with the plan: names and sizes.
+
+    Raises
+    ------
+    ConflictError
+        If something else lies there, too.
+    StorageError
+        If an object is missing although its upload succeeded.
+    """
+    wanted = [step for step in plan.steps if step.key.startswith(plan.prefix)]
+    missing: list[str] = []
+    for _ in range(LOOKS):
+        found = present(store, plan.prefix)
+        refuse_strangers(wanted, found, prefix=plan.prefix)
+        missing = [step.key for step in wanted if step.key not in found]
+        if not missing:
+            return
+        time.sleep(PAUSE_S)  # a listing may lag behind
+    raise StorageError(
+        f"{len(missing)} objects were written but are not listed, first {missing[0]!r}",
+        where=store.address,
+        fix="run the same command again; nothing was published",
+    )
+
+
+def check_unchanged(before: Stamps, after: Stamps, *, where: str) -> None:
+    """Raise `IntegrityError` if a staged file changed while it was uploaded."""
+    changed = sorted(
+        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+    )
+    if changed:
+        raise IntegrityError(
+            f"{len(changed)} files changed while they were published, first {changed[0]!r}",
+            where=where,
+            fix="stop whatever writes there, then run the same command again; nothing was "
+            "published",
+        )
+
+
+def commit(store: Store, record: CommitRecord) -> CommitRecord:
+    """Create the commit record: from then on the version exists.
+
+    Returns
+    -------
+    CommitRecord
+        Ours, or one with the same digest that another publisher committed first.
+
+    Raises
+    ------
+    ConflictError
+        If somebody committed other data under this number.
+    StorageError
+        If the store fails and it is not known whether the version exists.
+    """
+    key = commit_key(record.dataset, record.version)
+    try:
+        if store.create(key, commit_bytes(record)):
+            return record
+    except StorageError:
+        found = read_commit(store, record.dataset, record.version)
+        if found is None:
+            raise
+    else:
+        found = read_commit(store, record.dataset, record.version)
+    if found is None:
+        raise StorageError(
+            "the store says that the commit record exists, but does not return it",
+            where=f"{key} in {store.address}",
+            fix="run the same command again",
+        )
+    if found.digest != record.digest:
+        raise ConflictError(
+            f"somebody else published {record.name} first, with other data: {found.digest}",
+            where=f"{key} in {store.address}",
+            fix="publish these data under the next version number",
+        )
+    return found
+
+
+def commit_key(dataset: str, version: str) -> str:
+    """Return the key of a version's commit record."""
+    return f"{dataset}/versions/{version}.json"
+
+
+def read_commit(store: Store, dataset: str, version: str) -> CommitRecord | None:
+    """Return a version's commit record, or None if the version does not exist."""
+    key = commit_key(dataset, version)
+    try:
+        data = store.read(key, limit=MAX_COMMIT_BYTES)
+    except NotFoundError:
+        return None
+    return parse_commit(data, where=f"{key} in {store.address}")
+
+
+def present(store: Store, prefix: str) -> dict[str, int]:
+    """Return the size in bytes of every object under a prefix."""
+    return {facts.key: facts.size for facts in store.list(prefix)}
+
+
+def stamps(staged: Path) -> Stamps:
+    """Note what changes when somebody writes to a staged file."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for path in (staged / "data").rglob("*"):
+        status = path.lstat()
+        if not path.is_dir():
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            found[path.relative_to(staged).as_posix()] = stamp
+    return found
+
+
+def _put(store: Store, step: Step, *, prefix: str) -> tuple[int, bool]:
+    """Make one object exist; returns its size, and whether it was sent now."""
+    if not step.present and _create(store, step):
+        return step.size, True
+    there = _compare(store, step)
+    if there == "absent" and _create(store, step):  # a condition that failed without cause
+        return step.size, True
+    # Look twice, because a transfer can spoil bytes that are sound in the store.
+    if there != "same" and _compare(store, step) != "same":
+        raise conflict(f"the key {step.key!r} holds other bytes", prefix)
+    return step.size, False
+
+
+def _create(store: Store, step: Step) -> bool:
+    try:
+        return store.create(step.key, step.source, digest=step.digest)
+    except StorageError:
+        # The answer may have been lost on its way although the object arrived.
+        if _compare(store, step) != "same":
+            raise
+        return True
+
+
+def _compare(store: Store, step: Step) -> Literal["same", "other", "absent"]:
+    try:
+        facts = store.head(step.key)
+        if facts.size != step.size:
+            return "other"
+        found = facts.digest or _digest(store.stream(step.key))
+    except NotFoundError:
+        return "absent"
+    return "same" if found == step.digest else "other"
+
+
+def _digest(blocks: Iterable[bytes]) -> Digest:
+    hasher = hashlib.sha256()
+    for block in blocks:
+        hasher.update(block)
+    return Digest(hasher.hexdigest())

@@ -1,0 +1,56 @@
+"""For stores that ignore conditions: look, then write. Right only if one writer exists."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore.store
+
+from scidata.digest import Digest
+from scidata.errors import NotFoundError
+from scidata.storage.base import ObjectFacts, Store
+
+
+class SingleWriterStore:
+    """Any store, whose `create` asks whether the key is taken before it writes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.url = store.url
+        self.address = store.address
+        self.writable = store.writable
+
+    def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
+        """Write an object unless the key exists; another writer in between is overwritten."""
+        try:
+            self._store.head(key)
+        except NotFoundError:
+            return self._store.create(key, source, digest=digest)
+        return False
+
+    def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
+        """Return a small object."""
+        return self._store.read(key, limit=limit)
+
+    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        """Yield an object's bytes from `start`."""
+        return self._store.stream(key, start=start)
+
+    def head(self, key: str) -> ObjectFacts:
+        """Return size, time and the recorded digest."""
+        return self._store.head(key)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
+        """Yield the objects whose key starts with `prefix`."""
+        return self._store.list(prefix)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a mutable object."""
+        self._store.replace(key, data)
+
+    def delete(self, key: str) -> None:
+        """Remove an object if it is there."""
+        self._store.delete(key)
+
+    def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
+        """Return the Rust-backed view below a prefix."""
+        return self._store.objects(prefix)
