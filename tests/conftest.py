@@ -1,5 +1,6 @@
 """Fixtures for every test: an isolated user, servers on loopback, and a tiny dataset."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,16 @@ def shared_data() -> Path:
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("no real data beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def schemas() -> Path:
+    """The folder of official schemas, by host and path of their addresses; else a skip."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "schemas"
+    folder = Path(os.environ.get("SCIDATA_SCHEMAS", beside))
+    if not folder.is_dir():
+        pytest.skip("no official schemas: set SCIDATA_SCHEMAS to their folder")
     return folder
 
 

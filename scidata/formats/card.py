@@ -110,13 +110,14 @@ def _splits(record: Record) -> Iterator[str]:
         for part in split.parts:
             yield f"- `data/splits/{split.name}/{part.name}.txt`: {part.description}"
         yield ""
-        yield f"Known leaks: {split.leaks or 'none known.'}"
+        yield f"Known leaks: {split.leaks or 'none.'}"
         yield ""
 
 
 def _limitation(known: Limitation) -> str:
-    span = f" ({known.start or '…'} to {known.end or 'now'})" if known.start else ""
-    return f"- {known.description}{span}"
+    span = [f"from {known.start}"] if known.start else []
+    span += [f"to {known.end}"] if known.end else []
+    return f"- {known.description}" + (f" ({' '.join(span)})" if span else "")
 
 
 def _making(record: Record) -> Iterator[str]:
