@@ -7,10 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+import zarr
 
 from scidata.check import Checked, check
+from scidata.check.assets import read_assets
+from scidata.check.ids import unknown_ids
 from scidata.cli import main
 from scidata.errors import NotFoundError
 
@@ -109,7 +113,7 @@ def test_a_store_or_table_that_cannot_be_read_is_named(staged: Path) -> None:
         (lambda text: text.rstrip(), "split-part", "splits[0].parts[0]"),
         (lambda text: "", "split-part", "splits[0].parts[0]"),
         (lambda text: text + "0017\n", "split-overlap", "splits[0].parts"),
-        (lambda text: text + "0100\n", "split-too-long", "splits[0].parts"),
+        (lambda text: text + "0100\n", "split-unknown-id", "splits[0].parts[0]"),
     ],
     ids=["repeated", "unsorted", "cut off", "empty", "overlapping", "unknown"],
 )
@@ -117,6 +121,39 @@ def test_a_part_that_is_no_list_of_its_own_sorted_ids_is_named(
     staged: Path, change: Callable[[str], str], code: str, path: str
 ) -> None:
     assert (code, path) in found(change_split(staged, change))
+
+
+@pytest.mark.parametrize(
+    ("values", "units", "good", "bad"),
+    [
+        ([0, 14, 28], "days since 1950-01-04", ["1950-01-18", "1950-02-01"], "1950-01-19"),
+        ([0.0, 0.5], "days since 1950-01-04", ["1950-01-04", "1950-01-04T12:00:00Z"], "noon"),
+        ([0, 60], "minutes since 2000-01-01 00:00", ["2000-01-01T01:00"], "2000-01-01T02:00"),
+        ([7, 40, 2399], "1", ["0007", "2399", "40"], "-7"),
+    ],
+    ids=["days", "halves of days", "minutes", "numbers"],
+)
+def test_ids_are_compared_with_the_coordinate_they_are_of(
+    tmp_path: Path, values: list[float], units: str, good: list[str], bad: str
+) -> None:
+    group = zarr.open_group(str(tmp_path / "data" / "grid.zarr"), mode="w", zarr_format=3)
+    array = group.create_array(
+        "key", data=np.asarray(values), dimension_names=("key",), attributes={"units": units}
+    )
+    assert array.shape == (len(values),)
+    assets, problems = read_assets(tmp_path)
+    assert problems == ()
+    assert unknown_ids(good, "key", staged=tmp_path, assets=assets) == []
+    assert unknown_ids([*good, bad], "key", staged=tmp_path, assets=assets) == [bad]
+    assert unknown_ids(good, "day", staged=tmp_path, assets=assets) is None
+
+
+def test_ids_are_compared_with_the_column_they_are_of(staged: Path) -> None:
+    assets, _ = read_assets(staged)
+    table = {key: assets[key] for key in assets if key == "table"}
+    known = unknown_ids(["0000", "0023"], "sample", staged=staged, assets=table)
+    assert known == []
+    assert unknown_ids(["0", "24"], "sample", staged=staged, assets=table) == ["0", "24"]
 
 
 def test_parts_without_a_file_and_files_without_a_part_are_named(staged: Path) -> None:

@@ -1,0 +1,83 @@
+"""Check a record, or a staged dataset against its record, and list every problem at once.
+
+Cheap: of array stores and tables only the metadata and the coordinates are read, of splits the
+ids. Bytes are hashed when publishing, and compared with a manifest by `scidata.verify`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scidata.check.assets import error, read_assets
+from scidata.check.splits import split_problems
+from scidata.check.variables import (
+    STATISTICS,
+    sample_problems,
+    statistics_problems,
+    variable_problems,
+)
+from scidata.errors import NotFoundError, Problem
+from scidata.record import Record, check_record, read_record_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What `check` found."""
+
+    record: Record | None
+    """None if the record itself has errors."""
+    problems: tuple[Problem, ...]
+    staged: bool
+    """Data were checked too, not the record alone."""
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep it from being published."""
+        return tuple(p for p in self.problems if p.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that do not."""
+        return tuple(p for p in self.problems if p.severity == "warning")
+
+
+def check(path: Path) -> Checked:
+    """Check a record file, or a folder that holds ``record.yaml`` and ``data/``.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing at the path, or the folder has no ``record.yaml``.
+    """
+    if not path.is_dir():
+        record, problems = check_record(read_record_bytes(path), where=str(path))
+        return Checked(record=record, problems=problems, staged=False)
+    file = path / "record.yaml"
+    if not file.is_file():
+        raise NotFoundError(
+            f"{str(path)!r} holds no record.yaml",
+            where=str(path),
+            fix=f"write one with: scidata init NAME --out {file}",
+        )
+    record, problems = check_record(read_record_bytes(file), where=str(file))
+    if not (path / "data").is_dir():
+        problems += (error("no-data", "data", "there is no folder data/", "build it first"),)
+    elif record is not None:
+        problems += tuple(_data_problems(path, record))
+    ordered = sorted(problems, key=lambda problem: problem.severity != "error")
+    return Checked(record=record, problems=tuple(ordered), staged=True)
+
+
+def _data_problems(staged: Path, record: Record) -> Iterator[Problem]:
+    assets, unreadable = read_assets(staged)
+    yield from unreadable
+    yield from variable_problems(record.variables, assets)
+    yield from split_problems(staged, record.splits, assets)
+    if record.samples is not None:
+        yield from sample_problems(record.samples, assets)
+    yield from statistics_problems(staged / STATISTICS, record, assets)

@@ -1,0 +1,94 @@
+"""What a record says of splits, compared with the lists of ids and with the data."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from scidata import split
+from scidata.check.assets import Assets, error, lengths, warning
+from scidata.check.ids import unknown_ids
+from scidata.errors import InvalidError, Problem
+from scidata.record import SplitRule
+
+MAX_SPLIT_BYTES = 256 * 2**20
+
+
+def split_problems(
+    staged: Path, rules: tuple[SplitRule, ...], assets: Assets
+) -> Iterator[Problem]:
+    """Yield parts that are missing, malformed, overlap or name unknown ids, and other files."""
+    known: set[str] = set()
+    for n, rule in enumerate(rules):
+        parts: dict[str, tuple[str, ...]] = {}
+        for m, part in enumerate(rule.parts):
+            path = split.split_path(rule.name, part.name)
+            known.add(path)
+            try:
+                parts[part.name] = _read_part(staged, path)
+            except InvalidError as refused:
+                place = f"splits[{n}].parts[{m}]"
+                yield error("split-part", place, f"{path}: {refused.message}", refused.fix)
+        yield from _overlaps(parts, f"splits[{n}]", rule)
+        yield from _id_problems(parts, f"splits[{n}]", rule, staged, assets)
+    for file in sorted((staged / split.SPLITS).rglob("*")):
+        path = file.relative_to(staged).as_posix()
+        if file.is_file() and path not in known:
+            fix = "describe it in splits, or remove it"
+            yield error("split-undescribed", path, "no split of the record has this part", fix)
+
+
+def _read_part(staged: Path, path: str) -> tuple[str, ...]:
+    file = staged / path
+    try:
+        size = file.stat().st_size
+        if size > MAX_SPLIT_BYTES:
+            raise InvalidError(
+                f"{size} bytes are more than {MAX_SPLIT_BYTES}",
+                where=path,
+                fix="make one id stand for more samples",
+            )
+        ids = split.parse(file.read_bytes(), where=path)
+    except FileNotFoundError as missing:
+        raise InvalidError(
+            "the file is missing", where=path, fix="write it, or remove the part"
+        ) from missing
+    if not ids:
+        raise InvalidError("there are no ids", where=path, fix="remove the part")
+    return ids
+
+
+def _overlaps(
+    parts: Mapping[str, tuple[str, ...]], place: str, rule: SplitRule
+) -> Iterator[Problem]:
+    names = list(parts)
+    for n, first in enumerate(names):
+        for second in names[n + 1 :]:
+            if shared := split.overlap(parts[first], parts[second]):
+                message = (
+                    f"{len(shared)} ids are both in {first!r} and {second!r} of "
+                    f"{rule.name!r}, first {shared[0]!r}"
+                )
+                fix = "keep each id in one part"
+                yield error("split-overlap", f"{place}.parts", message, fix)
+
+
+def _id_problems(
+    parts: Mapping[str, tuple[str, ...]],
+    place: str,
+    rule: SplitRule,
+    staged: Path,
+    assets: Assets,
+) -> Iterator[Problem]:
+    if assets and not lengths(assets, rule.dimension):
+        message = f"no dimension or column {rule.dimension!r} in the data"
+        fix = "name what the ids are of, as the data name it"
+        yield warning("split-dimension", f"{place}.dimension", message, fix)
+    for n, name in enumerate(part.name for part in rule.parts):
+        ids = parts.get(name, ())
+        unknown = unknown_ids(ids, rule.dimension, staged=staged, assets=assets)
+        if unknown:
+            message = (
+                f"{len(unknown)} of {len(ids)} ids of {name!r} are no {rule.dimension} of the "
+                f"data, first {unknown[0]!r}"
+            )
+            fix = "write the split again from the data"
+            yield error("split-unknown-id", f"{place}.parts[{n}]", message, fix)

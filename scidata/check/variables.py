@@ -1,0 +1,122 @@
+"""What a record says of variables, samples and statistics, compared with the data."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from scidata.check.assets import Assets, error, lengths, one_of, warning
+from scidata.errors import Problem
+from scidata.facts import Variable
+from scidata.record import Record, Samples, VariableNote
+
+MAX_STATISTICS_BYTES = 16 * 2**20
+STATISTICS = "data/statistics.json"
+
+
+def variable_problems(notes: tuple[VariableNote, ...], assets: Assets) -> Iterator[Problem]:
+    """Yield what the record says of variables that the data contradict, or lack."""
+    described: set[tuple[str, str]] = set()
+    for n, note in enumerate(notes):
+        place = f"variables[{n}]"
+        if note.asset is not None and note.asset not in assets:
+            fix = one_of(assets)
+            yield error("asset-missing", f"{place}.asset", f"no asset {note.asset!r}", fix)
+            continue
+        found = _find(note, assets)
+        described |= found.keys()
+        if not found:
+            where = f"asset {note.asset!r}" if note.asset else "any asset"
+            names = {v.name for key in assets if note.asset in (None, key) for v in assets[key]}
+            message = f"no variable {note.name!r} in {where}"
+            yield error("variable-missing", f"{place}.name", message, one_of(names))
+        for (key, _), variable in found.items():
+            yield from _differences(note, variable, key, place)
+    for key, variables in assets.items():
+        for variable in variables:
+            if (key, variable.name) not in described:
+                message = f"{variable.name!r} of {key!r} is not described"
+                yield warning("undescribed", "variables", message, "add it to variables")
+
+
+def _find(note: VariableNote, assets: Assets) -> dict[tuple[str, str], Variable]:
+    return {
+        (key, variable.name): variable
+        for key, variables in assets.items()
+        if note.asset in (None, key)
+        for variable in variables
+        if variable.name == note.name
+    }
+
+
+def _differences(note: VariableNote, held: Variable, key: str, place: str) -> Iterator[Problem]:
+    pairs = (
+        ("units", note.units, held.units),
+        ("standard_name", note.standard_name, held.standard_name),
+    )
+    for field, written, read in pairs:
+        if written is not None and read is not None and written != read:
+            message = f"{written!r} here, {read!r} in asset {key!r}"
+            fix = "correct the one that is wrong"
+            yield error("variable-differs", f"{place}.{field}", message, fix)
+    if note.units is None and held.units is None and _is_number(held.dtype):
+        message = f"{note.name!r} of {key!r} has no units"
+        yield warning("recommended", f"{place}.units", message, 'add units:; "1" for none')
+
+
+def sample_problems(samples: Samples, assets: Assets) -> Iterator[Problem]:
+    """Yield what a sample names that the data lack, or hold in other dimensions."""
+    if samples.asset not in assets:
+        fix = one_of(assets)
+        yield error("asset-missing", "samples.asset", f"no asset {samples.asset!r}", fix)
+        return
+    held = {variable.name: variable for variable in assets[samples.asset]}
+    both = (samples.series, samples.along)
+    for field, names, dims in (
+        ("inputs", samples.inputs, both),
+        ("targets", samples.targets, both),
+        ("constants", samples.constants, (samples.series,)),
+    ):
+        for n, name in enumerate(names):
+            place = f"samples.{field}[{n}]"
+            if name not in held:
+                message = f"no variable {name!r} in asset {samples.asset!r}"
+                yield error("variable-missing", place, message, one_of(held))
+            elif held[name].dims[: len(dims)] != dims:
+                message = f"{name!r} has the dimensions {held[name].dims}, not {dims} first"
+                yield error("sample-dims", place, message, "write it with these, in this order")
+    steps = lengths({samples.asset: assets[samples.asset]}, samples.along)
+    if steps and samples.window > min(steps):
+        message = f"{samples.window} steps, but {samples.along!r} has {min(steps)}"
+        yield error("sample-window", "samples.window", message, "choose a shorter window")
+
+
+def statistics_problems(path: Path, record: Record, assets: Assets) -> Iterator[Problem]:
+    """Yield statistics of variables or split parts that are not there."""
+    if not path.is_file():
+        return
+    place = STATISTICS
+    fix = "write it with scidata build, or remove it"
+    try:
+        if path.stat().st_size > MAX_STATISTICS_BYTES:
+            raise ValueError(f"more than {MAX_STATISTICS_BYTES} bytes")  # noqa: TRY301 - below
+        held = json.loads(path.read_bytes())
+        described = [
+            (asset, part["over"], name)
+            for asset, part in held["assets"].items()
+            for name in part["variables"]
+        ]
+    except (ValueError, RecursionError, LookupError, AttributeError, TypeError) as cause:
+        yield error("statistics", place, f"it cannot be read: {cause!r}", fix)
+        return
+    parts = {f"{s.name}/{p.name}" for s in record.splits for p in s.parts} | {"all"}
+    for asset, over, name in described:
+        if name not in {variable.name for variable in assets.get(asset, ())}:
+            message = f"no variable {name!r} in asset {asset!r}"
+            yield error("statistics", place, message, fix)
+        if over not in parts:
+            message = f"{over!r} is not a part of a split, nor 'all'"
+            yield error("statistics", place, message, fix)
+
+
+def _is_number(dtype: str) -> bool:
+    return dtype.startswith(("int", "uint", "float", "double", "half", "complex", "decimal"))
