@@ -31,6 +31,8 @@ MAX_MANIFEST_BYTES = 256 * 2**20
 MAX_TABLE_ROWS = 10_000_000
 _MAX_FACTS_BYTES = 16 * 2**20
 _LINE = re.compile(r"([0-9A-Fa-f]{64})[ \t]+\*?(.+)")
+_LEAVING = re.compile(r"(?:^|[/\\])\.{0,2}(?:[/\\]|$)|^~|\0")
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of other bytes
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -242,10 +244,9 @@ def _plain(path: str) -> str:
 
 
 def _fault(path: str, *, payload: bool) -> str:
-    if any("\udc80" <= c <= "\udcff" for c in path):
+    if _NOT_UTF8.search(path):
         return "is not UTF-8"
-    parts = path.replace("\\", "/").split("/")
-    if not {"", ".", ".."}.isdisjoint(parts) or path.startswith("~") or "\0" in path:
+    if _LEAVING.search(path):
         return "leaves its folder"
     if payload and not path.startswith(PAYLOAD):
         return f"lies outside {PAYLOAD}"

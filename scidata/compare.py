@@ -58,10 +58,11 @@ def differing(items: Iterable[Hashed], expected: Mapping[str, str]) -> Iterator[
         If a file may not be read: then nothing can be said about it.
     """
     for item in items:
+        if item.hex == expected[item.key]:
+            continue
         wanted = f"sha256:{expected[item.key]}"
         if item.error is None:
-            if item.hex != expected[item.key]:
-                yield bad(item.key, wanted, f"sha256:{item.hex}")
+            yield bad(item.key, wanted, f"sha256:{item.hex}")
         elif isinstance(item.error, FileNotFoundError):
             yield Damage(path=shown(item.key), state="missing", expected=wanted)
         elif item.error.errno == errno.EIO:
