@@ -42,7 +42,7 @@ def command(
         for key in report.written:
             click.echo(f"{verb} {key}")
         click.echo(
-            f"{len(report.unchanged)} up to date, {len(report.datasets)} datasets listed"
+            f"{len(report.unchanged)} up to date, {_counted(len(report.datasets))} listed"
         )
     if report.damaged:
         raise IntegrityError(
@@ -51,3 +51,7 @@ def command(
             where=store.url,
             fix=report.damaged[0].fix,
         )
+
+
+def _counted(count: int) -> str:
+    return f"{count} dataset" if count == 1 else f"{count} datasets"
