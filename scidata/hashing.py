@@ -263,11 +263,11 @@ def _hash_file(
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             while count := os.readv(descriptor, [block]):
+                if count == BLOCK and not go_on():
+                    break
                 value.update(block[:count])
                 size += count
                 meter.add(count)
-                if count == BLOCK and not go_on():
-                    break
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -1,23 +1,29 @@
 """Versions for tests, written object by object as a publisher leaves them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import obstore.store
 
 from scidata.digest import Digest
 from scidata.facts import Facts
 from scidata.formats import tag_files
 from scidata.measure import measure
 from scidata.record import load_record
-from scidata.storage.base import Store
+from scidata.storage.base import ObjectFacts, Store
 from scidata.version import CommitAsset, CommitRecord, TagFile, commit_bytes
 
 CREATED = "2026-01-02T03:04:05Z"
 
 
-def write_version(store: Store, staged: Path, version: str = "1.0.0") -> CommitRecord:
+def write_version(
+    store: Store, staged: Path, version: str = "1.0.0", parent: str | None = None
+) -> CommitRecord:
     """Put a version of a staged dataset into a store; the commit record comes last."""
     record = load_record(staged / "record.yaml")
-    measured = measure(staged, dataset=record.id, version=version, created=CREATED)
+    measured = measure(
+        staged, dataset=record.id, version=version, created=CREATED, parent=parent
+    )
     tags = tag_files(
         (staged / "record.yaml").read_bytes(),
         record,
@@ -60,3 +66,46 @@ def describe(facts: Facts, tags: Mapping[str, bytes]) -> CommitRecord:
         tool="scidata tests",
         commit_id="00000000-0000-4000-8000-000000000000",
     )
+
+
+class Counting:
+    """A store that notes every call it passes on: one request each, or more for a listing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.requests: list[str] = []
+        self.url = store.url
+        self.address = store.address
+        self.writable = store.writable
+
+    def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
+        self.requests.append(f"read {key}")
+        return self._store.read(key, limit=limit)
+
+    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        self.requests.append(f"stream {key} from {start}")
+        return self._store.stream(key, start=start)
+
+    def head(self, key: str) -> ObjectFacts:
+        self.requests.append(f"head {key}")
+        return self._store.head(key)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
+        self.requests.append(f"list {prefix}")
+        return self._store.list(prefix)
+
+    def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
+        self.requests.append(f"create {key}")
+        return self._store.create(key, source, digest=digest)
+
+    def replace(self, key: str, data: bytes) -> None:
+        self.requests.append(f"replace {key}")
+        self._store.replace(key, data)
+
+    def delete(self, key: str) -> None:
+        self.requests.append(f"delete {key}")
+        self._store.delete(key)
+
+    def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
+        self.requests.append(f"objects {prefix}")
+        return self._store.objects(prefix)
