@@ -40,6 +40,13 @@ values = st.recursive(
     max_leaves=8,
 )  # fmt: skip
 
+marks = ["#", "- a", "a:", "'", '"', "\u00a0", "\u2003", "\u2028", "\ufeff", ":", "-", ">", "|", "&a", "*a",
+         "!b", "%", "@", "`", "{", "["]  # fmt: skip
+long_lines = st.lists(strategies.words() | st.sampled_from(marks), min_size=20, max_size=40)
+blocks = st.lists(
+    long_lines.map(" ".join) | st.sampled_from(["", "  x", "\tx", "y"]), min_size=1
+)
+
 
 def every_field() -> dict[str, Any]:  # Any: YAML at the edge
     fields: dict[str, Any] = yaml.safe_load(
@@ -249,6 +256,12 @@ def test_any_bytes_give_problems_and_no_traceback(data: bytes) -> None:
 @given(values)
 def test_yaml_reads_what_it_wrote(value: Any) -> None:  # Any: YAML at the edge
     assert read_yaml(write_yaml({"value": value}), where="") == ({"value": value}, ())
+
+
+@given(blocks.map("\n".join).map(str.strip))
+def test_long_text_of_any_marks_survives_its_folding(text: str) -> None:
+    fields = {"text": text, "list": [{"text": text}]}
+    assert read_yaml(write_yaml(fields), where="") == (fields, ())
 
 
 @given(strategies.records())

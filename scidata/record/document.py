@@ -103,8 +103,18 @@ def record_yaml(record: Record) -> bytes:
 
     Fields are in the model's order; what is empty is left out.
     """
-    fields = record.model_dump(mode="json", exclude_none=True)
-    return write_yaml({name: value for name, value in fields.items() if value not in ([], {})})
+    fields = _without_empty(record.model_dump(mode="json", exclude_none=True))
+    assert isinstance(fields, dict)  # noqa: S101 - a record is a mapping
+    return write_yaml(fields)
+
+
+def _without_empty(value: object) -> object:
+    if isinstance(value, dict):
+        kept = {name: _without_empty(inner) for name, inner in value.items()}
+        return {name: inner for name, inner in kept.items() if inner not in ([], {})}
+    if isinstance(value, list):
+        return [_without_empty(inner) for inner in value]
+    return value
 
 
 def record_schema() -> dict[str, object]:

@@ -15,6 +15,7 @@ from scidata.errors import InvalidError, Problem
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
+WIDTH = 88
 
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 
@@ -71,17 +72,25 @@ def write_yaml(value: Mapping[str, object]) -> bytes:
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
-        width=88,
+        width=WIDTH,
         default_flow_style=False,
     )
     return text.encode()
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a value that occurs twice as often as it occurs: readers refuse aliases."""
+    """Writes long text as blocks, and twice what occurs twice: readers refuse aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else ">" if len(text) > WIDTH else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 class _Reader:
