@@ -13,7 +13,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from scidata.datasets import Prepared, Survey, choose
-from scidata.errors import ConflictError, NotFoundError, ScidataError, StorageError
+from scidata.errors import ConflictError, ScidataError, StorageError
 from scidata.hashing import hash_files
 from scidata.record import (
     Record,
@@ -232,7 +232,7 @@ def _conflict(out: Path, message: str) -> ConflictError:
 
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
-    """Give a new folder beside `out` that takes its place if all goes well, and else vanishes."""
+    """Give a new folder beside `out` that takes its place in the end, or else vanishes."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _sweep(out)

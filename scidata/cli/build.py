@@ -14,9 +14,9 @@ from scidata.datasets import RECIPES
 @click.option(
     "--source",
     type=click.Path(path_type=Path),
-    help="File or folder to read: SCEDC yearly catalogues, a USGS ComCat CSV, an extract as CSV, or "
-    "the benchmark's own EarthquakeDec2020/ [default: real earthquakes of magnitude 2.5 and above "
-    "that ship with scidata].",
+    help="File or folder to read: SCEDC yearly catalogues, a USGS ComCat CSV, an extract as "
+    "CSV, or the benchmark's own EarthquakeDec2020/ [default: the real earthquakes of "
+    "magnitude 2.5 and above that ship with scidata].",
 )
 @click.option(
     "--out",
@@ -71,7 +71,7 @@ def _print(built: Built, *, shipped: bool) -> None:
     origin = " (ships with scidata)" if shipped else ""
     click.echo(f"source   {built.source}{origin}, {built.form}, {len(built.files)} files")
     for name, count in built.counts.items():
-        if count:
+        if count or name == "magnitude_floor":
             click.echo(f"  {name.replace('_', ' '):24}{count:>10}")
     verb = "wrote" if built.written else "would write"
     click.echo(f"{verb} {built.staged}: {', '.join(built.assets)}")

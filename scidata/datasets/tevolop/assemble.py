@@ -3,10 +3,12 @@
 The daily values come block by block, from an event table or from the benchmark's own files.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,21 +30,31 @@ from scidata.datasets.tevolop.splits import TimeSplit
 from scidata.datasets.tevolop.statistics import Moments
 from scidata.errors import InvalidError
 
-Quirks = Literal["both", "none", "published"]
+
+class Quirks(StrEnum):
+    """Which fortnights to make; the first is the default."""
+
+    BOTH = "both"
+    NONE = "none"
+    PUBLISHED = "published"
+
+
 Advance = Callable[[float], None]
 """Told the share of the work that is done, 0 to 1."""
 
-ASSET: dict[Rule, str] = {"physical": "fortnights", "published": "fortnights-published"}
-_TITLE: dict[Rule, str] = {
-    "physical": "Fortnights of earthquakes in the active pixels; days without events add no energy",
-    "published": "Fortnights of earthquakes in the active pixels, by the published rules",
+ASSET = {Rule.PHYSICAL: "fortnights", Rule.PUBLISHED: "fortnights-published"}
+_TITLE = {
+    Rule.PHYSICAL: "Fortnights of earthquakes in the active pixels",
+    Rule.PUBLISHED: "Fortnights of earthquakes in the active pixels, by the published rules",
 }
+_RULES = {
+    Quirks.BOTH: (Rule.PHYSICAL, Rule.PUBLISHED),
+    Quirks.NONE: (Rule.PHYSICAL,),
+    Quirks.PUBLISHED: (Rule.PUBLISHED,),
+}
+_WINDOWS = {"magnitude_back": back, "magnitude_ahead": ahead}
+_BLOCK_PIXELS = 64  # so that a block's fortnights stay in the processor's cache
 _FEWEST_ACTIVE = 2  # one location to train with, one to validate with
-_RULES: dict[Quirks, tuple[Rule, ...]] = {
-    "both": ("physical", "published"),
-    "none": ("physical",),
-    "published": ("published",),
-}
 
 
 class Daily(Protocol):
@@ -125,25 +137,18 @@ def assemble(
     """
     sums = {rule: Sums(plan.spans[rule], daily.pixels, rule) for rule in plan.rules}
     documents = {"grid": _write_grid(daily, plan, sums, folder / "grid.zarr", advance)}
-    chosen = {rule: active(_large(sums[rule], plan, rule), daily.pixels) for rule in plan.rules}
+    chosen = {rule: active(_large(sums[rule], plan), daily.pixels) for rule in plan.rules}
     for rule, locations in chosen.items():
         _check_active(locations, given, rule)
     meaning = "seismic zone of the pixel, a stand-in for fault groups"
     if given.labels is not None:
         meaning = "fault group of the pixel"
     for n, (rule, locations) in enumerate(chosen.items(), start=1):
-        labels = _labels(given, sums[rule], plan, rule, daily.pixels)[locations].astype(
-            np.int32
-        )
-        _write_fortnights(
-            folder,
-            rule,
-            sums[rule],
-            locations,
-            daily.pixels,
-            (labels, stores.fault_attributes(meaning)),
-        )
-        documents[ASSET[rule]] = _describe(sums[rule], locations, plan, rule)
+        own = sums.pop(rule)  # the largest thing in memory, so not kept longer than needed
+        labels = _labels(given, own, plan, daily.pixels)[locations]
+        series = _series(own, locations, labels, meaning)
+        stores.write_series(folder / f"{ASSET[rule]}.zarr", series, daily.pixels)
+        documents[ASSET[rule]] = _describe(own, locations, plan)
         advance(0.6 + 0.4 * n / len(chosen))
     if chosen:
         _write_splits(folder / "splits", plan, list(chosen.values())[-1], given)
@@ -154,14 +159,14 @@ def assemble(
 def _check_active(locations: Int, given: Given, rule: Rule) -> None:
     if len(locations) < _FEWEST_ACTIVE:
         raise InvalidError(
-            f"{len(locations)} pixels have enough earthquakes of magnitude above 3.29 to be active",
+            f"{len(locations)} pixels are active: have enough earthquakes above magnitude 3.29",
             where=ASSET[rule],
             fix="give a catalogue with more years, or with its large earthquakes",
         )
     saved = sum(map(len, given.locations)) if given.locations else len(locations)
-    if rule == "published" and saved != len(locations):
+    if rule == Rule.PUBLISHED and saved != len(locations):
         raise InvalidError(
-            f"the saved location split has {saved} locations, {len(locations)} pixels are active",
+            f"the saved split has {saved} locations, but {len(locations)} pixels are active",
             where="ValidationEARTHQN-Transformer3",
             fix="give the folder as it was published, or move the saved split away",
         )
@@ -174,7 +179,7 @@ def _write_grid(
     grid = stores.GridStore(path, daily.pixels, first, stop - first)
     moments = {name: Moments() for name in VARIABLES}
     end = plan.train_days or stop
-    for days in daily.blocks(stores.SHARD_DAYS):
+    for days in daily.blocks(stores.BLOCK_DAYS):
         grid.write(days)
         for each in sums.values():
             each.add(days)
@@ -186,76 +191,71 @@ def _write_grid(
     return {"over": over, "variables": {name: m.report() for name, m in moments.items()}}
 
 
-def _known(plan: Plan, rule: Rule) -> int:
-    """Count the fortnights that may choose active pixels and zones."""
-    if rule == "published" or plan.time is None:
-        return plan.spans[rule].count
-    return DROPPED + plan.time.known
+def _known(plan: Plan, span: Span) -> int:
+    """Count the fortnights before the held-out period."""
+    return DROPPED + plan.time.known if plan.time else span.count
 
 
-def _large(sums: Sums, plan: Plan, rule: Rule) -> Int:
+def _large(sums: Sums, plan: Plan) -> Int:
+    """Count the large events that choose active pixels: (pixels,)."""
     # The published rule counts after it has dropped the first 25 fortnights.
-    begin = DROPPED if rule == "published" else 0
-    counts = sums.multiplicity_3p29[begin : _known(plan, rule)]
-    return counts.sum(axis=0, dtype=np.int64)
+    rows = (
+        slice(DROPPED, None) if sums.rule == Rule.PUBLISHED else slice(_known(plan, sums.span))
+    )
+    large: Int = sums.multiplicity_3p29[rows].sum(axis=0, dtype=np.int64)
+    return large
 
 
-def _labels(given: Given, sums: Sums, plan: Plan, rule: Rule, pixels: Pixels) -> Int:
+def _labels(given: Given, sums: Sums, plan: Plan, pixels: Pixels) -> Int:
     labels = given.labels
     if labels is None:
-        known = DROPPED + plan.time.known if plan.time else sums.span.count
-        labels = zones.seismic_zones(sums.multiplicity_3p29[:known].sum(axis=0), pixels)
+        known = sums.multiplicity_3p29[: _known(plan, sums.span)]
+        labels = zones.seismic_zones(known.sum(axis=0, dtype=np.int64), pixels)
     return zones.along_curves(labels, pixels)
 
 
-def _write_fortnights(
-    folder: Path,
-    rule: Rule,
-    sums: Sums,
-    locations: Int,
-    pixels: Pixels,
-    labels: tuple[npt.NDArray[np.int32], stores.Attributes],
-) -> None:
-    values = {name: _series(getattr(sums, name)[DROPPED:, locations]) for name in VARIABLES}
-    energies = sums.energy[:, locations]
-    for name, windows in (("magnitude_back", back), ("magnitude_ahead", ahead)):
-        values[name] = np.stack(
-            [_series(window[DROPPED:]) for window in windows(energies)], axis=-1
-        )
-    starts = np.array([sums.span.start(n) for n in range(DROPPED, sums.span.count)])
-    path = folder / f"{ASSET[rule]}.zarr"
-    stores.write_fortnights(path, _TITLE[rule], starts, locations, pixels, values, labels)
+def _series(sums: Sums, locations: Int, labels: Int, meaning: str) -> stores.Series:
+    there = sums.at(locations)
+    values = {name: _turned(getattr(there, name)[DROPPED:]) for name in VARIABLES}
+    for name, windows in _WINDOWS.items():
+        turned = [_turned(window[DROPPED:]) for window in windows(there.energy)]
+        values[name] = np.stack(turned, axis=-1)
+    return stores.Series(
+        title=_TITLE[sums.rule],
+        starts=np.array([sums.span.start(n) for n in range(DROPPED, sums.span.count)]),
+        locations=locations,
+        values=values,
+        labels=labels.astype(np.int32),
+        labels_meaning=meaning,
+    )
 
 
-def _series(values: Float | npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+def _turned(values: Float | npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(values.T, np.float32)
 
 
-def _describe(sums: Sums, locations: Int, plan: Plan, rule: Rule) -> statistics.Document:
+def _describe(sums: Sums, locations: Int, plan: Plan) -> statistics.Document:
     """Describe active pixels in training times; by the published rule all pixels, all times."""
-    everything = rule == "published" or plan.time is None
+    everything = sums.rule == Rule.PUBLISHED or plan.time is None
     places = np.arange(sums.energy.shape[1]) if everything else locations
     stop = None if everything or plan.time is None else DROPPED + plan.time.train.stop
     rows = slice(DROPPED, stop)
-    variables: dict[str, object] = {}
-    for name in VARIABLES:
-        moments = Moments()
-        moments.add(getattr(sums, name)[rows, places])
-        variables[name] = moments.report()
-    for name, dimension, windows in (
-        ("magnitude_back", "back", back),
-        ("magnitude_ahead", "ahead", ahead),
-    ):
-        whole, each = Moments(), {}
-        for n, window in enumerate(windows(sums.energy[:, places])):
-            each[n] = Moments()
-            each[n].add(window[rows])
-            whole.add(window[rows])
-        variables[name] = statistics.along(dimension, each, whole)
-    note = "all pixels, active or not, as published" if everything else "active pixels"
+    plain: dict[str, Moments] = defaultdict(Moments)
+    windowed: dict[str, dict[int, Moments]] = {n: defaultdict(Moments) for n in _WINDOWS}
+    for begin in range(0, len(places), _BLOCK_PIXELS):
+        part = sums.at(places[begin : begin + _BLOCK_PIXELS])
+        for name in VARIABLES:
+            plain[name].add(getattr(part, name)[rows])
+        for name, windows in _WINDOWS.items():
+            for n, window in enumerate(windows(part.energy)):
+                windowed[name][n].add(window[rows])
+                plain[name].add(window[rows])
+    variables = {name: moments.report() for name, moments in plain.items()}
+    for name, each in windowed.items():
+        variables[name] |= {"each": [moments.report() for moments in each.values()]}
     return {
         "over": "all" if everything else "time/train",
-        "pixels": note,
+        "pixels": "all" if everything else "active",
         "variables": variables,
     }
 

@@ -5,9 +5,9 @@ TEvolOp benchmark did, quirk by quirk (`Quirk`), so that its numbers can be comp
 """
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,14 @@ import numpy.typing as npt
 from scidata.datasets.tevolop.grid import Days, Float, Int, Pixels, energy, magnitude_of
 
 DAYS = 14
-Rule = Literal["physical", "published"]
+
+
+class Rule(StrEnum):
+    """How days become fortnights."""
+
+    PHYSICAL = "physical"
+    PUBLISHED = "published"
+
 
 BACK = (2, 4, 7, 13, 26)
 """Lengths of the windows that end with the fortnight itself: 4 weeks, 2, 3, 6 months, year."""
@@ -31,8 +38,8 @@ AHEAD = (
     (26, 26),
     (52, 52),
 )
-"""Length and delay of the windows that follow: 2, 4 weeks, 2, 3, 6 months, 1, 2, 4 years, the year
-after next, the two years after next two."""
+"""Length and delay of the windows that follow: 2, 4 weeks, 2, 3, 6 months, 1, 2, 4 years, the
+second year, the third and fourth."""
 DROPPED = max(BACK) - 1
 """Leading fortnights without a full year behind them."""
 REACH = max(length + delay for length, delay in AHEAD)
@@ -75,7 +82,7 @@ class Span:
 def span(days: tuple[int, int], rule: Rule) -> Span:
     """Find the whole fortnights of a range of days (first, and the day after the last)."""
     first, stop = days
-    if rule == "published":
+    if rule == Rule.PUBLISHED:
         stop = max(first, min(stop, _PUBLISHED_END))
         first += (stop - first) % DAYS
     else:
@@ -95,6 +102,13 @@ class Sums:
         self.multiplicity = np.zeros(shape, np.int32)
         self.multiplicity_3p29 = np.zeros(shape, np.int32)
 
+    def at(self, pixels: Int) -> "Sums":
+        """Return a copy of the sums of some pixels."""
+        part = copy(self)
+        for name in ("energy", "moment", "multiplicity", "multiplicity_3p29"):
+            setattr(part, name, np.ascontiguousarray(getattr(self, name)[:, pixels]))
+        return part
+
     def add(self, days: Days) -> None:
         """Add some days; those outside the span are passed over."""
         begin = max(self.span.first - days.first, 0)
@@ -102,7 +116,7 @@ class Sums:
         if begin >= end:
             return
         weight = energy(days.magnitude[begin:end])
-        if self.rule == "physical":
+        if self.rule == Rule.PHYSICAL:
             weight *= days.multiplicity[begin:end] > 0
         fortnight = (days.first + np.arange(begin, end) - self.span.first) // DAYS
         starts = np.flatnonzero(np.diff(fortnight, prepend=-1))
@@ -154,8 +168,8 @@ def active(large: Int, pixels: Pixels) -> Int:
     Returns
     -------
     array, (active,), int64
-        Numbers of the pixels with at least 7.1 of their own, or 34.1 in the 3 × 3 pixels around;
-        at the edges the nine pixels are shifted inward. Sorted.
+        Numbers of the pixels with at least 7.1 of their own, or 34.1 in the 3 × 3 pixels
+        around; at the edges the nine pixels are shifted inward. Sorted.
     """
     counts = large.reshape(pixels.rows, pixels.columns)
     nine = np.lib.stride_tricks.sliding_window_view(counts, (3, 3)).sum(axis=(2, 3))

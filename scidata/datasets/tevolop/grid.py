@@ -1,7 +1,7 @@
 """Events to daily values of pixels. Pure: arrays in, arrays out.
 
 Sources: the TEvolOp dataset's layout: pixels of 0.1 degrees, row 0 in the north, number
-``columns * y + x`` with ``x = floor(10 (longitude + 120))`` and ``y = floor(10 (36 - latitude))``.
+``columns * y + x`` with ``x = floor(10 (longitude + 120))``, ``y = floor(10 (36 - latitude))``.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scidata.datasets.tevolop.events import FIRST_YEAR, NORTH, WEST, in_grid
+from scidata.datasets.tevolop.events import FIRST_YEAR, NORTH, WEST
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -39,12 +39,12 @@ class Pixels:
     @property
     def latitudes(self) -> Float:
         """Centres of the rows, degrees north, from the north: (rows,)."""
-        return np.round(NORTH - 0.05 - 0.1 * np.arange(self.rows), 2)
+        return (3595 - 10 * np.arange(self.rows)) / 100.0
 
     @property
     def longitudes(self) -> Float:
         """Centres of the columns, degrees east, from the west: (columns,)."""
-        return np.round(WEST + 0.05 + 0.1 * np.arange(self.columns), 2)
+        return (10 * np.arange(self.columns) - 11995) / 100.0
 
     def of(self, latitude: Float, longitude: Float) -> Int:
         """Return the pixel number of each place, -1 outside.
@@ -56,8 +56,8 @@ class Pixels:
         Returns
         -------
         array, (N,), int64
-            A place on the western or northern side of a pixel belongs to it, one on 32 N or 114 W
-            to none.
+            A place on the western or northern side of a pixel belongs to it, one on 32 N or
+            114 W to none.
 
         Notes
         -----
@@ -112,17 +112,16 @@ def magnitude_of(energy_sum: Float) -> Float:
     return np.log10(energy_sum, where=some, out=np.zeros_like(energy_sum)) / 1.5
 
 
-def shocks(table: pa.Table, pixels: Pixels) -> Shocks:
-    """Take from an event table, sorted by time, what the grid holds: earthquakes in pixels."""
-    quakes = table.filter(in_grid(table))
-    pixel = pixels.of(quakes["latitude"].to_numpy(), quakes["longitude"].to_numpy())
+def shocks(earthquakes: pa.Table, pixels: Pixels) -> Shocks:
+    """Take from a table of earthquakes, sorted by time, those that a pixel holds."""
+    pixel = pixels.of(earthquakes["latitude"].to_numpy(), earthquakes["longitude"].to_numpy())
     there = pixel >= 0
-    time = quakes["time"].cast(pa.int64()).to_numpy()
+    time = earthquakes["time"].cast(pa.int64()).to_numpy()
     return Shocks(
         day=time[there] // _DAY_US,
         pixel=pixel[there],
-        magnitude=quakes["magnitude"].to_numpy()[there],
-        depth=quakes["depth"].to_numpy()[there],
+        magnitude=earthquakes["magnitude"].to_numpy()[there],
+        depth=earthquakes["depth"].to_numpy()[there],
     )
 
 
@@ -159,7 +158,8 @@ def bin_days(events: Shocks, pixels: Pixels, first: int, stop: int) -> Days:
     cell = (events.day[begin:end] - first) * pixels.count + events.pixel[begin:end]
 
     def total(weight: Float | None) -> Float:
-        return np.bincount(cell, weight, minlength=shape[0] * shape[1]).reshape(shape)
+        sums = np.bincount(cell, weight, minlength=shape[0] * shape[1])
+        return sums.astype(np.float64, copy=False).reshape(shape)
 
     weight = energy(magnitude)
     energies = total(weight)
@@ -173,7 +173,7 @@ def bin_days(events: Shocks, pixels: Pixels, first: int, stop: int) -> Days:
     )
 
 
-def by_shard(
+def by_block(
     events: Shocks, pixels: Pixels, days: tuple[int, int], length: int
 ) -> Iterator[Days]:
     """Yield the days of a range, `length` at a time."""

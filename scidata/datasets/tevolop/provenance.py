@@ -1,28 +1,27 @@
 """What a build knows of its data, as fields of the record: nothing of it is typed by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow.compute
 import yaml
 
 from scidata.datasets.tevolop.assemble import ASSET, Assembled, Plan
-from scidata.datasets.tevolop.events import Catalogue, Counts, in_grid
-from scidata.datasets.tevolop.fortnights import DAYS, Quirk
+from scidata.datasets.tevolop.events import Catalogue, Counts
+from scidata.datasets.tevolop.fortnights import DAYS, Quirk, Rule
 from scidata.datasets.tevolop.splits import EMBARGO
 from scidata.record import Limitation, Period, Provenance, Record, Step, VariableNote
 
+pc: Any = pyarrow.compute  # Any: its functions are made at import
 _GAP_DAYS = 30
 _HIGH_FLOOR = 1.0
 _MOST_GAPS = 20
-_FORTNIGHTS_ONLY = frozenset(
-    ("magnitude_back", "magnitude_ahead", "fault_label", "location", "curve")
-    + ("back", "ahead", "ahead_length", "ahead_delay")
-)
+_WINDOWED = frozenset(("magnitude_back", "magnitude_ahead", "back", "ahead"))
+_FORTNIGHTS_ONLY = _WINDOWED | {"ahead_length", "ahead_delay", "fault_label", "location"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,8 @@ class Built:
     days: tuple[int, int]
     catalogue: Catalogue | None
     """None if there is no event table."""
+    benchmark: Mapping[str, int | float] | None = None
+    """Counts of the benchmark's own files, if those are the source."""
 
 
 def is_extract(sha256: str) -> bool:
@@ -87,11 +88,14 @@ def _steps(built: Built) -> Iterator[str]:
     if built.catalogue:
         yield _sentence(built.catalogue.counts)
         yield f"The lowest magnitude of an earthquake is {built.catalogue.magnitude_floor:g}."
+    if built.benchmark:
+        counted = ", ".join(f"{n} {name}" for name, n in built.benchmark.items())
+        yield f"Read from the published daily files: {counted}."
     for rule, count in built.assembled.active.items():
         yield f"{count} active pixels in {ASSET[rule]!r}."
-    if "published" in built.plan.rules:
+    if Rule.PUBLISHED in built.plan.rules:
         quirks = "; ".join(quirk.value for quirk in Quirk)
-        yield f"Published quirks in {ASSET['published']!r}: {quirks}."
+        yield f"Published quirks in {ASSET[Rule.PUBLISHED]!r}: {quirks}."
     if not built.plan.rules:
         days = built.days[1] - built.days[0]
         yield (
@@ -104,11 +108,12 @@ def _steps(built: Built) -> Iterator[str]:
 
 def _sentence(counts: Counts) -> str:
     return (
-        f"{counts.rows} rows read, {counts.kept} events kept; left out: {counts.outside} outside "
-        f"32..36 N, 120..114 W, {counts.early} before 1950, {counts.incomplete} without magnitude "
-        f"or depth, {counts.repeated} repeated. Not in the grid: {counts.blasts} quarry blasts, "
-        f"{counts.others} events of other types, {counts.on_edge} earthquakes exactly on 32 N or "
-        f"114 W. {counts.untyped} events without a type are in the grid as earthquakes."
+        f"{counts.rows} rows read, {counts.kept} events kept. Left out: {counts.outside} "
+        f"outside 32..36 N, 120..114 W, {counts.early} before 1950, {counts.incomplete} "
+        f"without magnitude or depth, {counts.repeated} repeated. Not in the grid: "
+        f"{counts.blasts} quarry blasts, {counts.others} events of other types, "
+        f"{counts.on_edge} earthquakes exactly on 32 N or 114 W. In the grid as earthquakes: "
+        f"{counts.untyped} without a type."
     )
 
 
@@ -140,7 +145,7 @@ def _limitations(built: Built) -> Iterator[Limitation]:
 
 def _gaps(catalogue: Catalogue) -> Iterator[Limitation]:
     """Name the longest times without any earthquake, if longer than 30 days."""
-    time = catalogue.table.filter(in_grid(catalogue.table))["time"].to_numpy()
+    time = catalogue.earthquakes["time"].to_numpy()
     time = time.astype("datetime64[s]")
     length = np.diff(time)
     long = np.flatnonzero(length > np.timedelta64(_GAP_DAYS, "D"))
@@ -163,8 +168,8 @@ def _is_there(note: VariableNote, built: Built) -> bool:
 def _splits(record: Record, built: Built) -> dict[str, object]:
     if not built.plan.rules:
         return {"splits": (), "samples": None}
-    if built.plan.rules == ("published",) and record.samples:
-        return {"samples": record.samples.model_copy(update={"asset": ASSET["published"]})}
+    if built.plan.rules == (Rule.PUBLISHED,) and record.samples:
+        return {"samples": record.samples.model_copy(update={"asset": ASSET[Rule.PUBLISHED]})}
     return {}
 
 

@@ -110,7 +110,7 @@ class _Reading:
 
     def check_count(self) -> None:
         """Compare with the number of rows that the listing's last line states."""
-        fix = "fetch the file again; to read a part on purpose, delete its lines that start with #"
+        fix = "fetch it again; to read a part on purpose, delete its lines that start with #"
         if self.stated is None and self.has_banner:
             message = f"it is cut off after {self.total} rows: its last line is missing"
         elif self.stated not in (None, self.total):
@@ -158,7 +158,7 @@ def _scsn(line: str) -> Row | None:
     lat = _degrees(line[24:27], line[28:33])
     lon = _degrees(line[33:37], line[38:43])
     cells = line[53:59].strip(), line[46:53].strip(), "", "", line[44:45].strip()
-    return f"ci{event}", clock.replace(": ", ":0"), lat, lon, *cells
+    return f"ci{event}", clock.replace(" ", "0"), lat, lon, *cells
 
 
 def _degrees(degrees: str, minutes: str) -> str:

@@ -2,15 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import cast
 
 from scidata.datasets import Advance, Survey
-from scidata.datasets.tevolop import assemble, grid, provenance
+from scidata.datasets.tevolop import assemble, grid, original, provenance
 from scidata.datasets.tevolop.assemble import Assembled, Given, Plan, Quirks
 from scidata.datasets.tevolop.events import Catalogue, read_events, write_events
 from scidata.datasets.tevolop.grid import Days, Pixels
@@ -27,13 +25,16 @@ class TEvolOp:
 
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
-        """Which fortnights to make: by both rules, the physical alone, or the published alone."""
-        return {"quirks": ("both", "none", "published")}
+        """Which fortnights to make: by both rules, the physical or the published alone."""
+        return {"quirks": tuple(Quirks)}
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Tell a folder of the benchmark's own files from catalogues, by content."""
         place = source or SHIPPED
-        quirks = cast("Quirks", options["quirks"])
+        quirks = Quirks(options["quirks"])
+        layout = original.find(place) if place.is_dir() else None
+        if layout:
+            return _BenchmarkFiles(layout, quirks)
         return _Catalogues(place, identify(list_files(place), place), quirks)
 
 
@@ -68,23 +69,16 @@ class _Catalogues:
         return _Events(self, catalogue)
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Daily:
     """Daily values of an event table; see `scidata.datasets.tevolop.assemble.Daily`."""
 
-    catalogue: Catalogue
-    pixels: Pixels
-
-    @cached_property
-    def shocks(self) -> grid.Shocks:
-        return grid.shocks(self.catalogue.table, self.pixels)
-
-    @cached_property
-    def days(self) -> tuple[int, int]:
-        return grid.day_range(self.shocks)
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.pixels = Pixels()
+        self.shocks = grid.shocks(catalogue.earthquakes, self.pixels)
+        self.days = grid.day_range(self.shocks)
 
     def blocks(self, length: int) -> Iterator[Days]:
-        return grid.by_shard(self.shocks, self.pixels, self.days, length)
+        return grid.by_block(self.shocks, self.pixels, self.days, length)
 
 
 class _Events:
@@ -93,16 +87,14 @@ class _Events:
     def __init__(self, survey: _Catalogues, catalogue: Catalogue) -> None:
         self.survey = survey
         self.catalogue = catalogue
-        self.daily = _Daily(catalogue=catalogue, pixels=Pixels())
+        self.daily = _Daily(catalogue)
         self.plan: Plan = assemble.plan(self.daily.days, survey.quirks)
         self.assembled: Assembled | None = None
 
     @property
     def counts(self) -> Mapping[str, int | float]:
-        written = self.assembled.active if self.assembled else {}
-        active = {f"active_pixels_{rule}": count for rule, count in written.items()}
         floor = {"magnitude_floor": self.catalogue.magnitude_floor}
-        return {**asdict(self.catalogue.counts), **floor, **active}
+        return {**asdict(self.catalogue.counts), **floor, **_active(self.assembled)}
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -113,18 +105,90 @@ class _Events:
         self.assembled = assemble.assemble(self.daily, self.plan, Given(), data, advance)
 
     def complete(self, record: Record) -> Record:
-        assert self.assembled is not None  # noqa: S101 - `complete` follows `write`
         forms = {file.form.value for file in self.survey.found}
         files = self.survey.files
         built = provenance.Built(
             form=forms.pop() if len(forms) == 1 else "SCEDC",
             extract=len(files) == 1 and provenance.is_extract(_sha256(files[0][1])),
             plan=self.plan,
-            assembled=self.assembled,
+            assembled=_done(self.assembled),
             days=self.daily.days,
             catalogue=self.catalogue,
         )
         return provenance.complete(record, built)
+
+
+class _BenchmarkFiles:
+    """The benchmark's own files; see `scidata.datasets.Survey`."""
+
+    form = original.FORM
+
+    def __init__(self, layout: original.Layout, quirks: Quirks) -> None:
+        self.layout = layout
+        self.source = str(layout.folder)
+        self.files = layout.files
+        self.quirks = quirks
+
+    def prepare(self, *, now: datetime, advance: Advance) -> "_BenchmarkDays":
+        """Read the small files; the days are checked while they are written."""
+        given = original.read_given(self.layout)
+        advance(1)
+        return _BenchmarkDays(self, given)
+
+
+class _BenchmarkDays:
+    """Daily values that will be read; see `scidata.datasets.Prepared`."""
+
+    def __init__(self, survey: _BenchmarkFiles, given: Given) -> None:
+        self.survey = survey
+        self.given = given
+        self.daily = original.DailyFiles(survey.layout)
+        self.plan = assemble.plan(self.daily.days, survey.quirks)
+        self.assembled: Assembled | None = None
+
+    @property
+    def counts(self) -> Mapping[str, int | float]:
+        layout = self.survey.layout
+        return {
+            "days": layout.day_count,
+            "pixels": layout.pixels.count,
+            **self.daily.totals,
+            **_active(self.assembled),
+        }
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        largest = ("largest",) if self.survey.layout.largest else ()
+        return (*largest, *self.plan.assets)
+
+    def write(self, data: Path, advance: Advance) -> None:
+        if self.survey.layout.largest:
+            original.write_largest(self.survey.layout.largest, data / "largest.parquet")
+        self.assembled = assemble.assemble(self.daily, self.plan, self.given, data, advance)
+
+    def complete(self, record: Record) -> Record:
+        built = provenance.Built(
+            form=original.FORM,
+            extract=False,
+            plan=self.plan,
+            assembled=_done(self.assembled),
+            days=self.daily.days,
+            catalogue=None,
+            benchmark=self.counts,
+        )
+        return provenance.complete(record, built)
+
+
+def _active(assembled: Assembled | None) -> dict[str, int]:
+    counts = assembled.active if assembled else {}
+    return {f"active_pixels_{rule}": count for rule, count in counts.items()}
+
+
+def _done(assembled: Assembled | None) -> Assembled:
+    if assembled is None:
+        msg = "complete() was called before write()"
+        raise RuntimeError(msg)
+    return assembled
 
 
 def _sha256(path: Path) -> str:

@@ -47,7 +47,7 @@ class SourceFile:
 def list_files(source: Path) -> list[Path]:
     """List the data files of a source in order of name, whatever the file system says.
 
-    Hidden files and those called README, LICENSE or SOURCE.md hold no events and are passed over.
+    Passed over: hidden files and those called README, LICENSE or SOURCE.md.
 
     Raises
     ------
@@ -98,7 +98,11 @@ def identify(files: list[Path], source: Path) -> list[SourceFile]:
 
 
 def read_lines(
-    path: Path, name: str, seen: Callable[[int], None] | None = None
+    path: Path,
+    name: str,
+    seen: Callable[[int], None] | None = None,
+    *,
+    longest: int = LONGEST_LINE,
 ) -> Iterator[str]:
     """Yield the lines of a text file, plain or gzip, in bounded memory.
 
@@ -109,11 +113,13 @@ def read_lines(
         How messages name the file.
     seen : callable, optional
         Told how many bytes of the file have been read.
+    longest : int
+        Most bytes that a line may have.
 
     Raises
     ------
     InvalidError
-        If the compressed data are cut off or damaged, or a line is longer than 65,536 bytes.
+        If the compressed data are cut off or damaged, or a line is longer than it may be.
     StorageError
         If the file cannot be read.
     """
@@ -122,8 +128,8 @@ def read_lines(
         whole, newline, rest = (rest + block).rpartition(b"\n")
         if newline:
             yield from whole.decode("utf-8", "replace").replace("\r", "").split("\n")
-        if len(rest) > LONGEST_LINE:
-            raise _damaged(name, "line-length", "a line is longer than 65,536 bytes")
+        if len(rest) > longest:
+            raise damaged(name, "line-length", f"a line is longer than {longest} bytes")
         if seen:
             seen(position)
     if rest:
@@ -144,6 +150,14 @@ def refusal(where: str, problems: list[Problem], count: int, *, what: str) -> In
     )
 
 
+def damaged(
+    name: str, code: str, message: str, fix: str = "fetch the file again"
+) -> InvalidError:
+    """Say that one file cannot be used."""
+    problem = Problem(code=code, path=name, message=message, fix=fix)
+    return InvalidError(f"{name}: {message}", where=name, fix=fix, problems=[problem])
+
+
 def _is_data(name: str) -> bool:
     return not name.startswith(".") and not _NOT_DATA.match(name)
 
@@ -161,9 +175,9 @@ def _blocks(path: Path, name: str) -> Iterator[tuple[int, bytes]]:
     except EOFError as error:
         size = path.stat().st_size
         message = f"its compressed data are cut off after {size} bytes"
-        raise _damaged(name, "cut-off", message) from error
+        raise damaged(name, "cut-off", message) from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged(name, "gzip", f"its compressed data are damaged: {error}") from error
+        raise damaged(name, "gzip", f"its compressed data are damaged: {error}") from error
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -171,9 +185,9 @@ def _blocks(path: Path, name: str) -> Iterator[tuple[int, bytes]]:
 def _form(path: Path, name: str) -> Form:
     head = next((block for _, block in _blocks(path, name)), b"")
     if not head.strip():
-        raise _damaged(name, "empty", "it is empty")
+        raise damaged(name, "empty", "it is empty")
     if b"\0" in head:
-        raise _damaged(name, "binary", f"it is binary, starting {head[:8]!r}", _WHAT_IS_READ)
+        raise damaged(name, "binary", f"it is binary, starting {head[:8]!r}", _WHAT_IS_READ)
     text = head[:LONGEST_LINE].decode("utf-8", "replace").removeprefix("\ufeff")
     lines = [line for line in text.splitlines() if line.strip()]
     first = next((line for line in lines if not line.startswith("#")), "")
@@ -184,7 +198,7 @@ def _form(path: Path, name: str) -> Form:
     if len(columns & {"time", "latitude", "longitude", "mag", "id"}) > 1:
         return Form.COMCAT if columns & {"place", "updated", "net"} else Form.TABLE
     message = f"it is of no known form; its first line is {(first or lines[0])[:60]!r}"
-    raise _damaged(name, "form", message, _WHAT_IS_READ)
+    raise damaged(name, "form", message, _WHAT_IS_READ)
 
 
 def _banner(lines: list[str]) -> str:
@@ -195,14 +209,9 @@ _FIRST_ROW = {
     Form.SCEC_DC: re.compile(r"\d{4}/\d\d/\d\d[ \t]"),
     Form.SCSN: re.compile(r"\d{4} \d\d \d\d +\d\d \d\d "),
 }
-_WHAT_IS_READ = "give SCEDC yearly catalogues, a USGS ComCat CSV or an extract as CSV, and move other files away"
-
-
-def _damaged(
-    name: str, code: str, message: str, fix: str = "fetch the file again"
-) -> InvalidError:
-    problem = Problem(code=code, path=name, message=message, fix=fix)
-    return InvalidError(f"{name}: {message}", where=name, fix=fix, problems=[problem])
+_WHAT_IS_READ = (
+    "give SCEDC yearly catalogues, a USGS ComCat CSV or an extract as CSV, and move others away"
+)
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:

@@ -28,8 +28,7 @@ class TimeSplit:
 
     @property
     def known(self) -> int:
-        """How many leading fortnights lie before the held-out period, that is before every one
-        that enters a held-out input."""
+        """How many leading fortnights lie before every one that enters a held-out input."""
         return self.train.stop + REACH
 
     @property
@@ -39,8 +38,10 @@ class TimeSplit:
 
 
 def by_time(count: int) -> TimeSplit | None:
-    """Divide the samples of `count` fortnights: the first 70 % train, then an embargo, then 15 %
-    validation and 15 % test, with a second embargo between these if there is room.
+    """Divide the samples of `count` fortnights: 70 % train, 15 % validation, 15 % test.
+
+    An embargo follows the training samples. If there is room for it, another one follows the
+    validation samples.
 
     Returns
     -------

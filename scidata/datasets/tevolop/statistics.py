@@ -49,11 +49,6 @@ class Moments:
         }
 
 
-def along(name: str, blocks: Mapping[int, Moments], whole: Moments) -> dict[str, object]:
-    """Return statistics of a variable, and of each index along one of its dimensions."""
-    return {**whole.report(), "along": name, "each": [m.report() for m in blocks.values()]}
-
-
 def write(path: Path, assets: Mapping[str, Document]) -> None:
     """Write ``statistics.json``, the same bytes for the same values."""
     document = {"schema": "scidata-statistics/1", "assets": assets}

@@ -1,11 +1,12 @@
 """The staged array stores: sharded Zarr v3 with CF attributes, consolidated.
 
-Zstandard without a shuffle filter: on these arrays, nearly all zeros, it is 1.6 to 3 times smaller
-than Blosc with one, and as fast to read (full catalogue: 269 MB of daily magnitudes in 2.2 MB).
+Zstandard without a shuffle filter: on these arrays, nearly all zeros, the daily magnitudes are
+1.6 to 3 times smaller than with Blosc, and as fast to read (full catalogue: 269 MB in 2.2 MB).
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,22 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from scidata.datasets.tevolop.fortnights import AHEAD, BACK
-from scidata.datasets.tevolop.grid import Days, Pixels
+from scidata.datasets.tevolop.grid import Days, Int, Pixels
 from scidata.datasets.tevolop.zones import CURVES
 
-SHARD_DAYS = 2048
-_CHUNK_DAYS = 512
+BLOCK_DAYS = 512
+"""Days in an inner chunk of the grid."""
+_SHARD_DAYS = 4 * BLOCK_DAYS
 _CHUNK = {"location": 64, "time": 512}
 _SHARD = {"location": 512, "time": 2048}
 _ZSTD = ZstdCodec(level=3)
 _EPOCH = "days since 1950-01-01"
 _EPOCH_DAY = int(np.datetime64("1950-01-01", "D").astype(int))
 
-Attributes = Mapping[str, object]
+Attributes = Mapping[str, str | float | list[str]]
+Array = zarr.Array[Any]  # Any: zarr's own parameter
+Layout = tuple[Sequence[int], Sequence[int]]
+"""Inner chunks and shards."""
 
 _SHOCKS = "earthquakes, without quarry blasts"
 _MEASURED: dict[str, Attributes] = {
@@ -90,9 +95,9 @@ class ArrayStore:
         shape: Mapping[str, int],
         dtype: str,
         attributes: Attributes,
-        layout: tuple[Sequence[int], Sequence[int]] | None = None,
-    ) -> zarr.Array[Any]:  # Any: zarr's own parameter
-        """Create an array; `layout` is its inner chunks and its shards, one chunk if omitted."""
+        layout: Layout | None = None,
+    ) -> Array:
+        """Create an array, of one chunk if there is no layout."""
         sizes = tuple(shape.values())
         chunks, shards = layout or (sizes, None)
         return self.group.create_array(
@@ -113,7 +118,7 @@ class ArrayStore:
         dims: Sequence[str],
         values: npt.NDArray[np.generic],
         attributes: Attributes,
-        layout: tuple[Sequence[int], Sequence[int]] | None = None,
+        layout: Layout | None = None,
     ) -> None:
         """Create an array and write all of it."""
         shape = dict(zip(dims, values.shape, strict=True))
@@ -123,7 +128,7 @@ class ArrayStore:
     def close(self) -> None:
         """Gather the metadata of all arrays in the root's ``zarr.json``."""
         with warnings.catch_warnings():
-            # Zarr warns that this is not yet in the text of v3; zarr-python and xarray agree on it.
+            # It warns that this is not in the text of v3 yet; xarray and others read it.
             warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
             zarr.consolidate_metadata(self.group.store)
 
@@ -133,82 +138,84 @@ class GridStore:
 
     def __init__(self, path: Path, pixels: Pixels, first: int, days: int) -> None:
         self.first = first
-        self.pixels = pixels
         self.store = ArrayStore(path, "Daily earthquakes of Southern California in pixels")
         shape = {"time": days, "y": pixels.rows, "x": pixels.columns}
-        chunk = min(_CHUNK_DAYS, days)
-        layout = (
-            (chunk, pixels.rows, pixels.columns),
-            (_multiple(days, chunk, SHARD_DAYS), pixels.rows, pixels.columns),
-        )
-        self.arrays = {
-            name: self.store.create(
-                name,
-                shape,
-                "int32" if name.startswith("multiplicity") else "float32",
-                {**attributes, **_LOCATED},
-                layout,
-            )
-            for name, attributes in _MEASURED.items()
-        }
+        chunk = min(BLOCK_DAYS, days)
+        self._shard = _multiple(days, chunk, _SHARD_DAYS)
+        area = pixels.rows, pixels.columns
+        layout = (chunk, *area), (self._shard, *area)
+        self.arrays: dict[str, Array] = {}
+        self._buffers: dict[str, npt.NDArray[np.generic]] = {}
+        for name, attributes in _MEASURED.items():
+            dtype = "int32" if name.startswith("multiplicity") else "float32"
+            meaning = {**attributes, **_LOCATED}
+            self.arrays[name] = self.store.create(name, shape, dtype, meaning, layout)
+            self._buffers[name] = np.zeros((self._shard, *area), dtype)
         day = first - _EPOCH_DAY + np.arange(days, dtype=np.int64)
         self.store.put("time", ["time"], day, _time("day, UTC"))
         self.store.put("latitude", ["y"], pixels.latitudes, _PLACES["latitude"])
         self.store.put("longitude", ["x"], pixels.longitudes, _PLACES["longitude"])
-        self.store.put("crs", [], np.int32(0)[...], _WGS84)
+        self.store.put("crs", [], np.zeros((), np.int32), _WGS84)
+        self._days = days
 
-    def write(self, days: Days) -> None:
-        """Write the days of one shard; they begin where a shard begins."""
-        rows = slice(days.first - self.first, days.first - self.first + len(days))
-        shape = len(days), self.pixels.rows, self.pixels.columns
+    def write(self, block: Days) -> None:
+        """Take the next block of at most `BLOCK_DAYS` days; a full shard is written."""
+        begin = block.first - self.first
+        end = begin + len(block)
+        place = begin % self._shard
+        for name, buffer in self._buffers.items():
+            values = getattr(block, name).reshape(len(block), *buffer.shape[1:])
+            buffer[place : place + len(block)] = values
+        if end % self._shard and end < self._days:
+            return
         for name, array in self.arrays.items():
-            array[rows] = getattr(days, name).reshape(shape).astype(array.dtype)
+            array[end - place - len(block) : end] = self._buffers[name][: place + len(block)]
 
     def close(self) -> None:
         """Finish the store."""
         self.store.close()
 
 
-def write_fortnights(
-    path: Path,
-    title: str,
-    starts: npt.NDArray[np.datetime64],
-    locations: npt.NDArray[np.int64],
-    pixels: Pixels,
-    values: Mapping[str, npt.NDArray[np.float32]],
-    labels: tuple[npt.NDArray[np.int32], Attributes],
-) -> None:
-    """Write a fortnights store.
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """What a fortnights store holds."""
 
-    Parameters
-    ----------
-    path : Path
-    title : str
-    starts : array, (time,), datetime64[D]
-        First days.
-    locations : array, (location,), int64
-        Pixel numbers.
-    pixels : Pixels
-    values : mapping
-        (location, time) for the measured variables; (location, time, 5) for ``magnitude_back``,
-        (location, time, 10) for ``magnitude_ahead``.
-    labels : array, (location, 4), int32, and its attributes
-    """
-    store = ArrayStore(path, title)
-    for name, array in values.items():
+    title: str
+    starts: npt.NDArray[np.datetime64]
+    """(time,): first days."""
+    locations: Int
+    """(location,): pixel numbers."""
+    values: Mapping[str, npt.NDArray[np.float32]]
+    """(location, time) for the measured variables; (location, time, 5) for ``magnitude_back``,
+    (location, time, 10) for ``magnitude_ahead``."""
+    labels: npt.NDArray[np.int32]
+    """(location, 4)."""
+    labels_meaning: str
+
+
+def write_series(path: Path, series: Series, pixels: Pixels) -> None:
+    """Write ``data/fortnights.zarr`` or its like."""
+    store = ArrayStore(path, series.title)
+    for name, array in series.values.items():
         dims, attributes = _DIMENSIONS.get(
             name, (("location", "time"), _MEASURED.get(name, {}))
         )
         store.put(name, dims, array, {**_LOCATED, **attributes}, _layout(dims, array.shape))
-    store.put("fault_label", ("location", "curve"), labels[0], {**labels[1], **_LOCATED})
-    day = starts.astype("datetime64[D]").astype(np.int64) - _EPOCH_DAY
+    labels: Attributes = {
+        **_LOCATED,
+        "units": "1",
+        "long_name": series.labels_meaning,
+        "curves": list(CURVES),
+    }
+    store.put("fault_label", ("location", "curve"), series.labels, labels)
+    day = series.starts.astype("datetime64[D]").astype(np.int64) - _EPOCH_DAY
     store.put("time", ["time"], day, _time("first day of the fortnight, UTC"))
-    number = {"units": "1", "long_name": "number of the pixel, 60 y + x from the north-west"}
-    store.put("location", ["location"], locations.astype(np.int32), number)
-    y, x = np.divmod(locations, pixels.columns)
+    number = {"units": "1", "long_name": "number of the pixel, from the north-west, by rows"}
+    store.put("location", ["location"], series.locations.astype(np.int32), number)
+    y, x = np.divmod(series.locations, pixels.columns)
     store.put("latitude", ["location"], pixels.latitudes[y], _PLACES["latitude"])
     store.put("longitude", ["location"], pixels.longitudes[x], _PLACES["longitude"])
-    store.put("crs", [], np.int32(0)[...], _WGS84)
+    store.put("crs", [], np.zeros((), np.int32), _WGS84)
     _window_coordinates(store)
     store.close()
 
@@ -218,24 +225,19 @@ _DIMENSIONS: dict[str, tuple[tuple[str, ...], Attributes]] = {
         ("location", "time", "back"),
         {
             "units": "1",
-            "long_name": "magnitude of the energy summed over a window that ends with the fortnight",
+            "long_name": "magnitude of the energy of a window that ends with the fortnight",
         },
     ),
     "magnitude_ahead": (
         ("location", "time", "ahead"),
         {
             "units": "1",
-            "long_name": "magnitude of the energy summed over a window after the fortnight",
+            "long_name": "magnitude of the energy of a window after the fortnight",
             "comment": "NaN where the window ends after the last fortnight",
             "coordinates": "latitude longitude ahead_length ahead_delay",
         },
     ),
 }
-
-
-def fault_attributes(meaning: str) -> Attributes:
-    """Return the attributes of ``fault_label``, saying what its numbers are."""
-    return {"units": "1", "long_name": meaning, "curves": list(CURVES)}
 
 
 def _window_coordinates(store: ArrayStore) -> None:
@@ -270,7 +272,7 @@ def _layout(dims: Sequence[str], shape: Sequence[int]) -> tuple[list[int], list[
 
 
 def _multiple(size: int, chunk: int, most: int) -> int:
-    """Return the least multiple of a chunk that holds the size, but at most `most`'s multiple."""
+    """Return the fewest whole chunks that hold the size, or `most`, in elements."""
     return -(-min(size, most) // chunk) * chunk
 
 

@@ -1,8 +1,8 @@
 """Seismic zones, and their numbers along a space-filling curve. Pure, in whole numbers only.
 
-The benchmark labels each pixel with one of 36 fault groups. Where its file of labels is at hand,
-that is used. Otherwise the 36 seismic zones made here stand in: they say where earthquakes
-cluster, and nothing about mapped faults.
+The benchmark labels each pixel with one of 36 fault groups. Its file of labels is used
+where it is at hand. Otherwise the 36 seismic zones made here stand in: they say where
+earthquakes cluster, and nothing about mapped faults.
 """
 
 from collections.abc import Iterator
@@ -98,7 +98,8 @@ def _cut(
     offset = side.start or 0
     for begin, end in _shares(part.sum(axis=1 - axis), cuts[0]):
         piece = slice(offset + begin, offset + end)
-        yield from _cut(weights, *((piece, columns) if axis == 0 else (rows, piece)), cuts[1:])
+        inner = (piece, columns) if axis == 0 else (rows, piece)
+        yield from _cut(weights, inner[0], inner[1], cuts[1:])
 
 
 def _shares(weights: npt.NDArray[np.int64], parts: int) -> Iterator[Vector]:
