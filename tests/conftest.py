@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.samples import write_staged
+from tests.samples import write_bare, write_staged
 from tests.servers import (
     aws_environment,
     create_bucket,
@@ -118,3 +118,9 @@ def schemas() -> Path:
 def staged(tmp_path: Path) -> Path:
     """A tiny, valid staged dataset called ``tiny``: tests may change it as they like."""
     return write_staged(tmp_path / "staged" / "tiny")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A staged dataset of two text files called ``bare``."""
+    return write_bare(tmp_path / "staged" / "bare")

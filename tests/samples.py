@@ -84,6 +84,19 @@ def write_staged(path: Path) -> Path:
     return path
 
 
+def write_bare(path: Path, text: str = "a") -> Path:
+    """Write a dataset of two text files, for tests that publish many times."""
+    (path / "data" / "deep").mkdir(parents=True)
+    fields = record_fields()
+    for name in ("variables", "splits"):
+        del fields[name]
+    fields["id"] = "bare"
+    (path / "record.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
+    (path / "data" / "one.txt").write_text(f"one {text}\n")
+    (path / "data" / "deep" / "two.txt").write_text(f"two {text}\n")
+    return path
+
+
 def _write_table(path: Path, frequency: Any) -> None:  # Any: numpy is imported late
     import pyarrow as pa
     import pyarrow.parquet as pq

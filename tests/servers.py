@@ -57,7 +57,10 @@ def create_public_object(endpoint: str, bucket: str, key: str, data: bytes) -> N
 def http_put(url: str, data: bytes, headers: Mapping[str, str] | None = None) -> None:
     """Send one unsigned PUT."""
     request = urllib.request.Request(  # noqa: S310 - loopback
-        url, data=data, headers=dict(headers or {}), method="PUT"
+        url,
+        data=data,
+        headers={"Content-Type": "application/octet-stream", **(headers or {})},
+        method="PUT",
     )
     with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - loopback
         pass

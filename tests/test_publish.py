@@ -1,0 +1,389 @@
+"""Publishing: what it writes, what it refuses, and how it continues."""
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from scidata.cli.publish import command
+from scidata.digest import Digest
+from scidata.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    StorageError,
+)
+from scidata.publish import Plan, PublishOptions, Surroundings, plan_publish, publish
+from scidata.publish.claim import Claim, claim_key, has_ended
+from scidata.publish.plain import plain_commands
+from scidata.storage import open_store
+from scidata.storage.memory import MemoryStore
+from scidata.testing.faults import FaultyStore
+from scidata.verify import verify
+from scidata.version import CommitRecord
+from tests.samples import record_fields, write_bare
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def keys(store: MemoryStore, prefix: str = "") -> list[str]:
+    return [facts.key for facts in store.list(prefix)]
+
+
+def elsewhere(pid: int = 1) -> PublishOptions:
+    return PublishOptions(surroundings=Surroundings(host="elsewhere", user="ada", pid=pid))
+
+
+# What is written
+
+
+def test_a_published_version_is_a_bag_with_a_commit_record_a_claim_and_catalogs(
+    staged: Path, store: MemoryStore
+) -> None:
+    published = publish(staged, store, version="1.0.0")
+    written = set(keys(store))
+    assert {
+        "tiny/versions/1.0.0.json",
+        "tiny/claims/1.0.0.json",
+        "tiny/catalog-1.0.0.yaml",
+        "tiny/v1.0.0/bagit.txt",
+        "tiny/v1.0.0/manifest-sha256.txt",
+        "tiny/v1.0.0/meta/record.yaml",
+        "tiny/v1.0.0/data/table.parquet",
+        "index.yaml",
+        "catalog.json",
+    } <= written
+    assert not published.already
+    assert published.warnings == ()
+    assert published.commit.unsafe_store is False
+    assert published.commit.digest == str(
+        Digest.of(store.read("tiny/v1.0.0/manifest-sha256.txt"))
+    )
+
+
+def test_nothing_but_the_version_its_claim_and_catalogs_is_left_in_the_store(
+    bare: Path, store: MemoryStore
+) -> None:
+    publish(bare, store, version="1.0.0")
+    roots = {key.split("/")[0] for key in keys(store)}
+    assert roots == {"bare", "index.yaml", "catalog.json"}
+
+
+def test_a_published_version_verifies(staged: Path, tmp_path: Path) -> None:
+    publish(staged, tmp_path / "store", version="1.0.0")
+    assert verify("tiny@1.0.0", tmp_path / "store").damage == ()
+
+
+def test_the_second_version_names_the_first_as_its_parent(
+    bare: Path, store: MemoryStore
+) -> None:
+    first = publish(bare, store, version="1.0.0").commit
+    (bare / "data" / "three.txt").write_text("three\n")
+    second = publish(bare, store, version="1.1.0").commit
+    assert second.parent is not None
+    assert (second.parent.version, second.parent.digest) == ("1.0.0", first.digest)
+
+
+def test_the_staged_dataset_is_only_read(bare: Path, store: MemoryStore) -> None:
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in bare.rglob("*")}
+    publish(bare, store, version="1.0.0")
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in bare.rglob("*")} == before
+
+
+def test_a_store_that_cannot_delete_is_good_enough(bare: Path) -> None:
+    memory = MemoryStore()
+
+    class NoDelete(FaultyStore):
+        def delete(self, key: str) -> None:
+            raise StorageError("AccessDenied", where=key, fix="ask")
+
+    published = publish(bare, NoDelete(memory), version="1.0.0")
+    assert published.warnings == ()
+    assert verify("bare@1.0.0", memory).damage == ()
+
+
+# Publishing what exists
+
+
+def test_publishing_the_same_again_says_so_and_changes_nothing(
+    bare: Path, store: MemoryStore
+) -> None:
+    first = publish(bare, store, version="1.0.0")
+    before = {key: store.read(key) for key in keys(store)}
+    again = publish(bare, store, version="1.0.0")
+    assert again.already
+    assert (again.commit, again.uploaded) == (first.commit, 0)
+    assert {key: store.read(key) for key in keys(store)} == before
+
+
+def test_publishing_other_data_under_the_same_number_is_a_conflict(
+    bare: Path, store: MemoryStore
+) -> None:
+    publish(bare, store, version="1.0.0")
+    before = {key: store.read(key) for key in keys(store)}
+    (bare / "data" / "one.txt").write_text("other\n")
+    with pytest.raises(ConflictError, match="published with other data") as caught:
+        publish(bare, store, version="1.0.0")
+    assert "next version number" in caught.value.fix
+    assert {key: store.read(key) for key in keys(store)} == before
+
+
+def test_a_record_changed_after_publishing_is_pointed_out(
+    bare: Path, store: MemoryStore
+) -> None:
+    publish(bare, store, version="1.0.0")
+    fields = yaml.safe_load((bare / "record.yaml").read_text())
+    (bare / "record.yaml").write_text(yaml.safe_dump(fields | {"title": "Another title"}))
+    assert "record.yaml differs" in publish(bare, store, version="1.0.0").warnings[0]
+
+
+def test_publishing_again_rebuilds_catalogs_that_were_lost(
+    bare: Path, store: MemoryStore
+) -> None:
+    publish(bare, store, version="1.0.0")
+    store.delete("index.yaml")
+    publish(bare, store, version="1.0.0")
+    assert "index.yaml" in keys(store)
+
+
+# What is refused before anything is written
+
+
+@pytest.mark.parametrize("version", ["0.9.0", "1.0.9"])
+def test_a_number_older_than_the_newest_is_invalid(
+    bare: Path, store: MemoryStore, version: str
+) -> None:
+    publish(bare, store, version="1.1.0")
+    with pytest.raises(InvalidError, match=r"older than 1\.1\.0") as caught:
+        publish(bare, store, version=version)
+    assert "1.1.1" in caught.value.fix
+
+
+@pytest.mark.parametrize("version", ["1", "v1.0.0", "1.0", "01.0.0", "latest", "1.0.0/../x"])
+def test_a_malformed_number_is_invalid(bare: Path, store: MemoryStore, version: str) -> None:
+    with pytest.raises(InvalidError, match="not a version number"):
+        publish(bare, store, version=version)
+    assert keys(store) == []
+
+
+def test_every_problem_of_a_record_is_reported_at_once(bare: Path, store: MemoryStore) -> None:
+    fields = record_fields() | {"license": "not a licence", "keywords": 7, "titel": "x"}
+    (bare / "record.yaml").write_text(yaml.safe_dump(fields))
+    with pytest.raises(InvalidError) as caught:
+        publish(bare, store, version="1.0.0")
+    places = " ".join(problem.path for problem in caught.value.problems)
+    assert all(name in places for name in ("license", "keywords", "titel"))
+    assert keys(store) == []
+
+
+def test_a_folder_that_is_no_staged_dataset_is_refused(
+    tmp_path: Path, store: MemoryStore
+) -> None:
+    with pytest.raises(NotFoundError, match=r"record\.yaml"):
+        publish(tmp_path, store, version="1.0.0")
+    with pytest.raises(InvalidError):
+        publish(write_bare(tmp_path / "x") / "record.yaml", store, version="1.0.0")
+
+
+def test_links_and_leftovers_in_the_data_are_refused(bare: Path, store: MemoryStore) -> None:
+    (bare / "data" / "link").symlink_to("/etc/passwd")
+    (bare / "data" / ".DS_Store").write_bytes(b"")
+    with pytest.raises(InvalidError) as caught:
+        publish(bare, store, version="1.0.0")
+    assert {problem.path for problem in caught.value.problems} >= {
+        "data/link",
+        "data/.DS_Store",
+    }
+    assert keys(store) == []
+
+
+def test_https_is_refused_as_read_only(bare: Path, http_folder: tuple[str, Path]) -> None:
+    with pytest.raises(StorageError, match="read-only"):
+        publish(bare, http_folder[0], version="1.0.0")
+
+
+# Changes while publishing
+
+
+def test_a_file_that_changes_before_its_upload_stops_the_publication(bare: Path) -> None:
+    class Meddler(FaultyStore):
+        def list(self, prefix: str = ""):  # type: ignore[no-untyped-def]  # as the base's
+            if prefix.endswith("v1.0.0/"):
+                (bare / "data" / "one.txt").write_text("one b\n")
+            return super().list(prefix)
+
+    memory = MemoryStore()
+    with pytest.raises(IntegrityError, match="changed"):
+        publish(bare, Meddler(memory), version="1.0.0")
+    assert keys(memory, "bare/versions/") == []
+    assert "bare/v1.0.0/data/one.txt" not in keys(memory)
+
+
+def test_a_file_that_changes_after_its_upload_stops_the_publication(bare: Path) -> None:
+    class Meddler(FaultyStore):
+        def create(
+            self, key: str, source: bytes | Path, *, digest: Digest | None = None
+        ) -> bool:
+            created = super().create(key, source, digest=digest)
+            if key.endswith("one.txt"):
+                (bare / "data" / "one.txt").write_text("longer than it was\n")
+            return created
+
+    memory = MemoryStore()
+    with pytest.raises(IntegrityError, match="changed while they were published"):
+        publish(bare, Meddler(memory), version="1.0.0")
+    assert keys(memory, "bare/versions/") == []
+
+
+def test_a_stranger_under_the_prefix_is_a_conflict_and_stays(
+    bare: Path, store: MemoryStore
+) -> None:
+    store.create("bare/v1.0.0/data/stranger.txt", b"?")
+    with pytest.raises(ConflictError, match=r"stranger\.txt") as caught:
+        publish(bare, store, version="1.0.0")
+    assert "next version number" in caught.value.fix
+    assert keys(store, "bare/versions/") == []
+    assert store.read("bare/v1.0.0/data/stranger.txt") == b"?"
+
+
+@pytest.mark.parametrize("content", [b"one X\n", b"of another size"])
+def test_other_bytes_under_a_key_are_a_conflict_and_never_overwritten(
+    bare: Path, store: MemoryStore, content: bytes
+) -> None:
+    store.create("bare/v1.0.0/data/one.txt", content)
+    with pytest.raises(ConflictError):
+        publish(bare, store, version="1.0.0")
+    assert store.read("bare/v1.0.0/data/one.txt") == content
+    assert keys(store, "bare/versions/") == []
+
+
+# Claims
+
+
+def claim(store: MemoryStore, **fields: object) -> None:
+    base = {"tx": "t1", "host": "elsewhere", "user": "bob", "pid": 7}
+    text = json.dumps(base | {"started": "2026-01-01T00:00:00Z"} | fields)
+    store.create("bare/claims/1.0.0.json", text.encode())
+
+
+def test_a_version_that_somebody_else_uploads_is_a_conflict_that_names_them(
+    bare: Path, store: MemoryStore
+) -> None:
+    claim(store)
+    with pytest.raises(ConflictError, match=r"bob@elsewhere, process 7, since 2026") as caught:
+        publish(bare, store, version="1.0.0")
+    assert "--takeover" in caught.value.fix
+    assert keys(store, "bare/v1.0.0/") == []
+
+
+def test_takeover_continues_it_with_the_first_claims_time(
+    bare: Path, store: MemoryStore
+) -> None:
+    claim(store)
+    commit = publish(bare, store, version="1.0.0", options=PublishOptions(takeover=True)).commit
+    assert commit.created == "2026-01-01T00:00:00Z"
+    assert keys(store, "bare/claims/") == [
+        "bare/claims/1.0.0.2.json",
+        "bare/claims/1.0.0.json",
+    ]
+
+
+def test_a_claim_of_a_process_that_ended_here_is_continued(
+    bare: Path, store: MemoryStore
+) -> None:
+    around = Surroundings()
+    dead = os.fork()
+    if dead == 0:
+        os._exit(0)
+    os.waitpid(dead, 0)
+    claim(store, host=around.host, user=around.user, pid=dead)
+    assert publish(bare, store, version="1.0.0").commit.created == "2026-01-01T00:00:00Z"
+
+
+def test_a_claim_of_a_living_process_here_is_not(bare: Path, store: MemoryStore) -> None:
+    around = Surroundings()
+    claim(store, host=around.host, user=around.user, pid=os.getppid())
+    with pytest.raises(ConflictError, match="is being published"):
+        publish(bare, store, version="1.0.0")
+
+
+def test_who_took_over_holds_the_claim_from_then_on(bare: Path, store: MemoryStore) -> None:
+    claim(store)
+    after_claim = FaultyStore(store, at=1, fault="refused", only=("create",), key="/v1.0.0/")
+    options = replace(elsewhere(pid=9), takeover=True)
+    with pytest.raises(StorageError):
+        publish(bare, after_claim, version="1.0.0", options=options)
+    with pytest.raises(ConflictError, match="ada@elsewhere, process 9"):
+        publish(bare, store, version="1.0.0")
+
+
+def test_a_claim_on_another_machine_is_never_taken_for_dead() -> None:
+    theirs = Claim(tx="t", host="a", user="u", pid=2**22 + 1, started="2026-01-01T00:00:00Z")
+    assert not has_ended(theirs, host="b", user="u", pid=1)
+    assert has_ended(theirs, host="a", user="u", pid=1)
+
+
+def test_a_claim_that_cannot_be_read_is_a_storage_error(bare: Path, store: MemoryStore) -> None:
+    store.create(claim_key("bare", "1.0.0"), b"{")
+    with pytest.raises(StorageError, match="claim cannot be read"):
+        publish(bare, store, version="1.0.0")
+
+
+# The plan, and the command line
+
+
+def test_a_dry_run_writes_nothing_and_lists_what_publishing_uploads(
+    bare: Path, store: MemoryStore
+) -> None:
+    planned = plan_publish(bare, store, version="1.0.0")
+    assert isinstance(planned, Plan)
+    assert keys(store) == []
+    publish(bare, store, version="1.0.0")
+    assert {step.key for step in planned.upload} == {
+        key for key in keys(store, "bare/") if "/v1.0.0/" in key or "catalog-" in key
+    }
+    assert isinstance(plan_publish(bare, store, version="1.0.0"), CommitRecord)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)
+
+
+def test_the_command_prints_digest_place_and_how_to_check_without_scidata(
+    bare: Path, tmp_path: Path
+) -> None:
+    result = run(bare, "--version", "1.0.0", "--store", tmp_path / "store")
+    digest = publish(bare, tmp_path / "store", version="1.0.0").commit.digest
+    assert result.exit_code == 0
+    assert digest in result.output
+    assert f"file://{tmp_path}/store/bare/v1.0.0/" in result.output
+    assert f'echo "{digest.removeprefix("sha256:")}  manifest-sha256.txt"' in result.output
+
+
+def test_the_command_prints_one_json_document(bare: Path, tmp_path: Path) -> None:
+    arguments = (bare, "--version", "1.0.0", "--store", tmp_path / "store", "--json")
+    plan = json.loads(run(*arguments, "--dry-run").stdout)
+    done, again = json.loads(run(*arguments).stdout), json.loads(run(*arguments).stdout)
+    assert (plan["schema"], done["schema"]) == ("scidata-publish-plan/1", "scidata-publish/1")
+    assert plan["digest"] == done["digest"] == again["digest"]
+    assert len(plan["upload"]) == done["uploaded"]
+    assert (done["already"], again["already"], again["uploaded"]) == (False, True, 0)
+
+
+def test_plain_commands_quote_what_a_shell_would_take_apart(bare: Path, tmp_path: Path) -> None:
+    root = tmp_path / "it's a store"
+    commit = publish(bare, root, version="1.0.0").commit
+    assert "it'\"'\"'s a store" in plain_commands(open_store(root).url, commit)[0]
+    there = plain_commands("s3://b/p", commit, endpoint_url="https://h")
+    assert there[0] == "aws s3 sync --endpoint-url https://h s3://b/p/bare/v1.0.0/ bare-1.0.0/"
