@@ -1,0 +1,119 @@
+"""``scidata demo``."""
+
+import textwrap
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scidata.cli.output import (
+    Progress,
+    exits,
+    human_bytes,
+    json_option,
+    print_json,
+    print_table,
+    progress_bar,
+    quiet_option,
+)
+
+if TYPE_CHECKING:
+    from scidata.demo import Demonstration
+
+TITLES = {
+    "build": "Building the dataset from the catalogue",
+    "publish": "Publishing it as a version",
+    "verify": "Verifying every byte",
+    "catalog": "Opening its catalog with plain Intake",
+    "stream": "Streaming one epoch",
+    "train": "Training and scoring the benchmark",
+}
+TRY_NEXT = """\
+import scidata
+tevolop = scidata.open("tevolop@1.0.0", store="{store}")
+print(tevolop.to_xarray("grid"))"""
+MODELS = ("model", "persistence", "climatology")
+CONVENTIONS = ("averaged", "summed")
+
+
+@click.command(epilog=exits(2, 4, 6, 7))
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("scidata-demo"),
+    show_default=True,
+    help="Folder for staged/, store/ and run/.",
+)
+@json_option
+@quiet_option
+def command(out: Path, *, as_json: bool, quiet: bool) -> None:
+    """Run the whole way on real earthquakes, offline: build, publish, verify, open, score.
+
+    The data ship with scidata: 51,891 events of magnitude 2.5 and above in Southern California
+    since 1950. Run it again to continue after an interruption; what is done is not done twice.
+    """
+    from scidata.demo import demonstrate
+
+    def station(title: str, unit: str) -> AbstractContextManager[Progress]:
+        shown = not (as_json or quiet)
+        if shown:
+            click.echo(TITLES[title], err=True)
+        return progress_bar(TITLES[title], shown=shown, unit=unit)
+
+    found = demonstrate(out, station=station)
+    if as_json:
+        print_json("scidata-demo/1", _fields(found))
+    else:
+        _print(found)
+
+
+def _scores(found: "Demonstration") -> list[dict[str, object]]:
+    """One row per target window of the held-out part: what each model scores."""
+    held_out = found.result["scores"]["test"]
+    return [
+        {
+            "window": window,
+            **{
+                f"{model}_{c}": held_out[model][window][c]
+                for c in CONVENTIONS
+                for model in MODELS
+            },
+        }
+        for window in held_out["model"]
+    ]
+
+
+def _fields(found: "Demonstration") -> dict[str, object]:
+    return {
+        **{k: v for k, v in vars(found).items() if k != "result"},
+        "scores": _scores(found),
+        "try_next": TRY_NEXT.format(store=found.store).splitlines(),
+    }
+
+
+def _print(found: "Demonstration") -> None:
+    click.echo()
+    done = "published" if found.published else "was published before"
+    rows = [
+        ("version", f"tevolop@1.0.0, {done}"),
+        ("digest", found.digest),
+        ("files", f"{found.files:,} ({human_bytes(found.bytes)})"),
+        ("verify", f"sound: {found.verified:,} files read and compared, tag files included"),
+        ("catalog", f"{found.store / 'index.yaml'}: {len(found.entries)} entries"),
+        ("stream", f"{found.samples:,} samples, {found.samples_per_second:,.0f} a second"),
+        ("result", str(found.run / "result.json")),
+        ("DataCite", f"{found.preview} (preview; no DOI was registered)"),
+    ]
+    for name, value in rows:
+        click.echo(f"{name:<10}{value}")
+    click.echo(
+        "\nNNSE on the held-out years (0.5 is their mean, 1 is perfect), for each location"
+    )
+    click.echo("and for all locations summed, beside persistence and climatology:\n")
+    headers = ["largest earthquake in", *["LSTM", "pers.", "clim."] * len(CONVENTIONS)]
+    scores = [
+        [v if isinstance(v, str) else f"{v:.3f}" for v in r.values()] for r in _scores(found)
+    ]
+    print_table(headers, scores)
+    click.echo(f"\nTry next:\n\n{textwrap.indent(TRY_NEXT.format(store=found.store), '    ')}")
