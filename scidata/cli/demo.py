@@ -3,7 +3,7 @@
 import textwrap
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -68,18 +68,12 @@ def command(out: Path, *, as_json: bool, quiet: bool) -> None:
         _print(found)
 
 
-def _scores(found: "Demonstration") -> list[dict[str, object]]:
+def _scores(found: "Demonstration") -> list[dict[str, Any]]:  # Any: a result's JSON
     """One row per target window of the held-out part: what each model scores."""
     held_out = found.result["scores"]["test"]
+    columns = [(model, convention) for convention in CONVENTIONS for model in MODELS]
     return [
-        {
-            "window": window,
-            **{
-                f"{model}_{c}": held_out[model][window][c]
-                for c in CONVENTIONS
-                for model in MODELS
-            },
-        }
+        {"window": window, **{f"{m}_{c}": held_out[m][window][c] for m, c in columns}}
         for window in held_out["model"]
     ]
 
@@ -107,13 +101,19 @@ def _print(found: "Demonstration") -> None:
     ]
     for name, value in rows:
         click.echo(f"{name:<10}{value}")
-    click.echo(
-        "\nNNSE on the held-out years (0.5 is their mean, 1 is perfect), for each location"
-    )
-    click.echo("and for all locations summed, beside persistence and climatology:\n")
-    headers = ["largest earthquake in", *["LSTM", "pers.", "clim."] * len(CONVENTIONS)]
-    scores = [
-        [v if isinstance(v, str) else f"{v:.3f}" for v in r.values()] for r in _scores(found)
-    ]
-    print_table(headers, scores)
+    _print_scores(found)
     click.echo(f"\nTry next:\n\n{textwrap.indent(TRY_NEXT.format(store=found.store), '    ')}")
+
+
+def _print_scores(found: "Demonstration") -> None:
+    click.echo(
+        "\nNNSE on the held-out years (0.5 is their mean, 1 is perfect): for each location,"
+    )
+    click.echo(
+        "averaged; then for the sum of all. Beside the LSTM, persistence and climatology.\n"
+    )
+    headers = ["energy of", *["LSTM", "pers.", "clim."] * len(CONVENTIONS)]
+    rows = [
+        [str(row.pop("window")), *(f"{v:.3f}" for v in row.values())] for row in _scores(found)
+    ]
+    print_table(headers, rows)
