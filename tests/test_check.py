@@ -1,6 +1,8 @@
 """Checking a record or a staged dataset lists every problem; a new record is filled in."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,6 +148,32 @@ def test_ids_are_compared_with_the_coordinate_they_are_of(
     assert unknown_ids(good, "key", staged=tmp_path, assets=assets) == []
     assert unknown_ids([*good, bad], "key", staged=tmp_path, assets=assets) == [bad]
     assert unknown_ids(good, "day", staged=tmp_path, assets=assets) is None
+
+
+def test_a_coordinate_that_cannot_be_decoded_is_named(staged: Path) -> None:
+    for chunk in (staged / "data" / "array.zarr" / "sample" / "c").iterdir():
+        chunk.write_bytes(b"damaged")
+    assert found(check(staged)) == [("split-dimension", "splits[0].dimension")]
+
+
+def test_a_coordinate_that_claims_to_be_huge_is_not_read(staged: Path) -> None:
+    for path in (
+        staged / "data/array.zarr/zarr.json",
+        staged / "data/array.zarr/sample/zarr.json",
+    ):
+        text = re.sub(
+            r'"chunk_shape":\s*\[\s*24\s*\]', '"chunk_shape": [99999999999]', path.read_text()
+        )
+        path.write_text(text)
+    (problem,) = check(staged).errors
+    assert problem.code == "split-dimension"
+    assert "takes more than" in problem.message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_record_that_may_not_be_read_exits_6(staged: Path) -> None:
+    (staged / "record.yaml").chmod(0)
+    assert run("check", str(staged)) == 6
 
 
 def test_ids_are_compared_with_the_column_they_are_of(staged: Path) -> None:

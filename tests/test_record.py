@@ -40,8 +40,26 @@ values = st.recursive(
     max_leaves=8,
 )  # fmt: skip
 
-marks = ["#", "- a", "a:", "'", '"', "\u00a0", "\u2003", "\u2028", "\ufeff", ":", "-", ">", "|", "&a", "*a",
-         "!b", "%", "@", "`", "{", "["]  # fmt: skip
+marks = [
+    "#",
+    "- a",
+    "a:",
+    "'",
+    '"',
+    ":",
+    "-",
+    ">",
+    "|",
+    "&a",
+    "*a",
+    "!b",
+    "%",
+    "@",
+    "`",
+    "{",
+    "[",
+]
+marks += ["\u00a0", "\u2003", "\u2028", "\ufeff"]
 long_lines = st.lists(strategies.words() | st.sampled_from(marks), min_size=20, max_size=40)
 blocks = st.lists(
     long_lines.map(" ".join) | st.sampled_from(["", "  x", "\tx", "y"]), min_size=1

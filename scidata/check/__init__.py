@@ -16,7 +16,7 @@ from scidata.check.variables import (
     statistics_problems,
     variable_problems,
 )
-from scidata.errors import NotFoundError, Problem
+from scidata.errors import NotFoundError, Problem, StorageError
 from scidata.record import Record, check_record, read_record_bytes
 
 
@@ -53,7 +53,22 @@ def check(path: Path) -> Checked:
     ------
     NotFoundError
         If there is nothing at the path, or the folder has no ``record.yaml``.
+    StorageError
+        If it may not be read.
     """
+    try:
+        return _check(path)
+    except (NotFoundError, StorageError):
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or path} cannot be read: {error.strerror}",
+            where=str(path),
+            fix="make it readable, then run the same command again",
+        ) from error
+
+
+def _check(path: Path) -> Checked:
     if not path.is_dir():
         record, problems = check_record(read_record_bytes(path), where=str(path))
         return Checked(record=record, problems=problems, staged=False)

@@ -4,6 +4,7 @@ An id is an entry's text: a whole number (leading zeros allowed), a date or time
 itself. Only the coordinate or column of the dimension's name is read.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from scidata.check.assets import Assets, table_files
 
 MAX_ENTRIES = 10_000_000  # coordinates beyond are not read: a check is cheap
+MAX_BYTES = 2**30  # nor are those whose metadata claim chunks that do not fit into memory
 
 _SINCE = re.compile(r"(days|hours|minutes|seconds) since (\d{4}-\d\d-\d\d(?:[T ][\d:]+)?)Z?")
 _CALENDARS = {None, "standard", "gregorian", "proleptic_gregorian"}
@@ -27,6 +29,11 @@ def unknown_ids(
     -------
     list of str or None
         None if there is nothing to compare with.
+
+    Raises
+    ------
+    ValueError, RuntimeError, LookupError, OSError
+        If a coordinate or column cannot be decoded.
     """
     compared = False
     left = list(ids)
@@ -56,6 +63,9 @@ def _coordinate(store: Path, name: str) -> Any:  # Any: a NumPy array of the dat
     import zarr
 
     array = zarr.open_array(str(store), path=name, mode="r")
+    largest = max(array.size, math.prod(array.chunks), math.prod(array.shards or ()))
+    if largest * array.dtype.itemsize > MAX_BYTES:
+        raise ValueError(f"{name!r} takes more than {MAX_BYTES} bytes")
     values = np.asarray(array[...])
     since = _SINCE.fullmatch(str(array.attrs.get("units")))
     if since and array.attrs.get("calendar") in _CALENDARS:

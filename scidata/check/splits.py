@@ -84,7 +84,13 @@ def _id_problems(
         yield warning("split-dimension", f"{place}.dimension", message, fix)
     for n, name in enumerate(part.name for part in rule.parts):
         ids = parts.get(name, ())
-        unknown = unknown_ids(ids, rule.dimension, staged=staged, assets=assets)
+        try:
+            unknown = unknown_ids(ids, rule.dimension, staged=staged, assets=assets)
+        except (ValueError, RuntimeError, LookupError, OSError) as cause:
+            message = f"{rule.dimension!r} cannot be read from the data: {cause}"
+            fix = "build the data again"
+            yield error("split-dimension", f"{place}.dimension", message, fix)
+            return
         if unknown:
             message = (
                 f"{len(unknown)} of {len(ids)} ids of {name!r} are no {rule.dimension} of the "
