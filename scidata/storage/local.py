@@ -146,9 +146,7 @@ class LocalStore:
         """Write the whole object under a name of its own, and remove that name after."""
         path = self.root / INCOMING / uuid.uuid4().hex
         try:
-            with _disk_errors(Path(where)):
-                out = _new_file(path)
-            with out, _disk_errors(Path(where)):
+            with _disk_errors(Path(where)), _new_file(path) as out:
                 found = _copy(source, out)
             if digest is not None and digest != found:
                 raise refusals.other_bytes(digest, found, where=where)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -9,7 +10,7 @@ from typing import Literal, TypeVar
 import obstore.store
 
 from scidata.digest import Digest
-from scidata.errors import StorageError
+from scidata.errors import ScidataError, StorageError
 from scidata.storage.base import ObjectFacts, Store
 
 T = TypeVar("T")
@@ -128,9 +129,11 @@ class FaultyStore:
             raise Crash
         if self.fault == "refused":
             raise _failure("the server is busy")
-        result = act()
         if self.fault == "crash-after":
+            with suppress(ScidataError):
+                act()
             raise Crash
+        result = act()
         if self.fault == "lost-response":
             raise _failure("the connection was lost")
         return result
