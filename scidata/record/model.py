@@ -105,8 +105,8 @@ class Record(Part):
 
     @field_validator("title", mode="after")
     @classmethod
-    def _says_more_than_id(cls, title: str, info: ValidationInfo) -> str:
-        if title == info.data.get("id"):
+    def _says_more_than_id(cls, title: str, read: ValidationInfo) -> str:
+        if title == read.data.get("id"):
             raise refusal("title-is-id", f"{title!r} only repeats the id", "write a title")
         return title
 
@@ -120,8 +120,8 @@ class Record(Part):
 
     @field_validator("available", mode="after")
     @classmethod
-    def _embargo_has_an_end(cls, available: str | None, info: ValidationInfo) -> str | None:
-        access = info.data.get("access")
+    def _embargo_has_an_end(cls, available: str | None, read: ValidationInfo) -> str | None:
+        access = read.data.get("access")
         if access == "embargoed" and available is None:
             raise refusal("embargo", "an embargoed dataset opens some day", "add available: …")
         if access not in (None, "embargoed") and available is not None:
@@ -131,8 +131,8 @@ class Record(Part):
 
     @field_validator("synthetic_note", mode="after")
     @classmethod
-    def _synthetic_is_explained(cls, note: str | None, info: ValidationInfo) -> str | None:
-        synthetic = info.data.get("synthetic")
+    def _synthetic_is_explained(cls, note: str | None, read: ValidationInfo) -> str | None:
+        synthetic = read.data.get("synthetic")
         if synthetic is not None and synthetic != (note is not None):
             fix = "say what is synthetic" if synthetic else "write synthetic: true as well"
             raise refusal("synthetic", f"synthetic is {synthetic}, its note {note!r}", fix)
@@ -159,9 +159,9 @@ class Record(Part):
     @field_validator("samples", mode="after")
     @classmethod
     def _samples_are_described(
-        cls, samples: Samples | None, info: ValidationInfo
+        cls, samples: Samples | None, read: ValidationInfo
     ) -> Samples | None:
-        notes: tuple[VariableNote, ...] = info.data.get("variables", ())
+        notes: tuple[VariableNote, ...] = read.data.get("variables", ())
         if samples is None or not notes:
             return samples
         known = {note.name for note in notes if note.asset in (None, samples.asset)}

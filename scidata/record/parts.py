@@ -81,10 +81,10 @@ class Creator(Part):
 
     @field_validator("name", mode="after")
     @classmethod
-    def _one_kind_of_name(cls, name: str | None, info: ValidationInfo) -> str | None:
-        if not {"given", "family"} <= info.data.keys():
+    def _one_kind_of_name(cls, name: str | None, read: ValidationInfo) -> str | None:
+        if not {"given", "family"} <= read.data.keys():
             return name  # one of them has a problem of its own
-        given, family = info.data["given"], info.data["family"]
+        given, family = read.data["given"], read.data["family"]
         person, organisation = bool(given and family), name is not None
         if person == organisation or (organisation and (given or family)):
             raise refusal(
@@ -96,12 +96,12 @@ class Creator(Part):
 
     @field_validator("orcid", "ror", mode="after")
     @classmethod
-    def _fits_its_kind(cls, value: str | None, info: ValidationInfo) -> str | None:
-        organisation = info.data.get("name") is not None
-        if value and "name" in info.data and organisation == (info.field_name == "orcid"):
-            owner = "a person" if info.field_name == "orcid" else "an organisation"
+    def _fits_its_kind(cls, value: str | None, read: ValidationInfo) -> str | None:
+        organisation = read.data.get("name") is not None
+        if value and "name" in read.data and organisation == (read.field_name == "orcid"):
+            owner = "a person" if read.field_name == "orcid" else "an organisation"
             message = f"{value!r} identifies {owner}"
-            raise refusal("identifier-kind", message, f"keep {info.field_name}: for {owner}")
+            raise refusal("identifier-kind", message, f"keep {read.field_name}: for {owner}")
         return value
 
 
@@ -154,8 +154,8 @@ class Box(Part):
 
     @field_validator("north", mode="after")
     @classmethod
-    def _above_south(cls, north: float, info: ValidationInfo) -> float:
-        south = info.data.get("south", north)
+    def _above_south(cls, north: float, read: ValidationInfo) -> float:
+        south = read.data.get("south", north)
         if south > north:
             message = f"{north!r} lies south of {south!r}"
             raise refusal("box-order", message, "swap south and north")
@@ -170,8 +170,8 @@ class Period(Part):
 
     @field_validator("end", mode="after")
     @classmethod
-    def _after_start(cls, end: str | None, info: ValidationInfo) -> str | None:
-        return check_order(end, info)
+    def _after_start(cls, end: str | None, read: ValidationInfo) -> str | None:
+        return check_order(end, read)
 
 
 class Relation(Part):
@@ -246,8 +246,8 @@ class Limitation(Part):
 
     @field_validator("end", mode="after")
     @classmethod
-    def _after_start(cls, end: str | None, info: ValidationInfo) -> str | None:
-        return check_order(end, info)
+    def _after_start(cls, end: str | None, read: ValidationInfo) -> str | None:
+        return check_order(end, read)
 
 
 class VariableNote(Part):
@@ -264,8 +264,8 @@ class VariableNote(Part):
 
     @field_validator("description", mode="after")
     @classmethod
-    def _says_more(cls, description: str, info: ValidationInfo) -> str:
-        if description.lower().rstrip(".") == str(info.data.get("name")).lower():
+    def _says_more(cls, description: str, read: ValidationInfo) -> str:
+        if description.lower().rstrip(".") == str(read.data.get("name")).lower():
             message = f"{description!r} only repeats the name"
             raise refusal("description-is-name", message, "say what it measures")
         return description
@@ -339,9 +339,9 @@ class Original(Part):
     """Who says so: the page, paper or code that these facts were read from."""
 
 
-def check_order(end: str | None, info: ValidationInfo) -> str | None:
+def check_order(end: str | None, read: ValidationInfo) -> str | None:
     """Check that ``end`` is not before the ``start`` that was read."""
-    start = info.data.get("start")
+    start = read.data.get("start")
     if end and start and identifiers.instants(start)[0] > identifiers.instants(end)[1]:
         raise refusal("date-order", f"{end!r} is before {start!r}", "swap start and end")
     return end

@@ -1,13 +1,13 @@
 """hypothesis strategies for the nouns: shipped, so that plugins can test their own forms."""
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from scidata.identifiers import spdx_terms, vocabulary_terms
-from scidata.record import Record
+from scidata.record import OriginalKind, Record
 
 _ROR_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 # What a record's text may hold, but for blanks: those are allowed inside only.
@@ -79,53 +79,80 @@ def records() -> SearchStrategy[Record]:
 
 def record_fields() -> SearchStrategy[dict[str, Any]]:  # Any: YAML at the edge
     """Fields of valid records, as a YAML file holds them."""
-    return st.fixed_dictionaries(
+    mandatory = {
+        "id": slugs(),
+        "title": lines().map("{}!".format),
+        "abstract": texts().map(lambda text: f"{text} {'.' * 50}"),
+        "creators": st.lists(creators(), min_size=1, max_size=3, unique_by=_who),
+        "contact": st.fixed_dictionaries({"name": lines(), "email": emails()}),
+        "publisher": _with({"name": lines()}, ror=rors()),
+        "license": st.one_of(
+            st.sampled_from(_current_licenses()),
+            st.fixed_dictionaries({"name": lines(), "url": urls()}),
+        ),
+        "access": st.sampled_from(["open", "restricted", "metadata-only"]),
+        "keywords": _distinct(words().filter(lambda word: "," not in word)),
+    }
+    return st.fixed_dictionaries(mandatory, optional={**_of_the_work(), **_of_the_data()})
+
+
+def _of_the_work() -> dict[str, SearchStrategy[Any]]:  # Any: YAML at the edge
+    roles = st.sampled_from(sorted(vocabulary_terms("contributor-types")))
+    relation = {
+        "type": st.sampled_from(sorted(vocabulary_terms("relation-types") - _DERIVED)),
+        "id": st.one_of(dois(), urls()),
+        "kind": st.sampled_from(sorted(vocabulary_terms("resource-types"))),
+    }
+    return {
+        "language": st.sampled_from(sorted(vocabulary_terms("languages"))),
+        "contributors": st.lists(
+            st.builds(lambda who, role: {**who, "role": role}, creators(), roles), max_size=2
+        ),
+        "methods": texts(),
+        "subjects": _several({"term": lines(), "scheme": lines(), "uri": urls()}),
+        "created": dates(),
+        "relations": _several(relation, note=lines()),
+        "funding": _several({"funder": lines()}, ror=rors(), number=lines(), uri=urls()),
+        "provenance": provenances(),
+        "conforms_to": _distinct(urls(), min_size=0),
+        "citation": lines(),
+    }
+
+
+def _of_the_data() -> dict[str, SearchStrategy[Any]]:  # Any: YAML at the edge
+    variable = {"name": lines(), "description": texts().map("{} is".format)}
+    return {
+        "spatial": boxes(),
+        "temporal": periods(),
+        "limitations": st.lists(
+            st.builds(lambda text, when: {"description": text, **when}, texts(), periods()),
+            max_size=2,
+        ),
+        "variables": st.lists(
+            _with(variable, units=words()), max_size=3, unique_by=lambda note: note["name"]
+        ),
+        "splits": splits(),
+        "originals": st.lists(originals(), max_size=2, unique_by=lambda found: found["name"]),
+    }
+
+
+def originals() -> SearchStrategy[dict[str, Any]]:  # Any: YAML at the edge
+    """Published originals, on S3 or elsewhere."""
+    return _with(
         {
-            "id": slugs(),
-            "title": lines().map("{}!".format),
-            "abstract": texts().map(lambda text: f"{text} {'.' * 50}"),
-            "creators": st.lists(creators(), min_size=1, max_size=3, unique_by=_who),
-            "contact": st.fixed_dictionaries({"name": lines(), "email": emails()}),
-            "publisher": _with({"name": lines()}, ror=rors()),
-            "license": st.one_of(
-                st.sampled_from(_current_licenses()),
-                st.fixed_dictionaries({"name": lines(), "url": urls()}),
-            ),
-            "access": st.sampled_from(["open", "restricted", "metadata-only"]),
-            "keywords": _distinct(words().filter(lambda word: "," not in word)),
+            "name": slugs(),
+            "title": lines(),
+            "url": st.one_of(urls(), slugs().map("s3://{}/data".format)),
+            "anonymous": st.booleans(),
+            "kind": st.sampled_from(get_args(OriginalKind)),
+            "layout": texts(),
+            "license_note": texts(),
+            "checksums": lines(),
+            "source": texts(),
         },
-        optional={
-            "language": st.sampled_from(sorted(vocabulary_terms("languages"))),
-            "methods": texts(),
-            "subjects": _several({"term": lines(), "scheme": lines(), "uri": urls()}),
-            "spatial": boxes(),
-            "temporal": periods(),
-            "created": dates(),
-            "relations": _several(
-                {
-                    "type": st.sampled_from(
-                        sorted(vocabulary_terms("relation-types") - _DERIVED)
-                    ),
-                    "id": st.one_of(dois(), urls()),
-                    "kind": st.sampled_from(sorted(vocabulary_terms("resource-types"))),
-                }
-            ),
-            "funding": _several({"funder": lines()}, ror=rors(), number=lines(), uri=urls()),
-            "provenance": provenances(),
-            "limitations": st.lists(
-                st.builds(lambda a, b: {"description": a, **b}, texts(), periods()), max_size=2
-            ),
-            "variables": st.lists(
-                _with(
-                    {"name": lines(), "description": texts().map("{} is".format)}, units=words()
-                ),
-                max_size=3,
-                unique_by=lambda note: note["name"],
-            ),
-            "splits": splits(),
-            "conforms_to": _distinct(urls(), min_size=0),
-            "citation": lines(),
-        },
+        endpoint=urls(),
+        bytes=st.integers(0, 10**18),
+        files=st.integers(0, 10**9),
     )
 
 
