@@ -137,7 +137,7 @@ def _of_the_data() -> dict[str, SearchStrategy[Any]]:  # Any: YAML at the edge
 
 
 def originals() -> SearchStrategy[dict[str, Any]]:  # Any: YAML at the edge
-    """Published originals, on S3 or elsewhere."""
+    """Make published originals, on S3 or elsewhere."""
     return _with(
         {
             "name": slugs(),
