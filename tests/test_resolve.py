@@ -197,7 +197,7 @@ def test_a_catalog_that_is_not_json_is_invalid(
 ) -> None:
     url, folder = http_folder
     (folder / "catalog.json").write_text(text)
-    with pytest.raises(InvalidError, match="catalog.json"):
+    with pytest.raises(InvalidError, match="is not JSON"):
         list_datasets(url)
 
 
