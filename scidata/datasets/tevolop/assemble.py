@@ -151,7 +151,7 @@ def assemble(
         documents[ASSET[rule]] = _describe(own, locations, plan)
         advance(0.6 + 0.4 * n / len(chosen))
     if chosen:
-        _write_splits(folder / "splits", plan, list(chosen.values())[-1], given)
+        _write_splits(folder / "splits", plan, chosen, given)
     statistics.write(folder / "statistics.json", documents)
     return Assembled(active={r: len(p) for r, p in chosen.items()}, fault_labels=meaning)
 
@@ -260,9 +260,10 @@ def _describe(sums: Sums, locations: Int, plan: Plan) -> statistics.Document:
     }
 
 
-def _write_splits(folder: Path, plan: Plan, locations: Int, given: Given) -> None:
+def _write_splits(folder: Path, plan: Plan, chosen: Mapping[Rule, Int], given: Given) -> None:
+    locations = chosen.get(Rule.PUBLISHED, chosen[plan.rules[0]])
     parts = {"location": splits.by_location(locations.tolist())}
-    if given.locations is not None:
+    if given.locations is not None and Rule.PUBLISHED in chosen:
         names = "train", "validation"
         parts["location"] = {
             name: [splits.location_id(int(locations[n])) for n in part]

@@ -1,11 +1,12 @@
 """The benchmark's own files: a folder laid out as ``EarthquakeDec2020/`` was published.
 
-Daily values of pixels as CSV, with the numbers of days and pixels in the files' names, the fault
-group of each pixel, the saved location split, and the list of the largest earthquakes.
+Daily values of pixels as CSV, with the numbers of days and pixels in the files' names, the
+fault group of each pixel, the saved location split, and the list of the largest earthquakes.
 """
 
 import csv
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -167,8 +168,8 @@ class DailyFiles:
         Raises
         ------
         InvalidError
-            Naming the file and line of the first value that is impossible, or saying that a file
-            has another number of rows or columns than its name says.
+            Naming the file and line of the first value that is impossible, or the file that has
+            another number of rows or columns than its name says.
         """
         tables = [
             _table(path, name, self.layout, length) for name, path in self.layout.daily.items()
@@ -215,8 +216,10 @@ def _table(path: Path, name: str, layout: Layout, length: int) -> Iterator[Float
 
 def _parse(lines: list[str], name: str, done: int, pixels: int) -> Float:
     try:
-        values = np.loadtxt(lines, delimiter=",", ndmin=2, comments=None)
-    except ValueError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy only warns if all lines are empty
+            values = np.loadtxt(lines, delimiter=",", ndmin=2, comments=None)
+    except (ValueError, UserWarning):
         values = np.empty((0, 0))
     days = np.arange(done, done + len(lines))
     if values.shape == (len(lines), pixels + 1) and (values[:, 0] == days).all():
@@ -231,7 +234,8 @@ def _parse(lines: list[str], name: str, done: int, pixels: int) -> Float:
 def _is_row(line: str, day: int, pixels: int) -> bool:
     cells = line.split(",")
     try:
-        return len(cells) == pixels + 1 and [float(cell) for cell in cells][0] == day
+        numbers = [float(cell) for cell in cells]
+        return len(numbers) == pixels + 1 and numbers[0] == day
     except ValueError:
         return False
 

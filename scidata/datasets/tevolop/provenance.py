@@ -20,6 +20,10 @@ pc: Any = pyarrow.compute  # Any: its functions are made at import
 _GAP_DAYS = 30
 _HIGH_FLOOR = 1.0
 _MOST_GAPS = 20
+_NO_SECOND_EMBARGO = (
+    "Validation targets reach into the test inputs: the source is too short for an embargo "
+    "there. Training targets reach into neither."
+)
 _WINDOWED = frozenset(("magnitude_back", "magnitude_ahead", "back", "ahead"))
 _FORTNIGHTS_ONLY = _WINDOWED | {"ahead_length", "ahead_delay", "fault_label", "location"}
 
@@ -39,6 +43,8 @@ class Built:
     """None if there is no event table."""
     benchmark: Mapping[str, int | float] | None = None
     """Counts of the benchmark's own files, if those are the source."""
+    has_largest: bool = False
+    """There is a table of the largest earthquakes."""
 
 
 def is_extract(sha256: str) -> bool:
@@ -140,7 +146,8 @@ def _limitations(built: Built) -> Iterator[Limitation]:
     ):
         if number:
             yield Limitation(description=f"{number} of {counts.kept} events are {what}.")
-    yield from _gaps(catalogue)
+    if not built.extract:
+        yield from _gaps(catalogue)
 
 
 def _gaps(catalogue: Catalogue) -> Iterator[Limitation]:
@@ -162,15 +169,25 @@ def _gaps(catalogue: Catalogue) -> Iterator[Limitation]:
 def _is_there(note: VariableNote, built: Built) -> bool:
     if note.asset == "events":
         return built.catalogue is not None
+    if note.asset == "largest":
+        return built.has_largest
     return bool(built.plan.rules) or note.name not in _FORTNIGHTS_ONLY
 
 
 def _splits(record: Record, built: Built) -> dict[str, object]:
-    if not built.plan.rules:
+    time, rules = built.plan.time, built.plan.rules
+    if time is None:
         return {"splits": (), "samples": None}
-    if built.plan.rules == (Rule.PUBLISHED,) and record.samples:
-        return {"samples": record.samples.model_copy(update={"asset": ASSET[Rule.PUBLISHED]})}
-    return {}
+    changes: dict[str, object] = {}
+    if not time.isolated_test:
+        note = {"leaks": _NO_SECOND_EMBARGO}
+        changes["splits"] = tuple(
+            s.model_copy(update=note) if s.name == "time" else s for s in record.splits
+        )
+    if Rule.PHYSICAL not in rules and record.samples:
+        asset = {"asset": ASSET[Rule.PUBLISHED]}
+        changes["samples"] = record.samples.model_copy(update=asset)
+    return changes
 
 
 @cache

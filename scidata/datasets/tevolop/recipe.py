@@ -175,6 +175,7 @@ class _BenchmarkDays:
             days=self.daily.days,
             catalogue=None,
             benchmark=self.counts,
+            has_largest="largest" in self.assets,
         )
         return provenance.complete(record, built)
 
