@@ -64,12 +64,12 @@ def run_page(page: Path, folder: Path, environment: Mapping[str, str]) -> None:
         where = f"{page.name}:{block.line}"
         if block.language == "console":
             for command in commands(block):
-                _run_command(command, where, folder, environment)
+                run_command(command, where, folder, environment)
         elif block.language == "python":
             _run_python(block, where, names)
 
 
-def _run_command(
+def run_command(
     command: Command, where: str, folder: Path, environment: Mapping[str, str]
 ) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"

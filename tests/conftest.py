@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.demonstration import Demonstration, demonstrate
 from tests.samples import write_bare, write_staged
 from tests.servers import (
     aws_environment,
@@ -112,6 +113,12 @@ def schemas() -> Path:
     if not folder.is_dir():
         pytest.skip("no official schemas: set SCIDATA_SCHEMAS to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
+    """What ``scidata demo`` leaves behind; look, and copy it before changing it."""
+    return demonstrate(tmp_path_factory.mktemp("demonstration") / "scidata-demo")
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scidata.cli import VERBS
-from tests.blocks import blocks, run_page
+from tests.blocks import Command, blocks, run_command, run_page
 from tests.demonstration import Demonstration
 from tests.servers import aws_environment, create_bucket
 
@@ -26,7 +25,7 @@ def reader(
     tmp_path: Path,
     s3_endpoint: str,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Path]:
+) -> Path:
     """The folder of a reader who ran the demo there and owns the bucket ``my-bucket``."""
     shutil.copytree(demonstration.folder, tmp_path / "scidata-demo")
     for name, value in aws_environment(s3_endpoint).items():
@@ -68,3 +67,11 @@ def test_the_set_up_commands_of_the_readme_are_targets_of_the_makefile() -> None
         )
         last = plan.stdout.strip().splitlines()[-1]
         assert last.split()[1:] in (["scidata", "demo"], ["-m", "pytest"], ["demo"]), last
+
+
+@pytest.mark.slow
+def test_each_claim_of_the_readme_is_proved_by_its_command(reader: Path) -> None:
+    claims = re.findall(r"^- \*\*.*`([^`]+)`$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(claims) == 3
+    for claim in claims:
+        run_command(Command(text=claim, expected="", status=0), claim, reader, os.environ)
