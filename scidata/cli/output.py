@@ -79,7 +79,7 @@ def store_options(function: F) -> F:
 def progress_bar(
     title: str, *, shown: bool, unit: str = "B"
 ) -> AbstractContextManager[Progress]:
-    """Return a context that yields a `Progress`, silent unless stderr is a terminal."""
+    """Return a context with a `Progress`, silent unless stderr is a terminal."""
     if not shown or not sys.stderr.isatty():
         return nullcontext(lambda done, total: None)
     from scidata.cli.progress import Bar
