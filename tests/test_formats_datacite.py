@@ -32,7 +32,7 @@ def test_the_second_client_finds_them_valid(record: Record) -> None:
 @RECORDS
 def test_they_are_valid_by_the_official_schema(record: Record, schemas: Path) -> None:
     from datacite import schema45
-    from lxml import etree
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # no stubs
 
     file = schemas / "schema.datacite.org/meta/kernel-4.7/metadata.xsd"
     schema = etree.XMLSchema(file=str(file))
@@ -43,7 +43,7 @@ def test_they_are_valid_by_the_official_schema(record: Record, schemas: Path) ->
 
 def test_the_official_schema_refuses_a_wrong_relation(schemas: Path) -> None:
     from datacite import schema45
-    from lxml import etree
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # no stubs
 
     file = schemas / "schema.datacite.org/meta/kernel-4.7/metadata.xsd"
     document = {**of(full_record()), "doi": "10.5072/preview"}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ RECORDS = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def offline(schemas: Path) -> Iterator[None]:
+@contextmanager
+def validating_with(schemas: Path) -> Iterator[None]:
     """Make pystac validate with the official schemas of extensions, from files."""
     import pystac.validation
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
@@ -35,6 +36,12 @@ def offline(schemas: Path) -> Iterator[None]:
     pystac.validation.set_validator(validator)
     yield
     pystac.validation.set_validator(before)
+
+
+@pytest.fixture
+def offline(schemas: Path) -> Iterator[None]:
+    with validating_with(schemas):
+        yield
 
 
 def item_of(record: Record, parent: str | None = None) -> dict[str, Any]:  # Any: JSON

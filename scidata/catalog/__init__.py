@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scidata.catalog.fetch import Fetched, fetch
+from scidata.catalog.fetch import Fetched, fetch, shown
 from scidata.catalog.rules import catalog_problems
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError
@@ -70,22 +70,27 @@ def _check_digest(fetched: Fetched, expected: Digest) -> None:
     if found != expected:
         raise IntegrityError(
             f"the catalog differs: expected {expected}, found {found}",
-            where=fetched.url,
+            where=shown(fetched.url),
             fix="fetch it again; if it repeats, somebody changed it: ask for its digest anew",
             damage=[
-                Damage(path=fetched.url, state="bad", expected=str(expected), found=str(found))
+                Damage(
+                    path=shown(fetched.url),
+                    state="bad",
+                    expected=str(expected),
+                    found=str(found),
+                )
             ],
         )
 
 
 def _read(fetched: Fetched) -> dict[str, Any]:  # Any: YAML, checked here
-    value, unread = read_yaml(fetched.data, where=fetched.url)
+    value, unread = read_yaml(fetched.data, where=shown(fetched.url))
     problems = [*unread, *catalog_problems(value)]
     if problems or not isinstance(value, dict):
         raise InvalidError(
             f"the catalog says {len(problems)} things that scidata does not admit, first: "
             f"{problems[0].message}",
-            where=fetched.url,
+            where=shown(fetched.url),
             fix=problems[0].fix,
             problems=problems[:MAX_PROBLEMS],
         )

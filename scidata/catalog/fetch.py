@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from scidata.errors import InvalidError, NotFoundError, StorageError
@@ -41,8 +42,8 @@ def fetch(
     scheme, separator, _ = url.partition("://")
     if (separator and scheme not in _SCHEMES) or "::" in url:
         raise InvalidError(
-            f"{url!r} is not an address of a kind that scidata reads",
-            where=url,
+            f"{shown(url)!r} is not an address of a kind that scidata reads",
+            where=shown(url),
             fix="give a path, file://, s3://, https:// or http://",
         )
     try:
@@ -50,25 +51,52 @@ def fetch(
         with system.open(path, "rb") as file:
             data: bytes = file.read(limit + 1)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise NotFoundError(
-            f"there is no catalog {url!r}",
-            where=url,
-            fix="give the address of a YAML file, such as …/index.yaml",
-        ) from error
+        raise _absent(url, error) from error
     except _unreachable(scheme if separator else "file") as error:
-        raise StorageError(
-            f"the catalog cannot be read: {type(error).__name__}",
-            where=url,
-            fix="check the address, the network, and your permission to read it",
-        ) from error
+        raise _unread(url, error) from error
     if len(data) > limit:
         raise InvalidError(
             f"the catalog is larger than {limit} bytes",
-            where=url,
+            where=shown(url),
             fix="give the address of an Intake catalog, not of data",
         )
     folder = system.unstrip_protocol(system._parent(path))  # as Intake computes it
     return Fetched(data=data, url=url, folder=folder)
+
+
+def shown(url: str) -> str:
+    """Return an address for a message: without query, user name or password, which are secrets.
+
+    Examples
+    --------
+    >>> shown("https://me:secret@example.org/a.yaml?X-Amz-Signature=00ff")
+    'https://example.org/a.yaml'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+
+
+def _absent(url: str, error: OSError) -> NotFoundError | StorageError:
+    # fsspec calls every failure over http a missing file; the cause tells them apart.
+    cause = error.__cause__
+    if cause is not None and getattr(cause, "status", None) != HTTPStatus.NOT_FOUND:
+        return _unread(url, cause)
+    return NotFoundError(
+        f"there is no catalog {shown(url)!r}",
+        where=shown(url),
+        fix="give the address of a YAML file, such as …/index.yaml",
+    )
+
+
+def _unread(url: str, error: BaseException) -> StorageError:
+    return StorageError(
+        f"the catalog cannot be read: {type(error).__name__}",
+        where=shown(url),
+        fix="check the address, the network, and your permission to read it",
+    )
 
 
 def _unreachable(scheme: str) -> tuple[type[Exception], ...]:

@@ -163,7 +163,8 @@ def _entry_problems(path: str, entry: object, data: Mapping[str, object]) -> Ite
         return
     yield from _inert_problems(path, entry)
     allowed = _READERS[reader]
-    if entry["output_instance"] not in allowed.returns:
+    returns = entry["output_instance"]
+    if not isinstance(returns, str) or returns not in allowed.returns:
         yield _problem(f"{path}.output_instance", "is not what this reader returns")
     if not isinstance(kwargs, dict) or not allowed.required <= set(kwargs):
         yield _problem(f"{path}.kwargs", f"lacks one of {', '.join(sorted(allowed.required))}")
