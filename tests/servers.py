@@ -5,6 +5,7 @@ dishonest store. Neither rejects a wrong checksum: corrupt objects behind the AP
 """
 
 import functools
+import http.client
 import http.server
 import os
 import re
@@ -16,8 +17,10 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from typing import ClassVar, Literal
 
 KEY = "loopback-key"  # rclone refuses keys of two letters
 SECRET = "loopback-secret"  # noqa: S105 - of servers that live for one test session
@@ -85,6 +88,47 @@ def rclone_server(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+@dataclass
+class Proxy:
+    """What a `faulty_proxy` does to the first request that matches; counts all requests."""
+
+    url: str = ""
+    method: str = ""
+    path: str = ""
+    fault: Literal["none", "busy", "lost-answer", "cut", "forbidden"] = "none"
+    times: int = 1
+    seen: list[str] = field(default_factory=list)
+    """Method and path of each request."""
+
+    def due(self, method: str, path: str) -> bool:
+        """Tell whether this request is to fail."""
+        self.seen.append(f"{method} {path}")
+        hit = method == self.method and self.path in path and self.times > 0
+        self.times -= hit
+        return hit
+
+
+@contextmanager
+def faulty_proxy(endpoint: str) -> Iterator[Proxy]:
+    """Stand before an http server and spoil chosen answers on their way back."""
+    proxy = Proxy()
+    upstream = endpoint.removeprefix("http://")
+
+    class Handler(_ProxyHandler):
+        pass
+
+    Handler.proxy, Handler.upstream = proxy, upstream
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            yield proxy
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @contextmanager
 def folder_server(folder: Path) -> Iterator[str]:
     """Serve a folder over http with ranges, as a web server or a public bucket does."""
@@ -120,6 +164,47 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
                 return
         time.sleep(0.05)
     raise RuntimeError(f"{process.args!r} did not listen on port {port}")
+
+
+class _ProxyHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: ClassVar[Proxy]
+    upstream: ClassVar[str]
+
+    def do_GET(self) -> None:
+        fault = self.proxy.fault if self.proxy.due(self.command, self.path) else "none"
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if fault in {"busy", "forbidden"}:
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE if fault == "busy" else 403, {}, b"")
+            return
+        link = http.client.HTTPConnection(self.upstream, timeout=30)
+        link.request(self.command, self.path, body, dict(self.headers))
+        answer = link.getresponse()
+        data, headers = answer.read(), dict(answer.getheaders())
+        link.close()
+        if fault == "lost-answer":
+            self.close_connection = True
+            return
+        self._answer(answer.status, headers, data, cut=fault == "cut")
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the base's names
+
+    def _answer(
+        self, status: int, headers: Mapping[str, str], data: bytes, *, cut: bool = False
+    ) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in {"content-length", "connection", "date", "server"}:
+                self.send_header(name, value)
+        length = headers.get("Content-Length", "0") if self.command == "HEAD" else len(data)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data[: len(data) // 2] if cut else data)
+        self.close_connection = cut
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
 
 
 class _RangeHandler(http.server.SimpleHTTPRequestHandler):

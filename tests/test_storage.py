@@ -4,19 +4,23 @@ import errno
 import hashlib
 import os
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.publish import publish
 from scidata.storage import default_store_url, open_store
 from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore
 from scidata.storage.s3 import ONE_PUT
 from scidata.testing.contracts import StoreContract
-from tests.servers import create_bucket, create_public_object, free_port
+from tests.servers import Proxy, create_bucket, create_public_object, faulty_proxy, free_port
 
 
 class TestMemoryStore(StoreContract):
@@ -136,6 +140,19 @@ def test_a_local_store_leaves_nothing_beside_the_object(tmp_path: Path) -> None:
     store.create("a/b", b"1")
     store.replace("c", b"2")
     assert sorted(p.name for p in store.root.iterdir()) == ["a", "c"]
+
+
+def test_writers_that_remove_empty_folders_do_not_disturb_others(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+
+    def come_and_go(writer: int) -> None:
+        for n in range(100):
+            assert store.create(f"shared/deep/{writer}-{n}", b"x")
+            store.delete(f"shared/deep/{writer}-{n}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come_and_go, range(4)))
+    assert list(store.list()) == []
 
 
 def test_a_full_disk_is_a_storage_error_and_leaves_no_partial_file(
@@ -272,6 +289,65 @@ def test_a_bucket_that_does_not_exist_is_a_storage_error(s3_url: str) -> None:
     for act in (lambda: store.create("x", b""), lambda: list(store.list())):
         with pytest.raises(StorageError, match="the bucket does not exist"):
             act()
+
+
+@pytest.fixture
+def proxied(s3_url: str, s3_endpoint: str) -> Iterator[tuple[Store, Proxy]]:
+    with faulty_proxy(s3_endpoint) as proxy:
+        yield open_store(s3_url, endpoint_url=proxy.url), proxy
+
+
+def test_a_busy_server_is_asked_again(proxied: tuple[Store, Proxy]) -> None:
+    store, proxy = proxied
+    for method, act in (
+        ("PUT", lambda: store.create("x", b"1")),
+        ("GET", lambda: store.read("x")),
+        ("HEAD", lambda: store.head("x")),
+    ):
+        proxy.method, proxy.fault, proxy.times = method, "busy", 4
+        assert act()
+        assert proxy.times == 0
+
+
+def test_a_lost_answer_to_a_create_writes_the_object_once(
+    proxied: tuple[Store, Proxy],
+) -> None:
+    store, proxy = proxied
+    proxy.method, proxy.fault = "PUT", "lost-answer"
+    with suppress(StorageError):  # a server may be asked again or not; never overwritten
+        store.create("x", b"first")
+    assert not store.create("x", b"second")
+    assert store.read("x") == b"first"
+
+
+def test_a_stream_that_breaks_is_taken_up_where_it_broke(proxied: tuple[Store, Proxy]) -> None:
+    store, proxy = proxied
+    data = bytes(range(256)) * 50_000
+    store.create("big", data)
+    proxy.method, proxy.fault = "GET", "cut"
+    assert b"".join(store.stream("big")) == data
+    assert proxy.times == 0
+
+
+def test_a_refusal_is_not_asked_again(proxied: tuple[Store, Proxy]) -> None:
+    store, proxy = proxied
+    proxy.method, proxy.fault = "GET", "forbidden"
+    with pytest.raises(StorageError, match="refused access"):
+        store.read("x")
+    assert len(proxy.seen) == 1
+
+
+def test_publishing_needs_neither_delete_nor_any_request_but_put_get_head_and_list(
+    s3_url: str, s3_endpoint: str, bare: Path
+) -> None:
+    with faulty_proxy(s3_endpoint) as proxy:
+        proxy.method, proxy.fault, proxy.times = "POST", "forbidden", 1000
+        store = open_store(s3_url, endpoint_url=proxy.url)
+        assert publish(bare, store, version="1.0.0").warnings == ()
+    refused = [line for line in proxy.seen if line.startswith("POST")]
+    assert refused  # the probe tried to remove its objects
+    assert all("?delete" in line for line in refused)
+    assert {line.split()[0] for line in proxy.seen} <= {"PUT", "GET", "HEAD", "POST"}
 
 
 def test_two_servers_with_the_same_bucket_have_different_addresses(s3_endpoint: str) -> None:

@@ -11,11 +11,12 @@ import hashlib
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from urllib.parse import quote
 
 import obstore.store
@@ -25,6 +26,8 @@ from scidata.errors import InvalidError, ScidataError
 from scidata.storage import refusals
 from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked, checked_prefix
+
+T = TypeVar("T")
 
 BLOCK = 2**20
 INCOMING = ".incoming"
@@ -93,8 +96,7 @@ class LocalStore:
         """Write a mutable object; readers see the old one or the new one, never a mixture."""
         target = self._target(key)
         with self._incoming(data, None, where=str(target)) as written, _disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            written.replace(target)
+            _in_folder(target.parent, lambda: written.replace(target))
             _flush_folder(target.parent)
 
     def delete(self, key: str) -> None:
@@ -146,7 +148,8 @@ class LocalStore:
         """Write the whole object under a name of its own, and remove that name after."""
         path = self.root / INCOMING / uuid.uuid4().hex
         try:
-            with _disk_errors(Path(where)), _new_file(path) as out:
+            opened = partial(_in_folder, path.parent, lambda: path.open("xb"))
+            with _disk_errors(Path(where)), opened() as out:
                 found = _copy(source, out)
             if digest is not None and digest != found:
                 raise refusals.other_bytes(digest, found, where=where)
@@ -158,17 +161,9 @@ class LocalStore:
 
     def _name(self, written: Path, target: Path) -> bool:
         with _disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                target.hardlink_to(written)
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                return _reserve_and_rename(written, target)
+            created = _in_folder(target.parent, lambda: _link(written, target))
             _flush_folder(target.parent)
-        return True
+        return created
 
     def _walk(self, folder: Path, prefix: str) -> Iterator[ObjectFacts]:
         try:
@@ -186,12 +181,17 @@ class LocalStore:
                 yield _facts(prefix + name, entry.stat(follow_symlinks=False))
 
 
-def _new_file(path: Path) -> BinaryIO:
-    """Create a file in a folder that another writer may be removing because it is empty."""
+def _in_folder(folder: Path, act: Callable[[], T]) -> T:
+    """Act in a new folder, which another writer may be removing because it is empty."""
     for _ in range(1000):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            return path.open("xb")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return act()
+        except FileNotFoundError:
+            continue
+        except FileExistsError:  # of mkdir: a file is there, or the folder went just now
+            if folder.exists() and not folder.is_dir():
+                raise
     raise OSError(errno.ENOENT, "the folder disappears again and again")
 
 
@@ -212,18 +212,32 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
+def _link(written: Path, target: Path) -> bool:
+    try:
+        target.hardlink_to(written)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _reserve_and_rename(written, target)
+    return True
+
+
 def _reserve_and_rename(written: Path, target: Path) -> bool:
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:
         return False
     written.replace(target)
-    _flush_folder(target.parent)
     return True
 
 
 def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:  # whoever deleted the object removed its folder, too
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -34,6 +34,7 @@ _DISK: dict[int, tuple[str, str]] = {
     errno.ENAMETOOLONG: ("the name is too long for this disk", "shorten the path"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another folder"),
     errno.ELOOP: ("the path is a link, which stores do not follow", "replace it by the file"),
+    errno.EEXIST: ("a part of the path is a file, not a folder", "choose another folder"),
     errno.EISDIR: ("the path is a folder, not a file", "choose another folder"),
 }
 
