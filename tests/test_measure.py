@@ -107,12 +107,13 @@ def test_coordinates_named_by_an_attribute_are_coordinates(staged: Path) -> None
     import numpy as np
     import xarray as xr
 
-    values = ("y", "x"), np.zeros((2, 3), "f4"), {"standard_name": "air_temperature"}
+    notes = {"standard_name": "air_temperature", "grid_mapping": "crs"}
+    variables = {"t": (("y", "x"), np.zeros((2, 3), "f4"), notes), "crs": ((), 0)}
     place = {"latitude": ("y", [1.0, 2.0]), "area": (("y", "x"), np.ones((2, 3)))}
     folder = staged / "data" / "scene.zarr"
-    xr.Dataset({"t": values}, coords=place).to_zarr(folder, zarr_format=3, consolidated=False)
+    xr.Dataset(variables, coords=place).to_zarr(folder, zarr_format=3, consolidated=False)
     found = {v.name: v for v in asset(staged, "scene").variables}
-    assert {n for n, v in found.items() if v.coordinate} == {"latitude", "area"}
+    assert {n for n, v in found.items() if v.coordinate} == {"latitude", "area", "crs"}
     assert found["t"].standard_name == "air_temperature"
 
 

@@ -19,6 +19,7 @@ ZARR_METADATA = "zarr.json"
 MAX_METADATA_BYTES = 64 * 2**20
 MAX_VARIABLES = 10_000
 _ROOT = ""
+_LABELS = ("coordinates", "bounds", "grid_mapping")
 _TRAILER = 8  # a Parquet file ends with the footer's length and b"PAR1"
 
 
@@ -110,13 +111,14 @@ def _walk(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:  # Any: JSON
 
 
 def _coordinates(nodes: Mapping[str, dict[str, Any]]) -> frozenset[str]:  # Any: JSON
-    """Names that CF's ``coordinates`` attributes list, within their own group."""
+    """Names that CF attributes list as labels of others, within their own group."""
     names: set[str] = set()
     for path, node in nodes.items():
         group = path if node.get("node_type") == "group" else path.rpartition("/")[0]
-        listed = node.get("attributes", {}).get("coordinates")
-        if isinstance(listed, str):
-            names |= {f"{group}/{name}".lstrip("/") for name in listed.split()}
+        attributes = node.get("attributes", {})
+        for listed in (_text(attributes, name) for name in _LABELS):
+            words = (listed or "").replace(":", " ").split()
+            names |= {f"{group}/{name}".lstrip("/") for name in words}
     return frozenset(names)
 
 
