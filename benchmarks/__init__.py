@@ -103,7 +103,7 @@ def run_task(
         Folder for ``result.json`` and ``checkpoint.pt``.
     settings : mapping, optional
         Hyperparameters that replace the profile's, by name: epochs, batch_size, learning_rate,
-        seed, stride, score_stride, threads.
+        decay, clip, seed, stride, score_stride, threads.
     progress : callable, optional
         Told how many steps are done, and of how many.
 

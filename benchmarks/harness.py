@@ -4,6 +4,7 @@ A task is data (`Task`), and an experiment (`Experiment`) is what it makes of an
 No task touches clocks, seeds, files or progress.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -27,6 +28,9 @@ Scores: TypeAlias = dict[str, dict[str, dict[str, float]]]
 Progress: TypeAlias = Callable[[int, int], None]
 
 
+_MAY_BE_ZERO = {"seed", "decay", "clip"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Hyperparameters; each can be replaced by name."""
@@ -35,13 +39,18 @@ class Settings:
     batch_size: int
     """Samples."""
     learning_rate: float
+    decay: float = 1.0
+    """Share of the learning rate that is left at the end; it falls along half a cosine."""
+    clip: float = 0.0
+    """Largest norm of a gradient; 0 does not clip."""
     seed: int = 0
     stride: int = 1
     """Every stride-th window in time trains."""
     score_stride: int = 1
-    """Every score_stride-th window in time of the training part is scored; elsewhere all."""
-    threads: int = 2
-    """CPU threads; another number may change the last digits of a result."""
+    """Every score_stride-th window in time is scored."""
+    threads: int = 1
+    """CPU threads. Another number may change the last digits of a result; beside other busy
+    processes more than one is slower."""
 
     def changed(self, values: Mapping[str, int | float]) -> "Settings":
         """Replace settings by name.
@@ -60,7 +69,7 @@ class Settings:
                 where="settings",
                 fix="choose one of these",
             )
-        wrong = [k for k, v in values.items() if v < 0 or (v == 0 and k != "seed")]
+        wrong = [k for k, v in values.items() if v < 0 or (v == 0 and k not in _MAY_BE_ZERO)]
         if wrong:
             raise InvalidError(
                 "; ".join(f"{k} {values[k]}" for k in wrong) + " is not positive",
@@ -226,15 +235,16 @@ def _train(
     state = checkpoints.restore(experiment.model, optimizer)
     counter.skip(state.epoch * experiment.batches)
     experiment.model.train()
+    steps = settings.epochs * experiment.batches
     while state.epoch < settings.epochs:
         begin, total, samples = perf_counter(), 0.0, 0
-        for batch in experiment.epoch(state.epoch):
-            optimizer.zero_grad(set_to_none=True)
-            loss = experiment.loss(batch)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            optimizer.step()
+        for number, batch in enumerate(experiment.epoch(state.epoch)):
+            share = (state.epoch * experiment.batches + number) / steps
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(settings, share)
+            loss = _step(experiment, optimizer, batch, settings.clip)
             size = len(next(iter(batch.values())))
-            total, samples = total + loss.item() * size, samples + size
+            total, samples = total + loss * size, samples + size
             counter.step()
         state = runs.State(
             epoch=state.epoch + 1,
@@ -244,6 +254,31 @@ def _train(
         )
         checkpoints.save(experiment.model, optimizer, state)
     return state
+
+
+def learning_rate(settings: Settings, share: float) -> float:
+    """Return the learning rate when a share of all steps is done.
+
+    Examples
+    --------
+    >>> half = Settings(epochs=1, batch_size=1, learning_rate=1.0, decay=0.5)
+    >>> learning_rate(half, 0.0), learning_rate(half, 1.0)
+    (1.0, 0.5)
+    """
+    left = (1 + math.cos(math.pi * share)) / 2
+    return settings.learning_rate * (settings.decay + (1 - settings.decay) * left)
+
+
+def _step(
+    experiment: Experiment, optimizer: torch.optim.Optimizer, batch: Batch, clip: float
+) -> float:
+    optimizer.zero_grad(set_to_none=True)
+    loss = experiment.loss(batch)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    if clip:
+        nn.utils.clip_grad_norm_(experiment.model.parameters(), clip)
+    optimizer.step()
+    return loss.item()
 
 
 def _described(

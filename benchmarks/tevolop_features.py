@@ -51,9 +51,18 @@ class Scaling:
     """As `low`; 1 where a variable is constant."""
 
     @classmethod
-    def of(cls, statistics: Mapping[str, Any]) -> "Scaling":  # Any: JSON
-        """Take minimum and maximum from a version's statistics of an asset."""
-        variables = statistics["variables"]
+    def of(cls, statistics: Mapping[str, Any], faults: FloatArray) -> "Scaling":  # Any: JSON
+        """Take minimum and maximum from a version's statistics of an asset.
+
+        Parameters
+        ----------
+        statistics : mapping
+            ``{"variables": {name: {"min": …, "max": …, "each": […]}}}``.
+        faults : (S, 4)
+            Fault labels of all locations; they do not depend on time, so nothing leaks.
+        """
+        bounds = {"min": float(faults.min()), "max": float(faults.max())}
+        variables = {**statistics["variables"], "fault_label": bounds}
         names = (*QUANTITIES, "magnitude_back", "magnitude_ahead", "fault_label")
         if missing := [n for n in names if n not in variables]:
             raise InvalidError(

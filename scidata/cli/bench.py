@@ -66,6 +66,14 @@ def list_tasks(*, as_json: bool) -> None:
 @click.option("--epochs", type=int, help="Passes over the training part [default: profile's].")
 @click.option("--batch-size", type=int, help="Samples in a batch [default: profile's].")
 @click.option("--learning-rate", type=float, help="Of the optimizer [default: profile's].")
+@click.option(
+    "--decay",
+    type=float,
+    help="Share of the learning rate left at the end [default: profile's].",
+)
+@click.option(
+    "--clip", type=float, help="Largest norm of a gradient, 0 for none [default: profile's]."
+)
 @click.option("--seed", type=int, help="Of weights, order and dropout [default: 0].")
 @click.option(
     "--stride", type=int, help="Train on every stride-th window in time [default: profile's]."
@@ -73,9 +81,9 @@ def list_tasks(*, as_json: bool) -> None:
 @click.option(
     "--score-stride",
     type=int,
-    help="Score every so many-th window of the training part [default: profile's].",
+    help="Score every score-stride-th window in time [default: profile's].",
 )
-@click.option("--threads", type=int, help="CPU threads [default: 2].")
+@click.option("--threads", type=int, help="CPU threads [default: 1].")
 @click.option("--dry-run", is_flag=True, help="Print what would run; train and write nothing.")
 @store_options
 @json_option
