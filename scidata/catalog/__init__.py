@@ -88,8 +88,7 @@ def _read(fetched: Fetched) -> dict[str, Any]:  # Any: YAML, checked here
     problems = [*unread, *catalog_problems(value)]
     if problems or not isinstance(value, dict):
         raise InvalidError(
-            f"the catalog says {len(problems)} things that scidata does not admit, first: "
-            f"{problems[0].message}",
+            f"the catalog is refused: {problems[0].message}",
             where=shown(fetched.url),
             fix=problems[0].fix,
             problems=problems[:MAX_PROBLEMS],

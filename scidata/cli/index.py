@@ -46,7 +46,7 @@ def command(
         )
     if report.damaged:
         raise IntegrityError(
-            f"{len(report.damaged)} versions are damaged and not listed: "
+            "not listed, because damaged: "
             + "; ".join(f"{p.path}: {p.message}" for p in report.damaged),
             where=store.url,
             fix=report.damaged[0].fix,
