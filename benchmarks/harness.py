@@ -72,7 +72,7 @@ class Settings:
         wrong = [k for k, v in values.items() if v < 0 or (v == 0 and k not in _MAY_BE_ZERO)]
         if wrong:
             raise InvalidError(
-                "; ".join(f"{k} {values[k]}" for k in wrong) + " is not positive",
+                "not positive: " + ", ".join(f"{k} {values[k]}" for k in wrong),
                 where="settings",
                 fix="give a number above 0",
             )

@@ -82,6 +82,16 @@ def write_staged(
     return path
 
 
+def publish_quakes(folder: Path, *, locations: int = 6, times: int = 330) -> Path:
+    """Publish ``quakes@1.0.0`` into a local store; returns the store's folder."""
+    from scidata.publish import publish
+
+    parts = {"train": (25, 80), "validation": (240, 270), "test": (290, times - 2)}
+    staged = write_staged(folder / "quakes", arrays(locations, times), window=26, parts=parts)
+    publish(staged, folder / "store", version="1.0.0")
+    return folder / "store"
+
+
 def _statistics(dataset: xr.Dataset, train: tuple[int, int]) -> dict[str, Any]:
     seen = dataset.isel(time=slice(0, train[1] + 1))
     return {

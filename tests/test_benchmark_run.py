@@ -1,0 +1,250 @@
+"""Running a benchmark: the same numbers from the same seed, interrupted or not."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scidata.benchmarks import harness, plan_task, run_task
+from scidata.cli import cli
+from scidata.datasets.tevolop.fortnights import AHEAD, BACK
+from scidata.datasets.tevolop.splits import WINDOW, by_time
+from scidata.errors import ConflictError, InvalidError, NotFoundError
+from tests.windows import publish_quakes
+
+SMALL = {"epochs": 2, "batch_size": 64, "stride": 4, "score_stride": 4}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish_quakes(tmp_path_factory.mktemp("quakes"))
+
+
+@pytest.fixture(scope="module")
+def first(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("run") / "first"
+    return out, _run(store, out)
+
+
+def _run(store: Path, out: Path, **settings: float) -> dict[str, Any]:
+    return run_task(
+        "tevolop", dataset="quakes@1.0.0", store=store, out=out, settings={**SMALL, **settings}
+    )
+
+
+def test_the_result_says_what_was_run_on_what_by_what(
+    first: tuple[Path, dict[str, Any]], store: Path
+) -> None:
+    out, result = first
+    assert json.loads((out / "result.json").read_text()) == result
+    assert result["schema"] == "scidata-result/1"
+    commit = json.loads((store / "quakes" / "versions" / "1.0.0.json").read_text())
+    assert result["dataset"]["digest"] == commit["digest"]
+    manifest = (store / "quakes" / "v1.0.0" / "manifest-sha256.txt").read_text()
+    digest = result["splits"]["train"]["digest"].removeprefix("sha256:")
+    assert f"{digest}  data/splits/time/train.txt" in manifest
+    assert result["hyperparameters"]["epochs"] == 2
+    assert result["parameters"] == 65_560
+    assert len(result["losses"]) == 2
+    assert set(result["seconds"]) == {"build", "train", "score"}
+    assert result["samples_per_second"] > 0
+    assert result["code"]["scidata"]
+    assert result["hardware"]["torch"] == torch.__version__
+
+
+def test_every_score_stands_beside_its_baselines(first: tuple[Path, dict[str, Any]]) -> None:
+    scores = first[1]["scores"]
+    assert set(scores) == {"train", "validation", "test"}
+    for part in scores.values():
+        assert set(part) == {"model", "persistence", "climatology", "seasonal"}
+        for targets in part.values():
+            assert len(targets) == 10
+            assert all(set(s) == {"averaged", "summed", "series"} for s in targets.values())
+
+
+def test_the_result_names_neither_the_machine_nor_its_user(
+    first: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import getpass
+    import socket
+
+    text = json.dumps(first[1]["hardware"]) + json.dumps(first[1]["code"])
+    assert socket.gethostname() not in text
+    monkeypatch.setenv("LOGNAME", "somebody")
+    assert getpass.getuser() not in text
+    assert "environ" not in text
+
+
+def test_the_same_seed_gives_the_same_numbers(
+    first: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path
+) -> None:
+    again = _run(store, tmp_path / "again")
+    assert again["scores"] == first[1]["scores"]
+    assert again["losses"] == first[1]["losses"]
+    other = _run(store, tmp_path / "other", seed=1)
+    assert other["losses"] != first[1]["losses"]
+
+
+@dataclass
+class _Interruption:
+    """Press Ctrl-C after so many steps."""
+
+    left: int
+
+    def __call__(self, done: int, total: int) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_continues_to_the_same_result(
+    first: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path
+) -> None:
+    batches = plan_task("tevolop", dataset="quakes@1.0.0", store=store, settings=SMALL)[
+        "batches"
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        run_task(
+            "tevolop",
+            dataset="quakes@1.0.0",
+            store=store,
+            out=tmp_path,
+            settings=SMALL,
+            progress=_Interruption(batches // 2 + 2),
+        )
+    assert (tmp_path / "checkpoint.pt").exists()
+    assert not (tmp_path / "result.json").exists()
+    trained: list[int] = []
+    result = run_task(
+        "tevolop",
+        dataset="quakes@1.0.0",
+        store=store,
+        out=tmp_path,
+        settings=SMALL,
+        progress=lambda done, total: trained.append(done),
+    )
+    assert trained[0] == batches // 2
+    assert result["scores"] == first[1]["scores"]
+    assert result["losses"] == first[1]["losses"]
+
+
+def test_a_finished_run_is_returned_without_training(
+    first: tuple[Path, dict[str, Any]], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "_train", None)
+    assert _run(store, first[0]) == first[1]
+
+
+def test_a_folder_with_another_run_is_refused_and_kept(
+    first: tuple[Path, dict[str, Any]], store: Path
+) -> None:
+    before = (first[0] / "result.json").read_bytes()
+    with pytest.raises(ConflictError, match="seed 0 instead of 7"):
+        _run(store, first[0], seed=7)
+    assert (first[0] / "result.json").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named_with_its_remedy(
+    first: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path
+) -> None:
+    data = (first[0] / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InvalidError, match="the checkpoint is damaged"):
+        _run(store, tmp_path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(store: Path, tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "owned",))
+
+    torch.save({"identity": Attack()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(InvalidError, match="the checkpoint is damaged"):
+        _run(store, tmp_path)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_settings_that_do_not_exist_or_are_out_of_range_are_named(
+    store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(NotFoundError, match="no setting epoch; there are epochs"):
+        _run(store, tmp_path, epoch=1)
+    with pytest.raises(InvalidError, match="epochs 0, stride -1") as caught:
+        _run(store, tmp_path, epochs=0, stride=-1)
+    assert caught.value.exit_code == 4
+
+
+def test_reference_refuses_a_version_without_the_published_asset(
+    store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(NotFoundError, match="fortnights-published"):
+        run_task(
+            "tevolop", profile="reference", dataset="quakes", store=store, out=tmp_path / "r"
+        )
+
+
+def test_strict_refuses_statistics_that_know_held_out_times(
+    store: Path, tmp_path: Path
+) -> None:
+    from scidata.publish import publish
+
+    staged = tmp_path / "staged"
+    shutil.copytree(store.parent / "quakes", staged)
+    file = staged / "data" / "statistics.json"
+    file.write_text(file.read_text().replace("time/train", "all"))
+    publish(staged, tmp_path / "store", version="1.0.0")
+    with pytest.raises(InvalidError, match="over 'all'"):
+        run_task("tevolop", dataset="quakes", store=tmp_path / "store", out=tmp_path / "r")
+
+
+@given(st.integers(200, 3000))
+def test_no_training_target_reaches_into_what_held_out_inputs_hold(count: int) -> None:
+    split = by_time(count)
+    if split is None:
+        return
+    reach = max(length + delay for length, delay in AHEAD)
+    last_target = split.train[-1] + reach
+    first_input = split.validation[0] - (WINDOW - 1) - (max(BACK) - 1)
+    assert last_target < first_input
+    assert split.validation[-1] < split.test[0]
+
+
+def test_the_command_prints_a_table_and_json_gives_the_same(
+    first: tuple[Path, dict[str, Any]], store: Path
+) -> None:
+    options = ["bench", "run", "tevolop", "--dataset", "quakes@1.0.0", "--store", str(store)]
+    options += ["--out", str(first[0]), "--epochs", "2", "--batch-size", "64"]
+    options += ["--stride", "4", "--score-stride", "4"]
+    shown = CliRunner().invoke(cli, options)
+    assert shown.exit_code == 0, shown.output
+    assert "test, summed" in shown.stdout
+    assert "persistence" in shown.stdout
+    printed = CliRunner().invoke(cli, [*options, "--json"])
+    assert json.loads(printed.stdout) == first[1]
+
+
+def test_a_dry_run_says_what_would_run_and_writes_nothing(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ["bench", "run", "tevolop", "--dataset", "quakes", "--store", str(store)]
+    shown = CliRunner().invoke(cli, [*options, "--out", str(out), "--dry-run"])
+    plan = json.loads(shown.stdout)
+    assert plan["schema"] == "scidata-run-plan/1"
+    assert plan["splits"]["train"]["samples"] == 6 * 5
+    assert not out.exists()
+
+
+def test_list_names_every_profile_and_its_rules() -> None:
+    shown = CliRunner().invoke(cli, ["bench", "list"])
+    assert shown.exit_code == 0
+    assert [line.split()[1] for line in shown.stdout.splitlines()[1:]] == [
+        "mini",
+        "strict",
+        "reference",
+    ]
