@@ -196,22 +196,29 @@ def _table(path: Path, name: str, layout: Layout, length: int) -> Iterator[Float
     if [cell.strip().strip('"') for cell in header[1:]] != ids:
         message = f"its header does not name the pixels 0 to {ids[-1]}"
         raise damaged(f"{path.name}:1", "header", message, _AGAIN)
-    done = 0
-    while block := list(islice(lines, length)):
-        values = _parse(block, path.name, done, layout.pixels.count)
-        low, high = _LIMITS.get(name, _COUNTS)
-        possible = (values >= low) & (values <= high)
-        if name not in _LIMITS:
-            possible &= values == np.floor(values)
-        if not possible.all():
-            row, column = np.argwhere(~possible)[0]
-            message = f"{values[row, column]:g} in pixel {column} is no possible {name}"
-            raise damaged(f"{path.name}:{done + row + 2}", name, message, _AGAIN)
-        done += len(block)
+    for begin in range(0, layout.day_count, length):
+        count = min(length, layout.day_count - begin)
+        block = list(islice(lines, count))
+        if len(block) < count:
+            message = f"it has {begin + len(block)} days, its name says {layout.day_count}"
+            raise damaged(path.name, "cut-off", message, "fetch the file again")
+        values = _parse(block, path.name, begin, layout.pixels.count)
+        _check_values(values, name, path.name, begin)
         yield values
-    if done != layout.day_count:
-        message = f"it has {done} days, its name says {layout.day_count}"
-        raise damaged(path.name, "cut-off", message, "fetch the file again")
+    if any(line.strip() for line in islice(lines, 1)):
+        message = f"it has more days than the {layout.day_count} that its name says"
+        raise damaged(path.name, "days", message, _AGAIN)
+
+
+def _check_values(values: Float, name: str, file: str, begin: int) -> None:
+    low, high = _LIMITS.get(name, _COUNTS)
+    possible = (values >= low) & (values <= high)
+    if name not in _LIMITS:
+        possible &= values == np.floor(values)
+    if not possible.all():
+        row, column = np.argwhere(~possible)[0]
+        message = f"{values[row, column]:g} in pixel {column} is no possible {name}"
+        raise damaged(f"{file}:{begin + row + 2}", name, message, _AGAIN)
 
 
 def _parse(lines: list[str], name: str, done: int, pixels: int) -> Float:
