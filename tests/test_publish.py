@@ -22,6 +22,7 @@ from scidata.errors import (
 from scidata.publish import Plan, PublishOptions, Surroundings, plan_publish, publish
 from scidata.publish.claim import Claim, claim_key, has_ended
 from scidata.publish.plain import plain_commands
+from scidata.publish.upload import commit
 from scidata.storage import open_store
 from scidata.storage.memory import MemoryStore
 from scidata.testing.faults import FaultyStore
@@ -268,6 +269,34 @@ def test_other_bytes_under_a_key_are_a_conflict_and_never_overwritten(
     assert keys(store, "bare/versions/") == []
 
 
+def test_an_object_that_the_store_lost_stops_the_publication(bare: Path) -> None:
+    class Forgetful(FaultyStore):
+        def create(
+            self, key: str, source: bytes | Path, *, digest: Digest | None = None
+        ) -> bool:
+            return True if key.endswith("two.txt") else super().create(key, source)
+
+    memory = MemoryStore()
+    with pytest.raises(StorageError, match=r"not listed, first .*two\.txt"):
+        publish(bare, Forgetful(memory), version="1.0.0")
+    assert keys(memory, "bare/versions/") == []
+
+
+def test_a_stranger_that_arrives_during_the_upload_stops_the_publication(bare: Path) -> None:
+    class Busy(FaultyStore):
+        def create(
+            self, key: str, source: bytes | Path, *, digest: Digest | None = None
+        ) -> bool:
+            if key.endswith("two.txt"):
+                self.store.create("bare/v1.0.0/data/stranger.txt", b"?")
+            return super().create(key, source, digest=digest)
+
+    memory = MemoryStore()
+    with pytest.raises(ConflictError, match=r"stranger\.txt"):
+        publish(bare, Busy(memory), version="1.0.0")
+    assert keys(memory, "bare/versions/") == []
+
+
 # Claims
 
 
@@ -326,6 +355,37 @@ def test_who_took_over_holds_the_claim_from_then_on(bare: Path, store: MemorySto
         publish(bare, after_claim, version="1.0.0", options=options)
     with pytest.raises(ConflictError, match="ada@elsewhere, process 9"):
         publish(bare, store, version="1.0.0")
+
+
+def test_of_two_that_take_over_the_later_one_is_told_of_the_first(
+    bare: Path, store: MemoryStore
+) -> None:
+    class Overtaken(FaultyStore):
+        def create(
+            self, key: str, source: bytes | Path, *, digest: Digest | None = None
+        ) -> bool:
+            if key == "bare/claims/1.0.0.2.json":
+                mine = Claim(
+                    tx="t2", host="h", user="eve", pid=3, started="2026-02-02T00:00:00Z"
+                )
+                self.store.create(key, mine.model_dump_json().encode())
+            return super().create(key, source, digest=digest)
+
+    claim(store)
+    with pytest.raises(ConflictError, match="eve@h, process 3"):
+        publish(bare, Overtaken(store), version="1.0.0", options=PublishOptions(takeover=True))
+    assert keys(store, "bare/v1.0.0/") == []
+
+
+def test_a_commit_that_loses_against_other_data_is_a_conflict(
+    bare: Path, store: MemoryStore
+) -> None:
+    ours = publish(bare, store, version="1.0.0").commit
+    theirs = ours.model_copy(update={"digest": str(Digest.of(b"other")), "commit_id": "x"})
+    with pytest.raises(ConflictError, match="somebody else published") as caught:
+        commit(store, theirs)
+    assert ours.digest in str(caught.value)
+    assert commit(store, ours.model_copy(update={"commit_id": "y"})) == ours
 
 
 def test_a_claim_on_another_machine_is_never_taken_for_dead() -> None:

@@ -14,10 +14,11 @@ import pytest
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.publish import publish
-from scidata.storage import default_store_url, open_store
-from scidata.storage.base import Store
+from scidata.storage import default_store_url, open_store, refusals
+from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore
+from scidata.storage.objects import Objects
 from scidata.storage.s3 import ONE_PUT
 from scidata.testing.contracts import StoreContract
 from tests.servers import Proxy, create_bucket, create_public_object, faulty_proxy, free_port
@@ -113,6 +114,47 @@ def test_a_file_too_large_for_one_request_goes_in_parts_and_is_never_overwritten
     assert store.head("large").size == ONE_PUT + 1
     assert store.head("large").digest in {None, digest}
     assert not store.create("large", source, digest=digest)
+
+
+def test_a_large_file_that_loses_a_race_is_not_put_together(
+    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unseen(self: Objects, key: str) -> ObjectFacts:
+        raise NotFoundError("not yet", where=key, fix="")
+
+    store = open_store(s3_url)
+    store.create("large", b"the winner's")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(ONE_PUT + 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "head", unseen)
+        assert not store.create("large", tmp_path / "large")
+    assert store.read("large") == b"the winner's"
+
+
+def test_a_lost_race_is_recognised_even_if_the_server_does_not_name_the_condition() -> None:
+    from botocore.exceptions import ClientError
+
+    error = OSError(errno.EINVAL, "At least one of the pre-conditions did not hold")
+    assert not refusals.is_taken(error)
+    error.__cause__ = ClientError({"Error": {"Code": "PreconditionFailed"}}, "Complete")
+    assert refusals.is_taken(error)
+    assert refusals.is_taken(FileExistsError())
+
+
+def test_a_large_file_for_a_server_that_is_gone_is_a_storage_error(
+    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unseen(self: Objects, key: str) -> ObjectFacts:
+        raise NotFoundError("not yet", where=key, fix="")
+
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(ONE_PUT + 1)
+    monkeypatch.setattr(Objects, "head", unseen)
+    gone = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(StorageError, match="cannot be reached") as caught:
+        open_store(s3_url, endpoint_url=gone).create("large", tmp_path / "large")
+    assert gone in str(caught.value)
 
 
 # A folder's own dangers

@@ -67,6 +67,16 @@ def from_server(error: Exception, *, where: str) -> ScidataError:
     return _unusable(text, code, where)
 
 
+def is_taken(error: Exception) -> bool:
+    """Tell whether a multipart upload failed because its key exists.
+
+    s3fs says so itself only if the server names the condition, as AWS does and others do not.
+    """
+    answer = getattr(error.__cause__, "response", None)
+    code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
+    return isinstance(error, FileExistsError) or code in {"PreconditionFailed", "412"}
+
+
 def from_parts(error: Exception, *, where: str) -> ScidataError:
     """Translate what a multipart upload through s3fs and botocore raises."""
     if isinstance(error, PermissionError):

@@ -201,9 +201,9 @@ class S3Store:
                 max_concurrency=PARTS_AT_ONCE,
                 **options,
             )
-        except FileExistsError:
-            return False
         except (BotoCoreError, ClientError, OSError) as error:
+            if refusals.is_taken(error):
+                return False
             raise refusals.from_parts(error, where=f"{key} in {self.address}") from error
         return True
 
