@@ -62,6 +62,8 @@ class Bag:
     folder: Path
     manifest: bytes | None
     """The bytes of ``manifest-sha256.txt``; None if it is missing."""
+    digest: Digest | None
+    """Of these bytes."""
     tags: Mapping[str, str]
     """Tag files and their sha256, from ``tagmanifest-sha256.txt``."""
     bad_tag_lines: tuple[BadLine, ...]
@@ -73,11 +75,6 @@ class Bag:
     """Payload bytes as stated, for progress alone; 0 if not stated."""
     partial: bytes | None
     """The bytes of ``partial-sha256.txt``, if the folder holds a partial copy."""
-
-    @property
-    def digest(self) -> Digest | None:
-        """Digest of the manifest as it lies here."""
-        return None if self.manifest is None else Digest.of(self.manifest)
 
     @property
     def is_version(self) -> bool:
@@ -105,6 +102,7 @@ def read_bag(folder: Path) -> Bag:
     return Bag(
         folder=folder,
         manifest=manifest,
+        digest=None if manifest is None else Digest.of(manifest),
         tags=tags,
         bad_tag_lines=bad_lines,
         name=f"{facts['dataset']}@{facts['version']}" if facts else "",
@@ -218,16 +216,18 @@ def walk(folder: Path) -> Iterator[Entry]:
     waiting = [("", str(folder))]
     while waiting:
         prefix, top = waiting.pop()
+        below = []
         try:
             with os.scandir(top) as entries:
                 for entry in entries:
                     path = prefix + entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append((path + "/", entry.path))
+                        below.append((path + "/", entry.path))
                     else:
                         yield Entry(path, entry.path, _kind(entry))
         except OSError as error:
             raise unreadable(top, error) from error
+        waiting += sorted(below, reverse=True)
 
 
 def _kind(entry: "os.DirEntry[str]") -> Literal["file", "symbolic link", "special file"]:

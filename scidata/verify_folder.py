@@ -205,7 +205,7 @@ def _own_payload(bag: Bag) -> tuple[Mapping[str, str], tuple[object, ...]]:
     except InvalidError as error:
         reasons = [f"{p.path} {p.message}".removeprefix(f"{MANIFEST}:") for p in error.problems]
         return parse_lines(data, payload=True)[0], tuple(reasons)
-    return {path: value.hex for path, value in manifest.items()}, ()
+    return manifest.hexes, ()
 
 
 def _vouched_payload(
@@ -213,14 +213,13 @@ def _vouched_payload(
 ) -> Mapping[str, str]:
     """Take the store's manifest, or rebuild it from the index of sizes if that gives it."""
     if claim.store is not None and claim.commit is not None:
-        manifest = read_manifest(claim.store, claim.commit)
-        return {path: value.hex for path, value in manifest.items()}
+        return read_manifest(claim.store, claim.commit).hexes
     try:
         table = _table(bag, tags)
         rebuilt = Manifest({path: Digest(value) for path, (_, value) in table.items()})
     except InvalidError:
         return {}
-    return {p: d.hex for p, d in rebuilt.items()} if rebuilt.digest == wanted else {}
+    return rebuilt.hexes if rebuilt.digest == wanted else {}
 
 
 def _tags(bag: Bag, claim: Claim) -> Mapping[str, str]:

@@ -93,7 +93,7 @@ def described(store: Store, commit: CommitRecord) -> Version:
     """Read the manifest and the listing of a version."""
     damage: tuple[Damage, ...] = ()
     try:
-        manifest: Mapping[str, Digest] = read_manifest(store, commit)
+        manifest = read_manifest(store, commit)
     except IntegrityError as error:
         prefix = f"v{commit.version}/"
         damage = tuple(replace(d, path=d.path.removeprefix(prefix)) for d in error.damage)
@@ -101,20 +101,20 @@ def described(store: Store, commit: CommitRecord) -> Version:
     return Version(
         store=store,
         commit=commit,
-        payload={path: value.hex for path, value in manifest.items()},
+        payload=manifest.hexes,
         damage=damage,
         sizes=_list(store, commit),
     )
 
 
-def _rebuilt(store: Store, commit: CommitRecord) -> Mapping[str, Digest]:
+def _rebuilt(store: Store, commit: CommitRecord) -> Manifest:
     """Take the digests from the index of sizes, if they make the version's digest."""
     try:
         table = _table(store, commit)
         manifest = Manifest({path: Digest(value) for path, (_, value) in table.items()})
     except (IntegrityError, InvalidError, NotFoundError):
-        return {}
-    return manifest if str(manifest.digest) == commit.digest else {}
+        return Manifest({})
+    return manifest if str(manifest.digest) == commit.digest else Manifest({})
 
 
 def _table(store: Store, commit: CommitRecord) -> dict[str, tuple[int, str]]:
