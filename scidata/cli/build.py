@@ -69,7 +69,8 @@ def _print(built: Built, *, shipped: bool) -> None:
         click.echo(f"{built.staged} is done already: the same source and options")
         return
     origin = " (ships with scidata)" if shipped else ""
-    click.echo(f"source   {built.source}{origin}, {built.form}, {len(built.files)} files")
+    files = "1 file" if len(built.files) == 1 else f"{len(built.files)} files"
+    click.echo(f"source   {built.source}{origin}, {built.form}, {files}")
     for name, count in built.counts.items():
         if count or name == "magnitude_floor":
             click.echo(f"  {name.replace('_', ' '):24}{count:>10}")
