@@ -44,7 +44,8 @@ def command(
     _print_assets(shown)
     _print_splits(shown)
     for known in shown.record.limitations:
-        click.echo(f"limit     {' '.join(known.description.split())}")
+        span = f" ({known.start} to {known.end or 'now'})" if known.start else ""
+        click.echo(f"limit     {' '.join(known.description.split())}{span}")
     click.echo(f"\ncite      {shown.citation}")
 
 
