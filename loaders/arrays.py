@@ -8,6 +8,7 @@ not.
 """
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import obstore.store
@@ -19,12 +20,47 @@ from zarr.storage import LocalStore, ObjectStore, WrapperStore
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, StorageError
 from scidata.manifest import Manifest
+from scidata.storage import open_store
 
 if TYPE_CHECKING:
     from zarr.storage import FsspecStore
 
+SMALL, SMALL_OBJECTS = 64 * 2**10, 64
+"""Bytes of an object that is kept once read, and how many of them: 4 MiB at most."""
+
 # Rust's threads do not survive a fork, and a read in the child would wait for ever.
 _IMPORTED_IN = os.getpid()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where objects are, as it may travel to another process: never with credentials.
+
+    obstore's own pickles hold the secret key, and do not open again with every configuration.
+    """
+
+    url: str
+    endpoint: str | None = None
+    anonymous: bool = False
+
+    @classmethod
+    def of(cls, objects: obstore.store.ObjectStore) -> "Place | None":
+        """Say where objects are; None for those in this process's memory."""
+        if isinstance(objects, obstore.store.LocalStore):
+            return cls(str(objects.prefix))
+        if isinstance(objects, obstore.store.HTTPStore):
+            return cls(objects.url)
+        if not isinstance(objects, obstore.store.S3Store):
+            return None
+        config: dict[str, Any] = dict(objects.config)  # Any: obstore leaves values untyped
+        endpoint = config.get("endpoint_url_s3") or config.get("endpoint")
+        url = f"s3://{config['bucket']}/{objects.prefix or ''}".rstrip("/")
+        return cls(url, endpoint, str(config.get("skip_signature")).lower() == "true")
+
+    def open(self) -> obstore.store.ObjectStore:
+        """Open the objects; credentials come from this process's environment."""
+        store = open_store(self.url, endpoint_url=self.endpoint, anonymous=self.anonymous)
+        return store.objects()
 
 
 class PublishedArrays(WrapperStore[Store]):
@@ -34,6 +70,8 @@ class PublishedArrays(WrapperStore[Store]):
         super().__init__(store)
         self.manifest = manifest
         self.where = where
+        # Labels and metadata, which xarray and zarr read several times while they open.
+        self._small: dict[str, Buffer] = {}
 
     def _with_store(self, store: Store) -> "PublishedArrays":
         return PublishedArrays(store, self.manifest, self.where)
@@ -49,6 +87,8 @@ class PublishedArrays(WrapperStore[Store]):
         """Return an object or a range of it; None only if the manifest does not list it."""
         if key not in self.manifest:
             return None
+        if byte_range is None and key in self._small:
+            return self._small[key]
         try:
             buffer = await self._store.get(key, prototype, byte_range)
         except (OSError, obstore.exceptions.BaseError) as error:
@@ -61,6 +101,8 @@ class PublishedArrays(WrapperStore[Store]):
             raise _damaged(key, self.where, Damage(path=key, state="missing"))
         if byte_range is None:
             self._compare(key, buffer)
+            if len(buffer) <= SMALL and len(self._small) < SMALL_OBJECTS:
+                self._small[key] = buffer
         return buffer
 
     def _compare(self, key: str, buffer: Buffer) -> None:
@@ -110,10 +152,11 @@ def open_arrays(
 
 def _without_rust(objects: obstore.store.ObjectStore) -> Store:
     """Return the same objects through Python only, for processes made by fork."""
+    place = Place.of(objects)
     if isinstance(objects, obstore.store.LocalStore):
         return LocalStore(str(objects.prefix), read_only=True)
-    if isinstance(objects, obstore.store.S3Store):
-        return _through_s3fs(objects)
+    if place is not None and isinstance(objects, obstore.store.S3Store):
+        return _through_s3fs(place)
     raise StorageError(
         f"{type(objects).__name__} cannot be read by a process made by fork",
         where="stream",
@@ -121,22 +164,14 @@ def _without_rust(objects: obstore.store.ObjectStore) -> Store:
     )
 
 
-def _through_s3fs(objects: obstore.store.S3Store) -> "FsspecStore":
+def _through_s3fs(place: Place) -> "FsspecStore":
     import s3fs
     from zarr.storage import FsspecStore
 
-    config: dict[str, Any] = dict(objects.config)  # Any: obstore's configuration is untyped
     files = s3fs.S3FileSystem(
-        anon=bool(config.get("skip_signature")),
-        key=config.get("access_key_id"),
-        secret=config.get("secret_access_key"),
-        token=config.get("session_token"),
-        endpoint_url=config.get("endpoint"),
-        client_kwargs={"region_name": config.get("region")},
-        asynchronous=True,
+        anon=place.anonymous, endpoint_url=place.endpoint, asynchronous=True
     )
-    path = f"{config['bucket']}/{objects.prefix or ''}".rstrip("/")
-    return FsspecStore(files, read_only=True, path=path)
+    return FsspecStore(files, read_only=True, path=place.url.removeprefix("s3://"))
 
 
 def _damaged(key: str, where: str, damage: Damage) -> IntegrityError:

@@ -24,7 +24,7 @@ from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.loaders.opening import open_stream
 from scidata.loaders.plan import Order
-from scidata.loaders.published import check_pin, read_published
+from scidata.loaders.published import check_pin, read_published, read_record
 from scidata.loaders.stream import DEFAULT_MEMORY, Stream
 from scidata.resolve import resolve
 from scidata.storage import open_store
@@ -55,6 +55,7 @@ class StreamReader(BaseReader):  # type: ignore[misc]  # intake ships no types
         memory = options.pop("memory", DEFAULT_MEMORY)
         return open_stream(
             read_published(store, commit),
+            read_record(store, commit),
             Order(**{"batch_size": 1, **options}),
             split=split,
             asset=asset,

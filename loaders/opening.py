@@ -10,6 +10,7 @@ from scidata.record import Record, Samples
 
 def open_stream(
     published: Published,
+    record: Record,
     order: Order,
     *,
     split: str = "train",
@@ -22,7 +23,7 @@ def open_stream(
         raise InvalidError(
             f"stride {stride} is not positive", where="stream", fix="give 1 or more"
         )
-    commit, record = published.commit, published.record
+    commit = published.commit
     samples = _samples(record)
     rule, part = find_split(record, split)
     found = find_asset(commit, asset or samples.asset, "zarr")

@@ -16,11 +16,10 @@ MAX_FILE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A committed version in a store, with its record and manifest."""
+    """A committed version in a store, with its manifest."""
 
     store: Store
     commit: CommitRecord
-    record: Record
     manifest: Manifest
 
     @property
@@ -46,11 +45,10 @@ def check_pin(commit: CommitRecord, digest: Digest | None, where: str) -> None:
 
 
 def read_published(store: Store, commit: CommitRecord) -> Published:
-    """Read record and manifest of a version; both are compared with the commit record."""
+    """Read the manifest of a version, compared with the commit record."""
     return Published(
         store=store,
         commit=commit,
-        record=read_record(store, commit),
         manifest=read_manifest(store, commit),
     )
 

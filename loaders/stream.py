@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from scidata.errors import InvalidError
 from scidata.loaders import plan
-from scidata.loaders.arrays import open_arrays
+from scidata.loaders.arrays import Place, open_arrays
 from scidata.loaders.samples import (
     Block,
     SampleSpec,
@@ -64,6 +64,16 @@ class Source:
     def where(self) -> str:
         """For messages."""
         return f"{self.name}, asset {self.asset!r}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Put the objects' place in their stead, so that no credential travels."""
+        return {**self.__dict__, "objects": Place.of(self.objects) or self.objects}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the objects in this process."""
+        objects = state["objects"]
+        opened = objects.open() if isinstance(objects, Place) else objects
+        self.__dict__.update({**state, "objects": opened})
 
     def open(self) -> xr.Dataset:
         """Open the asset lazily and check that it fits the samples."""

@@ -72,7 +72,7 @@ class Dataset:
 
     @cached_property
     def published(self) -> "Published":
-        """Record and manifest with the store, as the loaders take them."""
+        """Store, commit record and manifest, as the loaders take them."""
         from scidata.loaders.published import read_published
 
         return read_published(self.store, self.commit)
@@ -246,6 +246,7 @@ class Dataset:
         )
         return open_stream(
             self.published,
+            self.record,
             order,
             split=split,
             asset=asset,
