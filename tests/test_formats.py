@@ -206,6 +206,24 @@ def test_every_form_names_the_same_version_digest_and_title(make: object) -> Non
     assert citation(record, facts) == item["properties"]["sci:citation"]
 
 
+def test_every_form_names_the_same_digest_of_every_asset(
+    measured: Measured, files: dict[str, bytes]
+) -> None:
+    catalog = yaml.safe_load(files["catalog-1.0.0.yaml"])
+    item = json.loads(files["v1.0.0/meta/item.json"])
+    readme = files["v1.0.0/README.md"].decode()
+    for asset in measured.facts.assets:
+        assert f"| {asset.sha256} |" in readme
+        if asset.kind != "splits":
+            assert (
+                catalog["entries"][asset.key]["metadata"]["scidata"]["sha256"] == asset.sha256
+            )
+            assert item["assets"][asset.key]["scidata:sha256"] == asset.sha256
+    for split in ("train", "validation"):
+        named = item["assets"][f"split-sample-{split}"]["file:checksum"]
+        assert named == measured.manifest[f"data/splits/sample/{split}.txt"].multihash
+
+
 def test_every_form_names_the_same_licence() -> None:
     for record, label in ((bare_record(), "CC-BY-4.0"), (full_record(), "Terms of the waves")):
         facts = facts_of(record)

@@ -1,8 +1,9 @@
-"""Run in an environment without scidata: opens a catalog with Intake alone, prints what it saw.
+"""Run where scidata is not installed: opens a catalog by Intake or pystac, prints what it saw.
 
-Usage: plain_intake.py store|originals URL [STORAGE_OPTIONS]
+Usage: plain_readers.py store|originals|stac URL [STORAGE_OPTIONS]
 """
 
+import hashlib
 import json
 import sys
 import warnings
@@ -70,12 +71,51 @@ def read_originals(index: Any) -> dict[str, Any]:  # Any: intake ships no types
     }
 
 
+def read_stac(url: str) -> dict[str, Any]:
+    """Walk a store with pystac and read each version's data by their addresses."""
+    import fsspec
+    import pandas as pd
+    import pystac
+    import xarray as xr
+    from pystac.stac_io import DefaultStacIO
+
+    class Reader(DefaultStacIO):
+        """Reads S3 as well, as pystac's own documentation shows."""
+
+        def read_text_from_href(self, href: str) -> str:
+            opened: Any = fsspec.open(href, "rt")  # Any: fsspec ships no types
+            with opened as file:
+                text: str = file.read()
+            return text
+
+    seen: dict[str, Any] = {}
+    root: Any = pystac.Catalog.from_file(url, stac_io=Reader())  # Any: its links lead anywhere
+    for item in root.get_items(recursive=True):
+        hrefs = {name: asset.get_absolute_href() for name, asset in item.assets.items()}
+        opened: Any = fsspec.open(hrefs["manifest"], "rb")  # Any: fsspec ships no types
+        with opened as file:
+            manifest = "1220" + hashlib.sha256(file.read()).hexdigest()
+        back = item.get_single_link("predecessor-version")
+        seen[item.id] = {
+            "wave": list(xr.open_zarr(hrefs["array"]).wave.shape),
+            "table": len(pd.read_parquet(hrefs["table"])),
+            "manifest": manifest == item.assets["manifest"].extra_fields["file:checksum"],
+            "digest": item.properties["scidata:digest"],
+            "before": back and back.resolve_stac_object(root=root).target.id,
+            "collection": item.get_collection().id,
+        }
+    return seen
+
+
 def main() -> None:
     """Print one JSON document."""
     assert find_spec("scidata") is None, "this environment has scidata"
     import intake
 
     what, url = sys.argv[1:3]
+    if what == "stac":
+        sys.stdout.write(json.dumps(read_stac(url)))
+        return
     options = {"storage_options": json.loads(sys.argv[3])} if sys.argv[3:] else {}
     index = intake.open_catalog(url, **options)
     seen = {"store": read_store, "originals": read_originals}[what](index)
