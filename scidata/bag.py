@@ -221,19 +221,18 @@ def walk(folder: Path) -> Iterator[Entry]:
             with os.scandir(top) as entries:
                 for entry in entries:
                     path = prefix + entry.name
-                    if entry.is_dir(follow_symlinks=False):
+                    if entry.is_file(follow_symlinks=False):
+                        yield Entry(path, entry.path, "file")
+                    elif entry.is_dir(follow_symlinks=False):
                         below.append((path + "/", entry.path))
                     else:
-                        yield Entry(path, entry.path, _kind(entry))
+                        linked = entry.is_symlink()
+                        yield Entry(
+                            path, entry.path, "symbolic link" if linked else "special file"
+                        )
         except OSError as error:
             raise unreadable(top, error) from error
         waiting += sorted(below, reverse=True)
-
-
-def _kind(entry: "os.DirEntry[str]") -> Literal["file", "symbolic link", "special file"]:
-    if entry.is_file(follow_symlinks=False):
-        return "file"
-    return "symbolic link" if entry.is_symlink() else "special file"
 
 
 def _plain(path: str) -> str:

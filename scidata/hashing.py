@@ -207,6 +207,8 @@ class Meter:
 
     def add(self, count: int) -> None:
         """Count bytes; tells the progress every 8 MiB."""
+        if self._progress is None:
+            return
         with self._lock:
             self._done += count
             if self._done - self._told >= _TELL:

@@ -1,0 +1,56 @@
+"""A manifest is read in two ways: at once if it is plain, else line by line. They agree."""
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scidata import manifest
+from scidata.digest import Digest
+from scidata.errors import InvalidError
+from scidata.manifest import Manifest
+
+NAMES = st.text(st.sampled_from("aB9_-.~ é:/\\\n%"), max_size=4) | st.sampled_from(
+    [
+        "con",
+        "CON.txt",
+        "com1",
+        "a.part",
+        ".DS_Store",
+        "._a",
+        "Thumbs.db",
+        "..",
+        "data",
+        "a" * 300,
+    ]
+)
+PATHS = st.lists(NAMES, min_size=1, max_size=4).map(lambda names: "data/" + "/".join(names))
+LINES = st.lists(st.tuples(st.sampled_from(["0" * 64, "aB" * 32, "f" * 64]), PATHS), max_size=5)
+
+
+@given(lines=LINES, in_order=st.booleans())
+def test_what_is_read_at_once_is_what_line_by_line_reading_gives(
+    lines: list[tuple[str, str]], in_order: bool
+) -> None:
+    if in_order:
+        lines = sorted({path: value for value, path in lines}.items())
+        lines = [(value, path) for path, value in lines]
+    data = "".join(f"{value}  {path}\n" for value, path in lines).encode()
+    quick = manifest._plain_lines(data)
+    try:
+        careful = Manifest(manifest._checked_lines(data, "here"))
+    except InvalidError:
+        assert quick is None
+    else:
+        assert quick is None or quick == careful.hexes
+        assert Manifest.parse(data) == careful
+
+
+def test_two_hundred_thousand_plain_lines_take_less_than_a_second() -> None:
+    paths = [f"data/grid.zarr/c/{n // 1000:03d}/{n:06d}" for n in range(200_000)]
+    data = "".join(f"{'0' * 64}  {path}\n" for path in paths).encode()
+    began = time.process_time()
+    parsed = Manifest.parse(data)
+    assert time.process_time() - began < 1
+    assert len(parsed) == len(paths)
+    assert parsed[paths[7]] == Digest("0" * 64)
