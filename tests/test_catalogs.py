@@ -1,5 +1,6 @@
 """Catalogs as readers see them: with Intake alone, and with `scidata.open_catalog`."""
 
+import gzip
 import io
 import json
 import lzma
@@ -194,6 +195,39 @@ def test_open_catalog_reads_from_everywhere(
     dataset = catalog["tiny"].read()
     assert dataset["array"].read().wave.shape == (SAMPLES, 3, 64)
     assert len(dataset["v1.0.0"].read()["table"].read()) == SAMPLES
+
+
+@pytest.mark.parametrize("where", ["a folder", "http", "s3"])
+def test_each_sort_of_file_opens_by_its_entry(
+    where: str,
+    staged: Path,
+    tmp_path: Path,
+    s3_url: str,
+    http_folder: tuple[str, Path],
+) -> None:
+    data = staged / "data"
+    (data / "scene.nc").write_bytes(_scene())
+    (data / "packed.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    (data / "notes.md").write_text("# Größe\n")
+    (data / "blob.bin").write_bytes(b"\0\1")
+    (data / "frames").mkdir()
+    (data / "frames" / "one.hdf").write_bytes(_scene())
+    # A blank in the folder's name: addresses are not escaped on the way.
+    places: dict[str, str | Path] = {
+        "a folder": tmp_path / "my store",
+        "http": http_folder[1] / "store",
+        "s3": s3_url,
+    }
+    store = open_store(places[where])
+    write_version(store, staged)
+    rebuild(store)
+    base = f"{http_folder[0]}/store" if where == "http" else str(places[where])
+    catalog = open_catalog(f"{base}/tiny/catalog-1.0.0.yaml")
+    assert catalog["scene"].read().refs.shape == (12, 15, 6)
+    assert catalog["packed"].read().to_dict("list") == {"a": [1], "b": [2]}
+    assert catalog["notes"].read() == "# Größe\n"
+    assert catalog["blob"].read() == b"\0\1"
+    assert catalog.metadata["scidata"]["without_reader"] == ["frames"]
 
 
 def test_a_pinned_catalog_opens_and_any_other_digest_is_refused(store: Path) -> None:

@@ -8,7 +8,7 @@ from scidata.cli.output import exits, json_option, print_json, store_options
 from scidata.errors import IntegrityError
 
 
-@click.command(epilog=exits(2, 3, 5, 6))
+@click.command(epilog=exits(2, 3, 4, 5, 6))
 @click.argument("datasets", metavar="[DATASET]...", nargs=-1)
 @store_options
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
