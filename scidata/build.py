@@ -205,7 +205,7 @@ def _is_done(out: Path, name: str, sources: tuple[Source, ...], step: Step) -> b
         record = load_record(out / "record.yaml")
     except ScidataError:
         record = None
-    if record is None or record.id != name:
+    if record is None or record.id != name or not (out / "data").is_dir():
         raise _conflict(out, f"{str(out)!r} exists and is no staged {name!r}")
     of_files = tuple(s for s in record.provenance.sources if s.sha256)
     if of_files != sources or step not in record.provenance.steps:

@@ -51,7 +51,11 @@ _ENOUGH_OWN, _ENOUGH_AROUND = 7.1, 34.1
 
 
 class Quirk(StrEnum):
-    """What the published benchmark does that the physical rule does not."""
+    """What the published benchmark does that the physical rule does not.
+
+    Both drop the first 25 fortnights, whose window of a year back is not whole, and both choose
+    active pixels by the same two thresholds.
+    """
 
     EMPTY_DAY_IS_MAGNITUDE_ZERO = "an empty day adds the energy of a magnitude 0"
     """So an empty fortnight has log10(14)/1.5 = 0.764, an empty year log10(364)/1.5 = 1.707."""
