@@ -1,8 +1,6 @@
 """Publishing: what it writes, what it refuses, and how it continues."""
 
 import json
-import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,9 +17,10 @@ from scidata.errors import (
     NotFoundError,
     StorageError,
 )
-from scidata.publish import Plan, PublishOptions, Surroundings, plan_publish, publish
-from scidata.publish.claim import Claim, claim_key, has_ended
+from scidata.measure import measure
+from scidata.publish import Plan, plan_publish, publish
 from scidata.publish.plain import plain_commands
+from scidata.publish.plan import Version, plan
 from scidata.publish.upload import commit
 from scidata.storage import open_store
 from scidata.storage.memory import MemoryStore
@@ -40,10 +39,6 @@ def store() -> MemoryStore:
 
 def keys(store: MemoryStore, prefix: str = "") -> list[str]:
     return [facts.key for facts in store.list(prefix)]
-
-
-def elsewhere(pid: int = 1) -> PublishOptions:
-    return PublishOptions(surroundings=Surroundings(host="elsewhere", user="ada", pid=pid))
 
 
 # What is written
@@ -297,86 +292,6 @@ def test_a_stranger_that_arrives_during_the_upload_stops_the_publication(bare: P
     assert keys(memory, "bare/versions/") == []
 
 
-# Claims
-
-
-def claim(store: MemoryStore, **fields: object) -> None:
-    base = {"tx": "t1", "host": "elsewhere", "user": "bob", "pid": 7}
-    text = json.dumps(base | {"started": "2026-01-01T00:00:00Z"} | fields)
-    store.create("bare/claims/1.0.0.json", text.encode())
-
-
-def test_a_version_that_somebody_else_uploads_is_a_conflict_that_names_them(
-    bare: Path, store: MemoryStore
-) -> None:
-    claim(store)
-    with pytest.raises(ConflictError, match=r"bob@elsewhere, process 7, since 2026") as caught:
-        publish(bare, store, version="1.0.0")
-    assert "--takeover" in caught.value.fix
-    assert keys(store, "bare/v1.0.0/") == []
-
-
-def test_takeover_continues_it_with_the_first_claims_time(
-    bare: Path, store: MemoryStore
-) -> None:
-    claim(store)
-    commit = publish(bare, store, version="1.0.0", options=PublishOptions(takeover=True)).commit
-    assert commit.created == "2026-01-01T00:00:00Z"
-    assert keys(store, "bare/claims/") == [
-        "bare/claims/1.0.0.2.json",
-        "bare/claims/1.0.0.json",
-    ]
-
-
-def test_a_claim_of_a_process_that_ended_here_is_continued(
-    bare: Path, store: MemoryStore
-) -> None:
-    around = Surroundings()
-    dead = os.fork()
-    if dead == 0:
-        os._exit(0)
-    os.waitpid(dead, 0)
-    claim(store, host=around.host, user=around.user, pid=dead)
-    assert publish(bare, store, version="1.0.0").commit.created == "2026-01-01T00:00:00Z"
-
-
-def test_a_claim_of_a_living_process_here_is_not(bare: Path, store: MemoryStore) -> None:
-    around = Surroundings()
-    claim(store, host=around.host, user=around.user, pid=os.getppid())
-    with pytest.raises(ConflictError, match="is being published"):
-        publish(bare, store, version="1.0.0")
-
-
-def test_who_took_over_holds_the_claim_from_then_on(bare: Path, store: MemoryStore) -> None:
-    claim(store)
-    after_claim = FaultyStore(store, at=1, fault="refused", only=("create",), key="/v1.0.0/")
-    options = replace(elsewhere(pid=9), takeover=True)
-    with pytest.raises(StorageError):
-        publish(bare, after_claim, version="1.0.0", options=options)
-    with pytest.raises(ConflictError, match="ada@elsewhere, process 9"):
-        publish(bare, store, version="1.0.0")
-
-
-def test_of_two_that_take_over_the_later_one_is_told_of_the_first(
-    bare: Path, store: MemoryStore
-) -> None:
-    class Overtaken(FaultyStore):
-        def create(
-            self, key: str, source: bytes | Path, *, digest: Digest | None = None
-        ) -> bool:
-            if key == "bare/claims/1.0.0.2.json":
-                mine = Claim(
-                    tx="t2", host="h", user="eve", pid=3, started="2026-02-02T00:00:00Z"
-                )
-                self.store.create(key, mine.model_dump_json().encode())
-            return super().create(key, source, digest=digest)
-
-    claim(store)
-    with pytest.raises(ConflictError, match="eve@h, process 3"):
-        publish(bare, Overtaken(store), version="1.0.0", options=PublishOptions(takeover=True))
-    assert keys(store, "bare/v1.0.0/") == []
-
-
 def test_a_commit_that_loses_against_other_data_is_a_conflict(
     bare: Path, store: MemoryStore
 ) -> None:
@@ -388,19 +303,24 @@ def test_a_commit_that_loses_against_other_data_is_a_conflict(
     assert commit(store, ours.model_copy(update={"commit_id": "y"})) == ours
 
 
-def test_a_claim_on_another_machine_is_never_taken_for_dead() -> None:
-    theirs = Claim(tx="t", host="a", user="u", pid=2**22 + 1, started="2026-01-01T00:00:00Z")
-    assert not has_ended(theirs, host="b", user="u", pid=1)
-    assert has_ended(theirs, host="a", user="u", pid=1)
-
-
-def test_a_claim_that_cannot_be_read_is_a_storage_error(bare: Path, store: MemoryStore) -> None:
-    store.create(claim_key("bare", "1.0.0"), b"{")
-    with pytest.raises(StorageError, match="claim cannot be read"):
-        publish(bare, store, version="1.0.0")
-
-
 # The plan, and the command line
+
+
+def test_a_version_of_too_many_assets_for_its_commit_record_is_refused_by_the_plan(
+    bare: Path,
+) -> None:
+    measured = measure(bare, dataset="bare", version="1.0.0", created="2026-01-01T00:00:00Z")
+    many = measured.facts.assets * 200
+    version = Version(
+        staged=bare,
+        manifest=measured.manifest,
+        sizes=measured.sizes,
+        facts=measured.facts.model_copy(update={"assets": many}),
+        tags={},
+        parent=None,
+    )
+    with pytest.raises(InvalidError, match="65536 are allowed"):
+        plan(version, {}, tool="scidata", commit_id="x")
 
 
 def test_a_dry_run_writes_nothing_and_lists_what_publishing_uploads(
@@ -433,11 +353,14 @@ def test_the_command_prints_digest_place_and_how_to_check_without_scidata(
 
 def test_the_command_prints_one_json_document(bare: Path, tmp_path: Path) -> None:
     arguments = (bare, "--version", "1.0.0", "--store", tmp_path / "store", "--json")
-    plan = json.loads(run(*arguments, "--dry-run").stdout)
+    planned = json.loads(run(*arguments, "--dry-run").stdout)
     done, again = json.loads(run(*arguments).stdout), json.loads(run(*arguments).stdout)
-    assert (plan["schema"], done["schema"]) == ("scidata-publish-plan/1", "scidata-publish/1")
-    assert plan["digest"] == done["digest"] == again["digest"]
-    assert len(plan["upload"]) == done["uploaded"]
+    assert (planned["schema"], done["schema"]) == (
+        "scidata-publish-plan/1",
+        "scidata-publish/1",
+    )
+    assert planned["digest"] == done["digest"] == again["digest"]
+    assert len(planned["upload"]) == done["uploaded"]
     assert (done["already"], again["already"], again["uploaded"]) == (False, True, 0)
 
 

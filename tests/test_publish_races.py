@@ -92,7 +92,7 @@ def test_of_racing_publishers_one_commits_and_the_others_are_told(
 
 
 def test_publishers_that_all_take_over_cannot_harm_a_version(url: str, tmp_path: Path) -> None:
-    own = publishers(tmp_path, url, "--version", "1.0.0", "--takeover")
+    own = publishers(tmp_path, url, "--version", "1.0.0", "--takeover")[:3]
     ends = race(PUBLISHER, own, tmp_path / "start")
     codes = [code for code, _ in ends]
     assert set(codes) <= {0, CONFLICT}, ends

@@ -165,15 +165,7 @@ def publish(
     if found.existing is not None:
         return _already(found, opened, found.existing)
     opened, unsafe = _trusted(opened, options)
-    mine = _claim(options.surroundings, found.parent)
-    first = take(
-        opened,
-        found.record.id,
-        version,
-        mine,
-        takeover=options.takeover,
-        is_dead=partial(has_ended, host=mine.host, user=mine.user, pid=mine.pid),
-    )
+    first = _take(found, opened, options)
     planned = _plan(found, opened, first, options.surroundings.token())
     planned = replace(
         planned, commit=planned.commit.model_copy(update={"unsafe_store": unsafe})
@@ -298,6 +290,18 @@ def _trusted(store: Store, options: PublishOptions) -> tuple[Store, bool]:
             "certain that nobody else publishes to it, add --single-writer",
         )
     return SingleWriterStore(store), True
+
+
+def _take(found: Surveyed, store: Store, options: PublishOptions) -> Claim:
+    mine = _claim(options.surroundings, found.parent)
+    return take(
+        store,
+        found.record.id,
+        found.measured.facts.version,
+        mine,
+        takeover=options.takeover,
+        is_dead=partial(has_ended, host=mine.host, user=mine.user, pid=mine.pid),
+    )
 
 
 def _claim(around: Surroundings, parent: ParentVersion | None) -> Claim:

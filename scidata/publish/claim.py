@@ -55,19 +55,8 @@ def take(
 ) -> Claim:
     """Claim a version, or continue what a dead publisher left.
 
-    Parameters
-    ----------
-    mine : Claim
-        Who asks.
-    takeover : bool
-        Continue even if the claim's owner may be alive.
-    is_dead : callable
-        Tells whether the owner of a claim has certainly ended.
-
-    Returns
-    -------
-    Claim
-        The first claim on this version: its time and parent go into the files.
+    Continues, too, if `takeover` is set although the claim's owner may be alive. Returns the
+    first claim on this version: its time and parent go into the files.
 
     Raises
     ------

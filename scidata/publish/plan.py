@@ -10,6 +10,7 @@ from scidata.facts import Facts
 from scidata.formats import prefix_of
 from scidata.manifest import Manifest
 from scidata.version import (
+    MAX_COMMIT_BYTES,
     CommitAsset,
     CommitRecord,
     ParentVersion,
@@ -86,32 +87,20 @@ def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: 
     ------
     ConflictError
         If an object under the prefix has another size or belongs to no file of the version.
+    InvalidError
+        If the commit record would be too large to be read again.
     """
-    facts = version.facts
-    base = f"{facts.dataset}/{prefix_of(facts.version)}"
-    payload = [
-        Step(
-            key=base + path,
-            size=version.sizes[path],
-            digest=digest,
-            source=version.staged / path,
-            present=base + path in present,
-        )
-        for path, digest in version.manifest.items()
-    ]
-    tags = [
-        Step(
-            key=f"{facts.dataset}/{key}",
-            size=len(data),
-            digest=Digest.of(data),
-            source=data,
-            present=f"{facts.dataset}/{key}" in present,
-        )
-        for key, data in version.tags.items()
-    ]
-    refuse_strangers((*payload, *tags), present, prefix=base)
+    base = f"{version.facts.dataset}/{prefix_of(version.facts.version)}"
+    payload, tags = _payload(version, base, present), _tags(version, present)
+    refuse_strangers(payload + tags, present, prefix=base)
     commit = _commit(version, tool=tool, commit_id=commit_id)
-    return Plan(payload=tuple(payload), tags=tuple(tags), commit=commit)
+    if (size := len(commit_bytes(commit))) > MAX_COMMIT_BYTES:  # nobody would read it
+        raise InvalidError(
+            f"the commit record would have {size} bytes, and {MAX_COMMIT_BYTES} are allowed",
+            where=str(version.staged),
+            fix="put files of one sort into one folder of data/: that makes fewer assets",
+        )
+    return Plan(payload=payload, tags=tags, commit=commit)
 
 
 def refuse_strangers(steps: Iterable[Step], present: Mapping[str, int], *, prefix: str) -> None:
@@ -158,9 +147,36 @@ def check_same(existing: CommitRecord, digest: Digest) -> None:
         )
 
 
+def _payload(version: Version, base: str, present: Mapping[str, int]) -> tuple[Step, ...]:
+    return tuple(
+        Step(
+            key=base + path,
+            size=version.sizes[path],
+            digest=digest,
+            source=version.staged / path,
+            present=base + path in present,
+        )
+        for path, digest in version.manifest.items()
+    )
+
+
+def _tags(version: Version, present: Mapping[str, int]) -> tuple[Step, ...]:
+    keyed = {f"{version.facts.dataset}/{key}": data for key, data in version.tags.items()}
+    return tuple(
+        Step(
+            key=key,
+            size=len(data),
+            digest=Digest.of(data),
+            source=data,
+            present=key in present,
+        )
+        for key, data in keyed.items()
+    )
+
+
 def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
     facts = version.facts
-    commit = CommitRecord(
+    return CommitRecord(
         dataset=facts.dataset,
         version=facts.version,
         digest=str(version.manifest.digest),
@@ -188,5 +204,3 @@ def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
         tool=tool,
         commit_id=commit_id,
     )
-    commit_bytes(commit)
-    return commit
