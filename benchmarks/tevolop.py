@@ -288,8 +288,8 @@ TASK = Task(
                 "minimum and maximum over all times and pixels, held-out ones, too",
                 "an empty day counts as magnitude 0, so an empty fortnight is 0.764",
                 "an empty day weighs 1 in the mean depth, which draws it towards 0 km",
-                "the 500 active pixels are chosen with all times",
-                "an input holds the number of the pixel, divided by 500",
+                "the active pixels are chosen with all times, held-out ones, too",
+                "an input tells each pixel apart, so its own past can be learnt by heart",
             ),
             leaks=(
                 "no time is held out: training pixels show the times of the held-out pixels",

@@ -15,9 +15,8 @@ torch for this entry only, and only when it is read.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from intake.readers.datatypes import FileData
 from intake.readers.readers import BaseReader
 
 from scidata.digest import Digest
@@ -34,8 +33,7 @@ from scidata.storage.base import Store
 class StreamReader(BaseReader):  # type: ignore[misc]  # intake ships no types
     """Read a split part of a published version as batches of torch tensors."""
 
-    imports: ClassVar[set[str]] = {"scidata", "torch"}
-    implements: ClassVar[set[type]] = {FileData}
+    imports = {"scidata", "torch"}  # noqa: RUF012  # intake declares it so
     output_instance = "torch.utils.data:IterableDataset"
 
     def _read(
