@@ -145,6 +145,7 @@ def obvious_window(energy: list[float], first: int, last: int) -> float:
     return math.log10(total) / 1.5 if total else 0.0
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1e11).filter(lambda e: e == 0 or e > 1e-3), min_size=1, max_size=130)
 )
@@ -187,6 +188,7 @@ def obvious_active(counts: list[list[int]]) -> list[int]:
     return chosen
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_active_pixels_equal_those_of_the_slow_reference(seed: int) -> None:
     counts = np.random.default_rng(seed).integers(0, 8, SMALL.count)
@@ -210,6 +212,7 @@ def test_a_corner_counts_the_nine_pixels_shifted_inward() -> None:
     assert fn.active(counts.ravel(), SMALL).tolist() == [0, 1, 12, 13, 26]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3000))
 def test_no_training_target_reaches_a_held_out_input(count: int) -> None:
     time = splits.by_time(count)
@@ -225,6 +228,7 @@ def test_no_training_target_reaches_a_held_out_input(count: int) -> None:
         assert reach < min(time.test) - (splits.WINDOW - 1) - (max(fn.BACK) - 1)
 
 
+@settings(deadline=None)
 @given(st.integers(206, 3000))
 def test_every_sample_has_its_window_and_a_target(count: int) -> None:
     time = splits.by_time(count)
@@ -243,6 +247,7 @@ def test_the_full_catalogue_has_both_embargoes() -> None:
     assert [len(part) for part in (time.train, time.validation, time.test)] == [1147, 245, 247]
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 2399), min_size=2), st.randoms(use_true_random=False))
 def test_locations_are_divided_the_same_way_in_any_order(
     locations: set[int], random_: random.Random
@@ -265,6 +270,7 @@ def test_the_location_split_never_changes() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-1e6, 1e6), max_size=20), max_size=6))
 def test_statistics_of_blocks_are_those_of_the_whole(blocks: list[list[float]]) -> None:
     moments = Moments()

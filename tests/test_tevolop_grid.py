@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scidata.datasets.tevolop import grid, zones
@@ -109,6 +109,7 @@ def test_the_middle_of_each_pixel_lies_in_it() -> None:
     assert (FULL.of(FULL.latitudes[y], FULL.longitudes[x]) == np.arange(2400)).all()
 
 
+@settings(deadline=None)
 @given(st.integers(320000, 360000), st.integers(-1200000, -1140000))
 def test_pixels_follow_the_formula_in_exact_arithmetic(lat: int, lon: int) -> None:
     y, x = (360000 - lat) // 1000, (lon + 1200000) // 1000
@@ -140,6 +141,7 @@ def test_a_day_without_events_is_zero_throughout() -> None:
     assert all(not getattr(days, name).any() for name in grid.VARIABLES)
 
 
+@settings(deadline=None)
 @given(EVENTS)
 def test_bins_equal_those_of_the_slow_reference(events: list[Event]) -> None:
     days = grid.bin_days(shocks(events), SMALL, 0, 30)
@@ -147,6 +149,7 @@ def test_bins_equal_those_of_the_slow_reference(events: list[Event]) -> None:
         assert np.allclose(getattr(days, name), expected, rtol=1e-12, atol=1e-12), name
 
 
+@settings(deadline=None)
 @given(EVENTS, st.integers(1, 30))
 def test_blocks_put_together_are_the_whole(events: list[Event], length: int) -> None:
     whole = grid.bin_days(shocks(events), SMALL, 0, 30)
@@ -157,6 +160,7 @@ def test_blocks_put_together_are_the_whole(events: list[Event], length: int) -> 
         assert np.array_equal(parts, getattr(whole, name))
 
 
+@settings(deadline=None)
 @given(EVENTS.filter(bool), st.integers(0, 29))
 def test_energy_is_neither_lost_nor_made(events: list[Event], day: int) -> None:
     days = grid.bin_days(shocks(events), SMALL, 0, 30)
@@ -207,6 +211,7 @@ def test_labels_are_numbered_in_order_of_first_visit_four_ways() -> None:
     assert same == [1, 1, 1, 1]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_there_are_36_seismic_zones_that_share_the_events(seed: int) -> None:
     large = np.random.default_rng(seed).integers(0, 5, FULL.count)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scidata.datasets.tevolop.events import SCHEMA, Catalogue, read_events
@@ -312,6 +312,7 @@ def test_a_catalogue_of_elsewhere_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
+@settings(deadline=None, max_examples=25)
 @given(order=st.permutations(range(12)))
 def test_the_order_of_rows_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, order: list[int]
