@@ -151,18 +151,20 @@ def _find(store: Store, names: Iterable[str], wanted: Iterable[str]) -> _Found:
 
     Of a dataset that only the roots list, the newest sound version is enough.
     """
-    versions: dict[str, tuple[SoundVersion, ...]] = {}
-    damaged: list[Problem] = []
     whole = set(wanted)
-    for name in names:
-        numbers = _numbers(store, name)
+
+    def outcomes(name: str) -> list[SoundVersion | Problem]:
         read = _read_all if name in whole else _read_newest
-        outcomes = list(read(store, name, numbers))
-        damaged += [outcome for outcome in outcomes if isinstance(outcome, Problem)]
-        sound = [outcome for outcome in outcomes if isinstance(outcome, SoundVersion)]
-        if sound:
-            versions[name] = tuple(sound)
-    return _Found(versions=versions, damaged=tuple(damaged))
+        return list(read(store, name, _numbers(store, name)))
+
+    names = list(names)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="index") as pool:
+        read = dict(zip(names, pool.map(outcomes, names), strict=True))
+    sound = {n: tuple(v for v in o if isinstance(v, SoundVersion)) for n, o in read.items()}
+    return _Found(
+        versions={name: versions for name, versions in sound.items() if versions},
+        damaged=tuple(p for o in read.values() for p in o if isinstance(p, Problem)),
+    )
 
 
 def _read_all(
