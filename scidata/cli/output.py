@@ -1,7 +1,6 @@
 """What every verb shares: its options, its progress bar, and how a result is printed."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -120,15 +119,6 @@ def human_bytes(count: int) -> str:
             return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
-
-
-def default_store() -> str:
-    """Where versions live when no ``--store`` is given."""
-    if url := os.environ.get("SCIDATA_STORE"):
-        return url
-    import platformdirs
-
-    return platformdirs.user_data_dir("scidata")
 
 
 def _is_number(text: str) -> bool:
