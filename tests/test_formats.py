@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scidata.facts import Facts
 from scidata.formats import bag, card, datacite, intake, manifest_table, stac, tag_files
@@ -17,6 +19,7 @@ from scidata.formats.text import amount, citation, to_json, to_yaml
 from scidata.manifest import Manifest
 from scidata.measure import Measured, measure
 from scidata.record import Record, load_record
+from scidata.record.safe_yaml import read_yaml
 from scidata.storage import open_store
 from tests.records import CREATED, bare_record, facts_of, full_record
 from tests.versions import write_version
@@ -151,6 +154,29 @@ def test_a_line_feed_in_the_record_starts_no_label_in_the_bag() -> None:
     labels = [line.partition(":")[0] for line in text.splitlines()]
     assert len(labels) == len(set(labels)) == 8
     assert "Line two" in text
+
+
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C"]), min_size=50, max_size=99
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(text=WORDS.filter(lambda text: text == text.strip() and not text.startswith("<")))
+def test_whatever_a_record_says_every_form_reads_back(text: str) -> None:
+    record = full_record(abstract=text, methods=text)
+    facts = facts_of(record)
+    catalog = intake.version_catalog(record, facts)
+    assert yaml.safe_load(to_yaml(catalog)) == catalog
+    assert read_yaml(to_yaml(catalog), where="") == (catalog, ())
+    for document in (
+        stac.item(record, facts, Manifest({}), {}),
+        stac.collection(record, [facts]),
+        datacite.attributes(record, facts),
+    ):
+        assert json.loads(to_json(document)) == document
+    assert bag.bag_info(record, facts).count(b"\n") == 8
+    assert text in card.readme(record, facts).decode()
 
 
 def test_a_bar_in_a_description_makes_no_column_in_the_readme() -> None:

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from scidata.catalog.founding import founding_records
 from scidata.formats.datacite import attributes
 from scidata.record import Record
 from tests.records import bare_record, facts_of, full_record
 
 RECORDS = pytest.mark.parametrize(
-    "record", [bare_record(), full_record()], ids=["bare", "full"]
+    "record",
+    [bare_record(), full_record(), *founding_records()],
+    ids=lambda record: f"{record.id}-{len(record.relations)}",
 )
 
 

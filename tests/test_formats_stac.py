@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scidata.catalog.founding import founding_records
 from scidata.formats import stac
 from scidata.index import rebuild
 from scidata.manifest import Manifest
@@ -17,7 +18,9 @@ from tests.records import bare_record, facts_of, full_record
 from tests.versions import write_version
 
 RECORDS = pytest.mark.parametrize(
-    "record", [bare_record(), full_record()], ids=["bare", "full"]
+    "record",
+    [bare_record(), full_record(), *founding_records()],
+    ids=lambda record: f"{record.id}-{len(record.relations)}",
 )
 
 
