@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.manifest import Manifest
 
-NAMES = st.text(st.sampled_from("aB9_-.~ é:/\\\n%"), max_size=4) | st.sampled_from(
+NAMES = st.text(st.sampled_from("abB9_-.~ é:/\\\n%"), max_size=4) | st.sampled_from(
     [
         "con",
         "CON.txt",
@@ -44,6 +45,12 @@ def test_what_is_read_at_once_is_what_line_by_line_reading_gives(
     else:
         assert quick is None or quick == careful.hexes
         assert Manifest.parse(data) == careful
+
+
+def test_twins_that_differ_by_case_are_named() -> None:
+    lines = [f"{'0' * 64}  data/{name}\n" for name in ("TABLE", "Table", "table")]
+    with pytest.raises(InvalidError, match="differs from 'data/TABLE' by case only"):
+        Manifest.parse("".join(lines).encode())
 
 
 def test_two_hundred_thousand_plain_lines_take_less_than_a_second() -> None:

@@ -27,7 +27,9 @@ from scidata.errors import (
     NotFoundError,
     StorageError,
 )
-from scidata.fetch import PART
+from scidata.fetch import PART, Fetch, fetch
+from scidata.hashing import Meter
+from scidata.parallel import each
 from scidata.pull import plan_pull, pull
 from scidata.resolve import resolve
 from scidata.storage import open_store
@@ -236,6 +238,34 @@ def test_a_link_in_the_destination_is_never_followed(
     with pytest.raises(ConflictError, match=re.escape(repr(link))):
         pull("tiny@1.0.0", out, published)
     assert list(outside.iterdir()) == []
+
+
+def test_a_link_that_appears_while_a_file_is_fetched_is_not_written_through(
+    memory: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "file.part").symlink_to(tmp_path / "victim")
+    item = Fetch(path="file", key="k", digest=Digest.of(b"theirs"), size=6)
+    memory.create("k", b"theirs")
+    with pytest.raises(StorageError, match="cannot write"):
+        fetch(memory, item, tmp_path, Meter(0, None), threading.Event())
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_a_failure_stops_the_other_transfers_at_their_next_block() -> None:
+    stop, begun = threading.Event(), threading.Event()
+
+    def work(number: int) -> bool:
+        if number == 0:
+            begun.wait(10)
+            raise StorageError("gone", where="here", fix="wait")
+        begun.set()
+        return stop.wait(10)
+
+    began = time.monotonic()
+    with pytest.raises(StorageError):
+        list(each(work, range(2), stop=stop))
+    assert time.monotonic() - began < 5
 
 
 def test_a_manifest_path_that_leaves_the_folder_is_refused(

@@ -378,6 +378,15 @@ def test_fast_does_not_trust_an_index_of_sizes_that_was_edited(copy: Path) -> No
     assert any("no sizes" in note for note in found.notes)
 
 
+def test_fast_does_not_trust_an_index_of_sizes_of_another_version(
+    copy: Path, published: Path
+) -> None:
+    shutil.copy(published / "tiny/v1.1.0/manifest.parquet", copy)
+    found = verify(copy, fast=True)
+    assert named(found) == {("bad", "manifest.parquet")}
+    assert any("nothing vouches for the index" in note for note in found.notes)
+
+
 def test_globs_narrow_what_is_read(copy: Path, published: Path) -> None:
     (copy / TABLE).write_bytes(b"bad")
     (copy / "data/new").write_text("")
