@@ -119,6 +119,7 @@ class Stream(IterableDataset[Batch]):
         self.order = order
         self.memory = memory
         self._next = 0
+        self._resume = 0
         self._arrays: xr.Dataset | None = None
         self._opened_in: int | None = None
         arrays = self._open()
@@ -149,26 +150,29 @@ class Stream(IterableDataset[Batch]):
         return plan.batch_count(self.samples, self.order)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches that are left of this epoch; then start it anew."""
+        """Yield the batches of the epoch; after `load_state_dict` those that are left of it."""
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        begin = self._next + (first - self._next) % step
-        for number, batch in self._batches(range(begin, len(self), step)):
+        self._next, self._resume = self._resume, 0
+        for number, batch in self._batches(range(self._next + first, len(self), step)):
             # Before the yield: whoever asks for the state has got this batch already.
             self._next = number + 1
             yield batch
-        self._next = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration goes through, from its beginning."""
+        """Choose the epoch that the next iteration goes through, from its beginning.
+
+        Worker processes get it when the ``DataLoader`` is iterated anew; those that it keeps
+        (``persistent_workers``) do not.
+        """
         self.order = replace(self.order, epoch=epoch)
-        self._next = 0
+        self._next = self._resume = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Say where this process is: plain numbers and strings.
 
         With worker processes the batches are counted there: put the number of batches that you
-        got under ``batch`` before you load the state, or use a loader that asks its workers.
+        got under ``batch`` before you load the state.
         """
         return {**self._identity(), "epoch": self.order.epoch, "batch": self._next}
 
@@ -190,7 +194,7 @@ class Stream(IterableDataset[Batch]):
                 fix="make the stream with the arguments that the state was taken with",
             )
         self.set_epoch(epoch)
-        self._next = min(max(batch, 0), len(self))
+        self._next = self._resume = min(max(batch, 0), len(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to one process: the opened arrays."""

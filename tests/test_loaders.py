@@ -157,6 +157,33 @@ def test_resuming_equals_no_interruption(
     assert first + _keys(continued) == whole
 
 
+def test_a_new_iteration_begins_anew_even_if_the_last_one_was_left(source: Source) -> None:
+    stream = Stream(source, Order(batch_size=64, shuffle=True))
+    peeked = next(iter(stream))
+    assert _keys(stream)[:64] == _keys([peeked])
+
+
+def test_a_state_taken_after_an_epoch_leaves_nothing_of_it(source: Source) -> None:
+    stream = Stream(source, Order(batch_size=64))
+    whole = _keys(stream)
+    again = Stream(source, Order(batch_size=64))
+    again.load_state_dict(stream.state_dict())
+    assert _keys(again) == []
+    again.set_epoch(1)
+    assert _keys(again) == whole
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_workers_continue_where_a_state_says(source: Source) -> None:
+    stream = Stream(source, Order(batch_size=50, shuffle=True), memory=SCARCE)
+    whole = _keys(stream)
+    stream.load_state_dict({**stream.state_dict(), "batch": 3})
+    loader: DataLoader[Batch] = DataLoader(
+        stream, batch_size=None, num_workers=2, multiprocessing_context="fork"
+    )
+    assert _keys(loader) == whole[150:]
+
+
 def test_the_order_depends_on_seed_and_epoch_only(source: Source) -> None:
     order = Order(batch_size=64, shuffle=True, seed=3)
     first = _keys(Stream(source, order))
