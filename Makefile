@@ -28,7 +28,7 @@ docs: $(VENV)/.test
 	$(BIN)/python -m pytest tests/test_docs.py
 
 catalogs: $(VENV)/.torch
-	$(BIN)/python -m scidata.formats.founding
+	$(BIN)/python -m scidata.catalog catalogs
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
