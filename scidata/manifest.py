@@ -27,8 +27,8 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNOREC
 # Manifests whose paths plainly break no rule, as nearly all do, are read four times faster:
 # the first pattern must match the whole text, the second nowhere. Others go line by line.
 _PLAIN_TEXT = re.compile(r"(?:[0-9a-f]{64}  data/[A-Za-z0-9_=+./-]++\n)*+")
-_NOT_PLAIN = re.compile(
-    r"/[./\n]|\.[/\n]|\.part[/\n]|/(?:con|prn|aux|nul|com|lpt|thumbs)", re.IGNORECASE
+_NOT_PLAIN = re.compile(  # in lower case
+    r"/(?:[./\n]|con|prn|aux|nul|com|lpt|thumbs)|\.(?:part)?[/\n]"
 )
 _PATH_AT = 66  # in a line: after 64 digits and two blanks
 _LITTER = re.compile(r"\.DS_Store|Thumbs\.db|\._.*|.*\.part")
@@ -156,13 +156,14 @@ def _plain_lines(data: bytes) -> dict[str, str] | None:
     if not data.isascii():
         return None
     text = data.decode()
-    if not _PLAIN_TEXT.fullmatch(text) or _NOT_PLAIN.search(text):
+    folded = text.lower()
+    if not _PLAIN_TEXT.fullmatch(text) or _NOT_PLAIN.search(folded):
         return None
     lines = text.split("\n")[:-1]
     paths = [line[_PATH_AT:] for line in lines]
     if not all(map(lt, paths, paths[1:])) or max(map(len, paths), default=0) > MAX_PATH_BYTES:
         return None
-    if len(set(map(str.lower, paths))) < len(paths):
+    if folded != text and len(set(map(str.lower, paths))) < len(paths):
         return None
     return dict(zip(paths, (line[: _PATH_AT - 2] for line in lines), strict=True))
 
