@@ -3,8 +3,10 @@
 import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import scidata
@@ -78,13 +80,23 @@ def test_the_drawn_tree_of_errors_is_the_real_one() -> None:
     assert len({c.kind for c in classes}) == len(classes)
 
 
+def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """A verb, or each verb of a family such as ``bench``."""
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            yield from commands(child, f"{name} {child.name}")
+    else:
+        yield name, command
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_and_each_of_its_options_is_explained(verb: str) -> None:
     with cli.make_context("scidata", [verb], resilient_parsing=True) as context:
-        command = cli.get_command(context, verb)
-    assert command is not None
-    assert command.help
-    assert "Exit codes: 0 done" in (command.epilog or ""), verb
-    for parameter in command.params:
-        if parameter.param_type_name == "option":
-            assert getattr(parameter, "help", None), f"{verb} {parameter.name}"
+        family = cli.get_command(context, verb)
+    assert family is not None
+    for name, command in commands(family, verb):
+        assert command.help, name
+        assert "Exit codes: 0 done" in (command.epilog or ""), name
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert getattr(parameter, "help", None), f"{name} {parameter.name}"

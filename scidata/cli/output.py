@@ -50,7 +50,7 @@ def quiet_option(function: F) -> F:
 
 
 def store_options(function: F) -> F:
-    """Add ``--store``, ``--endpoint-url`` and ``--no-sign-request``, named as in the AWS CLI."""
+    """Add ``--store``, and two options that are named as in the AWS CLI."""
     for option in (
         click.option(
             "--no-sign-request",
