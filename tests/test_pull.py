@@ -17,6 +17,7 @@ from scidata.errors import (
     NotFoundError,
 )
 from scidata.fetch import PART
+from scidata.publish import publish
 from scidata.pull import plan_pull, pull
 from scidata.storage import open_store
 from scidata.storage.local import LocalStore
@@ -243,3 +244,11 @@ def test_the_verb_exits_with_7_for_a_folder_of_another_version(
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 7
     assert "one folder for each version" in done.stderr
+
+
+def test_what_publish_wrote_is_what_pull_brings(staged: Path, tmp_path: Path) -> None:
+    published = publish(staged, tmp_path / "store", version="1.0.0")
+    pulled = pull("tiny", tmp_path / "out", tmp_path / "store")
+    assert str(pulled.digest) == published.commit.digest
+    assert verify(tmp_path / "out", tmp_path / "store").sound
+    assert verify("tiny@1.0.0", tmp_path / "store", digest=pulled.digest).sound
