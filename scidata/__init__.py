@@ -1,25 +1,27 @@
 """Publish, verify, cite and stream machine-learning datasets.
 
 These names are the whole public surface of the top level; everything else is reached by module.
-They are loaded on first use, so that ``import scidata`` stays light.
+They are loaded on first use, so that ``import scidata`` stays light. No module may have the
+name of one of them: importing it would put the module in the function's place.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from scidata.about import __version__
+
 if TYPE_CHECKING:
-    from scidata.build import build
+    from scidata.building import build
     from scidata.catalog import open_catalog
     from scidata.dataset import open
     from scidata.digest import Digest
     from scidata.errors import ScidataError
-    from scidata.publish import publish
-    from scidata.pull import pull
+    from scidata.publishing import publish
+    from scidata.pulling import pull
     from scidata.record import Record
     from scidata.resolve import list_versions
-    from scidata.verify import verify
+    from scidata.verifying import verify
 
-__version__ = "0.1.0"
 __all__ = [
     "Digest",
     "Record",
@@ -38,13 +40,13 @@ _HOME = {
     "Digest": "scidata.digest",
     "Record": "scidata.record",
     "ScidataError": "scidata.errors",
-    "build": "scidata.build",
+    "build": "scidata.building",
     "list_versions": "scidata.resolve",
     "open": "scidata.dataset",
     "open_catalog": "scidata.catalog",
-    "publish": "scidata.publish",
-    "pull": "scidata.pull",
-    "verify": "scidata.verify",
+    "publish": "scidata.publishing",
+    "pull": "scidata.pulling",
+    "verify": "scidata.verifying",
 }
 
 

@@ -68,9 +68,9 @@ def demonstrate(out: Path, *, station: Station = silent) -> Demonstration:
         If the disk is full or not writable.
     """
     from scidata.benchmarks import run_task
-    from scidata.build import build
-    from scidata.publish import publish
-    from scidata.verify import verify
+    from scidata.building import build
+    from scidata.publishing import publish
+    from scidata.verifying import verify
 
     begin = perf_counter()
     staged, store, run = out / "staged" / DATASET, out / "store", out / "run"

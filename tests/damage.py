@@ -8,7 +8,7 @@ from pathlib import Path
 from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore
-from scidata.verify import Verified
+from scidata.verifying import Verified
 from tests.samples import write_staged
 from tests.versions import write_version
 

@@ -193,7 +193,7 @@ def test_reference_refuses_a_version_without_the_published_asset(
 def test_strict_refuses_statistics_that_know_held_out_times(
     store: Path, tmp_path: Path
 ) -> None:
-    from scidata.publish import publish
+    from scidata.publishing import publish
 
     staged = tmp_path / "staged"
     shutil.copytree(store.parent / "quakes", staged)

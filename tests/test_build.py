@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
-from scidata.build import build
+from scidata.building import build
 from scidata.check import check
 from scidata.cli import main
 from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
@@ -297,7 +297,7 @@ def test_the_command_line_says_that_the_data_ship_with_scidata(
 
 def test_importing_build_loads_no_heavy_library() -> None:
     code = (
-        "import sys, scidata.build, scidata.cli.build;"
+        "import sys, scidata.building, scidata.cli.build;"
         "bad = {'numpy', 'zarr', 'pyarrow', 'xarray', 'torch', 'pandas'} & set(sys.modules);"
         "sys.exit(', '.join(bad) or 0)"
     )

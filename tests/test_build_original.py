@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
-from scidata.build import build
+from scidata.building import build
 from scidata.check import check
 from scidata.datasets.tevolop import fortnights as fn
 from scidata.datasets.tevolop import grid

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from scidata import split
-from scidata.build import build
+from scidata.building import build
 from scidata.check import check
 from scidata.datasets.tevolop import grid
 from scidata.datasets.tevolop.events import SCHEMA

@@ -7,7 +7,7 @@ import pytest
 
 from scidata.digest import Digest
 from scidata.errors import NotFoundError, StorageError
-from scidata.publish import PublishOptions, Surroundings, publish
+from scidata.publishing import PublishOptions, Surroundings, publish
 from scidata.storage import open_store
 from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore

@@ -18,14 +18,14 @@ from scidata.errors import (
     StorageError,
 )
 from scidata.measure import measure
-from scidata.publish import Plan, plan_publish, publish
-from scidata.publish.plain import plain_commands
-from scidata.publish.plan import Version, plan
-from scidata.publish.upload import commit
+from scidata.publishing import Plan, plan_publish, publish
+from scidata.publishing.plain import plain_commands
+from scidata.publishing.plan import Version, plan
+from scidata.publishing.upload import commit
 from scidata.storage import open_store
 from scidata.storage.memory import MemoryStore
 from scidata.testing.faults import FaultyStore
-from scidata.verify import verify
+from scidata.verifying import verify
 from scidata.version import CommitRecord
 from tests.samples import record_fields, write_bare
 

@@ -9,8 +9,8 @@ import pytest
 
 from scidata.digest import Digest
 from scidata.errors import ConflictError, StorageError
-from scidata.publish import PublishOptions, Surroundings, publish
-from scidata.publish.claim import Claim, claim_key, has_ended
+from scidata.publishing import PublishOptions, Surroundings, publish
+from scidata.publishing.claim import Claim, claim_key, has_ended
 from scidata.storage.memory import MemoryStore
 from scidata.testing.faults import FaultyStore
 

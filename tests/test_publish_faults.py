@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from scidata.errors import ScidataError, StorageError
-from scidata.publish import publish
+from scidata.publishing import publish
 from scidata.storage.memory import MemoryStore
 from scidata.testing.faults import Crash, Fault, FaultyStore
-from scidata.verify import verify
+from scidata.verifying import verify
 from tests.samples import write_bare, write_staged
 
 SCIDATA = [sys.executable, "-c", "from scidata.cli import main; main()"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scidata.publish import Published, PublishOptions, publish
-from scidata.publish.plain import plain_commands
+from scidata.publishing import Published, PublishOptions, publish
+from scidata.publishing.plain import plain_commands
 from scidata.resolve import resolve
 from scidata.storage import open_store
-from scidata.verify import verify
+from scidata.verifying import verify
 
 SCIDATA = [sys.executable, "-c", "from scidata.cli import main; main()"]
 RECOMPUTE = "find data -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"

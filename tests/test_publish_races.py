@@ -10,7 +10,7 @@ import pytest
 
 from scidata.resolve import list_versions
 from scidata.storage import open_store
-from scidata.verify import verify
+from scidata.verifying import verify
 from tests.samples import write_bare
 
 WRITERS = 4
@@ -19,7 +19,7 @@ CONFLICT = 7
 PUBLISHER = """
 import sys, time
 from pathlib import Path
-import obstore, scidata.publish, scidata.cli.publish
+import obstore, scidata.publishing, scidata.cli.publish
 from scidata.cli import main
 Path(sys.argv[1] + "." + sys.argv[2]).touch()
 while not Path(sys.argv[1]).exists():

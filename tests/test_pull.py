@@ -16,12 +16,12 @@ from scidata.errors import (
     ConflictError,
     NotFoundError,
 )
-from scidata.fetch import PART
-from scidata.publish import publish
-from scidata.pull import plan_pull, pull
+from scidata.publishing import publish
+from scidata.pulling import plan_pull, pull
+from scidata.pulling.fetch import PART
 from scidata.storage import open_store
 from scidata.storage.local import LocalStore
-from scidata.verify import verify
+from scidata.verifying import verify
 from tests.damage import CHUNK, MANIFEST, TABLE, command, files, with_big_file
 
 

@@ -21,15 +21,15 @@ from scidata.errors import (
     InvalidError,
     StorageError,
 )
-from scidata.fetch import PART, Fetch, fetch
 from scidata.hashing import Meter
 from scidata.parallel import each
-from scidata.pull import pull
+from scidata.pulling import pull
+from scidata.pulling.fetch import PART, Fetch, fetch
 from scidata.resolve import resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.testing.faults import Crash, Fault, FaultyStore
-from scidata.verify import verify
+from scidata.verifying import verify
 from scidata.version import commit_bytes
 from tests.damage import (
     BIG,

@@ -13,7 +13,7 @@ import pytest
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
-from scidata.publish import publish
+from scidata.publishing import publish
 from scidata.storage import default_store_url, open_store, refusals
 from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.local import LocalStore

@@ -1,6 +1,7 @@
 """The public surface: what imports what, what is exported, what starting costs."""
 
 import inspect
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,11 @@ def test_the_public_names_are_those_of_all_and_at_most_twelve() -> None:
     for name in scidata.__all__:
         assert getattr(scidata, name) is not None
     assert set(dir(scidata)) == set(scidata.__all__)
+
+
+def test_no_module_takes_the_place_of_a_public_function() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(scidata.__path__)}
+    assert modules.isdisjoint(scidata.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

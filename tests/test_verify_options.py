@@ -15,7 +15,7 @@ from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.storage import open_store
 from scidata.storage.local import LocalStore
-from scidata.verify import verify
+from scidata.verifying import verify
 from tests.damage import (
     CHUNK,
     MANIFEST,

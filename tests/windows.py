@@ -84,7 +84,7 @@ def write_staged(
 
 def publish_quakes(folder: Path, *, locations: int = 6, times: int = 330) -> Path:
     """Publish ``quakes@1.0.0`` into a local store; returns the store's folder."""
-    from scidata.publish import publish
+    from scidata.publishing import publish
 
     parts = {"train": (25, 80), "validation": (240, 270), "test": (290, times - 2)}
     staged = write_staged(folder / "quakes", arrays(locations, times), window=26, parts=parts)

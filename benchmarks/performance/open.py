@@ -27,7 +27,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 import scidata
-from scidata.publish import publish
+from scidata.publishing import publish
 
 LIMIT_S, LIMIT_REQUESTS = 1.0, 6
 ASSET = "fortnights"

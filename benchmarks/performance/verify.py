@@ -28,7 +28,7 @@ import click
 
 from scidata.hashing import hash_files
 from scidata.manifest import MANIFEST, Manifest
-from scidata.verify import verify
+from scidata.verifying import verify
 
 SEED = 20
 GROUP = 64

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from scidata.build import Built, build
+from scidata.building import Built, build
 from scidata.cli.output import exits, json_option, print_json, progress_bar, quiet_option
 from scidata.datasets import RECIPES
 

@@ -13,9 +13,9 @@ from scidata.cli.output import (
     quiet_option,
     store_options,
 )
-from scidata.publish import Published, PublishOptions, plan_publish, publish
-from scidata.publish.plain import plain_commands
-from scidata.publish.plan import Plan
+from scidata.publishing import Published, PublishOptions, plan_publish, publish
+from scidata.publishing.plain import plain_commands
+from scidata.publishing.plan import Plan
 from scidata.storage import open_store
 from scidata.version import CommitRecord
 

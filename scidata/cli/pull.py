@@ -13,7 +13,7 @@ from scidata.cli.output import (
     quiet_option,
     store_options,
 )
-from scidata.pull import Pulled, PullPlan, apply, plan_pull
+from scidata.pulling import Pulled, PullPlan, apply, plan_pull
 from scidata.resolve import resolve
 from scidata.storage import open_store
 

@@ -16,7 +16,7 @@ from scidata.cli.output import (
 from scidata.compare import Verified
 from scidata.errors import IntegrityError
 from scidata.storage import open_store
-from scidata.verify import verify
+from scidata.verifying import verify
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6))

@@ -66,7 +66,7 @@ def verify(
     pin = Digest.parse(digest) if isinstance(digest, str) else digest
     folder = Path(target)
     if folder.is_dir():
-        from scidata.verify_folder import verify_folder
+        from scidata.verifying.folder import verify_folder
 
         return verify_folder(
             folder,
@@ -83,7 +83,7 @@ def verify(
             where=str(folder.absolute().parent),
             fix="give an existing folder, or a version such as tevolop@1.0.0",
         )
-    from scidata.verify_version import verify_version
+    from scidata.verifying.version import verify_version
 
     return verify_version(
         target, open_store(store), digest=pin, fast=fast, globs=tuple(globs), progress=progress

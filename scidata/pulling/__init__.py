@@ -31,10 +31,10 @@ from scidata.errors import (
     NotFoundError,
     StorageError,
 )
-from scidata.fetch import PART, Fetch, fetch, write_whole
 from scidata.hashing import Meter, Progress, hash_each
 from scidata.manifest import MANIFEST, PAYLOAD, Manifest
 from scidata.parallel import each
+from scidata.pulling.fetch import PART, Fetch, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store

@@ -11,7 +11,7 @@ from scidata.digest import Digest
 from scidata.errors import ConflictError, IntegrityError, NotFoundError, StorageError
 from scidata.hashing import Progress
 from scidata.parallel import each
-from scidata.publish.plan import Plan, Step, conflict, refuse_strangers
+from scidata.publishing.plan import Plan, Step, conflict, refuse_strangers
 from scidata.storage.base import Store
 from scidata.version import MAX_COMMIT_BYTES, CommitRecord, commit_bytes, parse_commit
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import scidata
+from scidata.about import TOOL
 from scidata.check import check
 from scidata.digest import Digest
 from scidata.errors import InvalidError, ScidataError, StorageError
@@ -25,9 +25,9 @@ from scidata.formats import RECORD, prefix_of, tag_files
 from scidata.hashing import Progress
 from scidata.index import rebuild
 from scidata.measure import Measured, measure
-from scidata.publish.claim import Claim, has_ended, take
-from scidata.publish.plan import Plan, Version, check_number, check_same, plan
-from scidata.publish.upload import (
+from scidata.publishing.claim import Claim, has_ended, take
+from scidata.publishing.plan import Plan, Version, check_number, check_same, plan
+from scidata.publishing.upload import (
     Stamps,
     check_listing,
     check_unchanged,
@@ -331,7 +331,7 @@ def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
         parent=parent,
     )
     held = present(store, f"{facts.dataset}/{prefix_of(facts.version)}")
-    return plan(version, held, tool=f"scidata {scidata.__version__}", commit_id=commit_id)
+    return plan(version, held, tool=TOOL, commit_id=commit_id)
 
 
 def _apply(

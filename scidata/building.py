@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from scidata.about import TOOL, __version__
 from scidata.datasets import Prepared, Survey, choose
 from scidata.errors import ConflictError, ScidataError, StorageError
 from scidata.hashing import hash_files
@@ -152,20 +152,7 @@ def _sources(survey: Survey) -> tuple[Source, ...]:
 
 def _step(name: str, options: Mapping[str, str]) -> Step:
     words = " ".join(f"--{option} {value}" for option, value in sorted(options.items()))
-    return Step(activity=f"scidata build {name} {words}".strip(), software=_software())
-
-
-def _software() -> str:
-    return f"{_SOFTWARE} {_version()}"
-
-
-def _version() -> str:
-    try:
-        return version("fair-scidata")
-    except PackageNotFoundError:
-        from scidata import __version__
-
-        return __version__
+    return Step(activity=f"scidata build {name} {words}".strip(), software=TOOL)
 
 
 def _record(name: str) -> Record:
@@ -177,7 +164,7 @@ def _signed(record: Record, sources: tuple[Source, ...], step: Step) -> Record:
     """Add the source files, the program and the build itself: what `_is_done` looks for."""
     provenance = record.provenance
     others = tuple(s for s in provenance.software if s.name != _SOFTWARE)
-    software = Software(name=_SOFTWARE, version=_version())
+    software = Software(name=_SOFTWARE, version=__version__)
     return record.model_copy(
         update={
             "provenance": provenance.model_copy(
