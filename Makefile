@@ -7,7 +7,8 @@ TORCH  ?= torch==2.13.0
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-PYTEST ?=
+# A file's tests share servers and published versions, so they stay in one process.
+PYTEST ?= -n auto --dist loadfile
 
 .PHONY: demo test check docs catalogs format clean
 

@@ -62,7 +62,8 @@ def test_the_network_learns_more_than_persistence_knows(demonstration: Demonstra
 
 def test_coreutils_accept_what_the_demo_published(demonstration: Demonstration) -> None:
     digest = demonstration.printed["digest"].removeprefix("sha256:")
-    check = f"echo '{digest}  manifest-sha256.txt' | sha256sum -c && sha256sum --quiet -c $M"
+    manifest = "manifest-sha256.txt"
+    check = f"echo '{digest}  {manifest}' | sha256sum -c && sha256sum --quiet -c {manifest}"
     subprocess.run(
         ["bash", "-ec", check],
         cwd=demonstration.folder / "store/tevolop/v1.0.0",

@@ -66,7 +66,7 @@ def test_the_set_up_commands_of_the_readme_are_targets_of_the_makefile() -> None
             check=True,
         )
         last = plan.stdout.strip().splitlines()[-1]
-        assert last.split()[1:] in (["scidata", "demo"], ["-m", "pytest"], ["demo"]), last
+        assert last.split("/bin/")[1].startswith(("scidata demo", "python -m pytest")), last
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import pytest
 
 import scidata
 from scidata import errors
-from scidata.cli import VERBS, cli
+from scidata.cli import VERBS, cli, main
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "xarray", "zarr", "numpy", "pandas", "intake", "pyarrow", "s3fs", "botocore"}
@@ -52,6 +53,14 @@ def test_the_public_names_are_those_of_all_and_at_most_twelve() -> None:
 def test_no_module_takes_the_place_of_a_public_function() -> None:
     modules = {module.name for module in pkgutil.iter_modules(scidata.__path__)}
     assert modules.isdisjoint(scidata.__all__)
+
+
+def test_verbs_still_run_when_every_verb_has_been_imported() -> None:
+    for verb in VERBS:
+        import_module(f"scidata.cli.{verb}")
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -1,0 +1,120 @@
+"""The list of verbs, and the one place where errors become messages and exit codes.
+
+Not in the package itself: there, a verb's module such as ``list`` would hide the builtin.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from scidata.cli.output import EXIT_CODES
+from scidata.errors import IntegrityError, InvalidError, ScidataError
+
+# One line per verb; its module is imported only when the verb is used, so that --help is quick.
+VERBS = {
+    "demo": "Run the whole way on real earthquakes, offline, in under three minutes.",
+    "list": "List the datasets of a store, or the versions of one dataset.",
+    "show": "Show one version: record, assets, splits, sizes, licence, digest.",
+    "init": "Write a new record to fill in.",
+    "check": "Check a record, or a staged dataset, and report every problem at once.",
+    "build": "Turn source files into a staged dataset.",
+    "publish": "Publish a staged dataset as an immutable version in a store.",
+    "pull": "Fetch a version into a new folder, checking every byte.",
+    "verify": "Compare a local copy or a version in a store with its manifest.",
+    "index": "Rebuild the catalogs of a store from its commit records.",
+    "bench": "List and run benchmarks.",
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"scidata.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Click would import every verb to read its help; the table above already has it.
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 96},
+    epilog=EXIT_CODES,
+)
+@click.version_option(package_name="fair-scidata", prog_name="scidata")
+@click.option("--debug", is_flag=True, help="Show the traceback of an expected error, too.")
+def cli(*, debug: bool) -> None:
+    """Publish, verify, cite and stream machine-learning datasets.
+
+    Results go to standard output, everything else to standard error.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the code of style section 6."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = cli.main(arguments, prog_name="scidata", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted; run the same command again to continue", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except ScidataError as error:
+        _report(error, as_json="--json" in arguments)
+        if "--debug" in arguments:
+            traceback.print_exc()
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: ScidataError, *, as_json: bool) -> None:
+    details = _details(error)
+    if as_json:
+        document = {
+            "schema": "scidata-error/1",
+            "kind": error.kind,
+            "message": error.message,
+            "where": error.where,
+            "fix": error.fix,
+            "details": details,
+        }
+        click.echo(json.dumps(document, indent=1, ensure_ascii=False), err=True)
+        return
+    click.echo(f"error: {error}", err=True)
+    for detail in details:
+        click.echo("  - " + _sentence(detail), err=True)
+
+
+def _details(error: ScidataError) -> list[dict[str, str]]:
+    if isinstance(error, InvalidError):
+        return [vars(problem) for problem in error.problems]
+    if isinstance(error, IntegrityError):
+        return [vars(damage) for damage in error.damage]
+    return []
+
+
+def _sentence(detail: dict[str, str]) -> str:
+    if "message" in detail:
+        return f"{detail['path']}: {detail['message']}; {detail['fix']}"
+    return f"{detail['state']} {detail['path']}"
