@@ -1,14 +1,15 @@
 """Facts about a version that are computed from its bytes, never typed by hand.
 
-Types only. `scidata.measure` computes them from a staged dataset; `scidata.formats` turns them,
+Pure. `scidata.measure` computes them from a staged dataset; `scidata.formats` turns them,
 with the record, into every outward form. Stored in each version as ``meta/facts.json``.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scidata.digest import Digest
+from scidata.errors import InvalidError, Problem
 from scidata.version import DATASET_ID
 
 AssetKind = Literal["zarr", "parquet", "splits", "file"]
@@ -76,3 +77,26 @@ class Facts(_Frozen):
     def manifest_digest(self) -> Digest:
         """The digest, parsed."""
         return Digest.parse(self.digest)
+
+
+def parse_facts(data: bytes, *, where: str) -> Facts:
+    """Read ``meta/facts.json``.
+
+    Raises
+    ------
+    InvalidError
+        Naming every field that this scidata does not understand.
+    """
+    try:
+        return Facts.model_validate_json(data)
+    except ValidationError as error:
+        problems = [
+            Problem(
+                code="facts",
+                path=".".join(map(str, found["loc"])) or "facts",
+                message=found["msg"],
+                fix="upgrade scidata",
+            )
+            for found in error.errors(include_url=False, include_input=False)
+        ]
+        raise InvalidError.listing(problems, where=where, fix="upgrade scidata") from error

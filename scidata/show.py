@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from scidata import split
 from scidata.digest import Digest
-from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
-from scidata.facts import Facts
+from scidata.errors import Damage, IntegrityError, NotFoundError
+from scidata.facts import Facts, parse_facts
 from scidata.formats import FACTS, RECORD
 from scidata.formats.text import citation
 from scidata.manifest import Manifest
@@ -57,9 +55,8 @@ def show(reference: str, store: StoreLike | None = None) -> Shown:
     prefix = f"v{commit.version}/"
     record_key = f"{commit.dataset}/{prefix}{RECORD}"
     record = parse_record(read_tag(opened, commit, prefix + RECORD), where=record_key)
-    facts = _facts(
-        read_tag(opened, commit, prefix + FACTS), f"{commit.dataset}/{prefix}{FACTS}"
-    )
+    facts_key = f"{commit.dataset}/{prefix}{FACTS}"
+    facts = parse_facts(read_tag(opened, commit, prefix + FACTS), where=facts_key)
     return Shown(
         commit=commit,
         record=record,
@@ -67,18 +64,6 @@ def show(reference: str, store: StoreLike | None = None) -> Shown:
         citation=citation(record, facts),
         parts=_parts(opened, commit, record) if record.splits else {},
     )
-
-
-def _facts(data: bytes, where: str) -> Facts:
-    try:
-        return Facts.model_validate_json(data)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise InvalidError(
-            f"the facts are not of a form that this scidata understands: {reason}",
-            where=where,
-            fix="upgrade scidata",
-        ) from error
 
 
 def _parts(store: Store, commit: CommitRecord, record: Record) -> dict[str, dict[str, int]]:
