@@ -26,7 +26,7 @@ def open_stream(
     commit = published.commit
     samples = _samples(record)
     rule, part = find_split(record, split)
-    found = find_asset(commit, asset or samples.asset, "zarr")
+    found = find_asset(commit, asset or rule.asset or samples.asset, "zarr")
     source = Source(
         name=commit.name,
         digest=commit.digest,
@@ -42,6 +42,7 @@ def open_stream(
             inputs=samples.inputs,
             targets=samples.targets,
             constants=samples.constants,
+            lead=samples.lead,
         ),
         dimension=rule.dimension,
         ids=read_split(published, rule, part),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scidata.errors import InvalidError, NotFoundError
 from scidata.loaders.plan import IntArray, Tile, permutation
+from scidata.split import label_meanings, meaning, repeated
 
 MAX_NAMED = 3
 
@@ -34,6 +35,8 @@ class SampleSpec:
     targets: tuple[str, ...]
     """Taken at the window's last step."""
     constants: tuple[str, ...] = ()
+    lead: int = 0
+    """Steps after the window that its nearest target takes; without them it is no sample."""
 
     @property
     def moving(self) -> tuple[str, ...]:
@@ -103,7 +106,7 @@ def select(
     Parameters
     ----------
     dimension : str
-        What the ids name: the series, or the times of a window's last step (as ISO dates).
+        What the ids name: the series, or the times of a window's last step.
     ids : sequence of str
         Sorted, each once.
     stride : int
@@ -114,10 +117,11 @@ def select(
     NotFoundError
         If the asset lacks one of the ids.
     InvalidError
-        If a time has no full window before it, or the split goes along another dimension.
+        If a time has no full window before it or no target after it, two ids mean the same, or
+        the split goes along another dimension.
     """
-    first = spec.window - 1
-    every = np.arange(first, arrays.sizes[spec.along], dtype=np.int64)
+    first, stop = spec.window - 1, arrays.sizes[spec.along] - spec.lead
+    every = np.arange(first, stop, dtype=np.int64)
     if dimension == spec.series:
         return Selection(indices(arrays[spec.series], ids), every[::stride])
     if dimension != spec.along:
@@ -127,44 +131,65 @@ def select(
             fix=f"choose a split along {spec.series!r} or {spec.along!r}",
         )
     ends = indices(arrays[spec.along], ids)
-    if len(ends) and ends[0] < first:
-        raise InvalidError(
-            f"{int((ends < first).sum())} samples end before a full window of {spec.window} "
-            "steps",
-            where=f"split along {dimension!r}",
-            fix="leave out of the split what has no full window",
-        )
+    _check_ends(ends, first, stop, spec)
     return Selection(np.arange(arrays.sizes[spec.series], dtype=np.int64), ends[::stride])
 
 
-def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
-    """Find ids among the labels of a dimension.
+def _check_ends(ends: IntArray, first: int, stop: int, spec: SampleSpec) -> None:
+    early, late = int((ends < first).sum()), int((ends >= stop).sum())
+    if early:
+        message = f"{early} samples end before a full window of {spec.window} steps"
+    elif late:
+        message = f"{late} samples end less than {spec.lead} steps before the last"
+    else:
+        return
+    raise InvalidError(
+        message,
+        where=f"split along {spec.along!r}",
+        fix="leave out of the split what has no full window and no target",
+    )
 
-    Numbers match with or without leading zeros, times by their ISO date.
+
+def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
+    """Find ids among the labels of a dimension; `scidata.split.meaning` is the rule.
 
     Returns
     -------
     (len(ids),) int64, ascending
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such label.
+    InvalidError
+        If two ids mean the same label, or two labels are the same.
     """
-    position = {label: i for i, label in enumerate(label_ids(labels))}
-    wanted = [i if i in position else i.lstrip("0") or "0" for i in ids]
-    missing = [i for i in wanted if i not in position]
+    kind, where = labels.dtype.kind, f"dimension {labels.name!r}"
+    if same := repeated(ids, kind):
+        raise InvalidError(
+            f"the ids {same[0]!r} and {same[1]!r} mean the same {labels.name}",
+            where=where,
+            fix="keep one of them in the split",
+        )
+    position = {label: i for i, label in enumerate(label_meanings(labels.values))}
+    if len(position) < labels.size:
+        raise InvalidError(
+            f"{labels.size - len(position)} labels occur twice",
+            where=where,
+            fix="publish a version whose labels differ",
+        )
+    found = [
+        position.get(meant) if (meant := meaning(i, kind)) is not None else None for i in ids
+    ]
+    missing = [i for i, at in zip(ids, found, strict=True) if at is None]
     if missing:
         raise NotFoundError(
             f"{len(missing)} of {len(ids)} ids are not in the asset, such as "
             + ", ".join(repr(i) for i in missing[:MAX_NAMED]),
-            where=f"dimension {labels.name!r}",
+            where=where,
             fix="choose a split that was made for this asset",
         )
-    return np.sort(np.array([position[i] for i in wanted], np.int64))
-
-
-def label_ids(labels: xr.DataArray) -> list[str]:
-    """Write the labels of a dimension as split files spell them: ISO dates, plain numbers."""
-    values = labels.values
-    if np.issubdtype(values.dtype, np.datetime64):
-        return [str(v) for v in values.astype("datetime64[D]")]
-    return [str(v) for v in values.tolist()]
+    return np.sort(np.array(found, np.int64))
 
 
 def cell_bytes(arrays: xr.Dataset, spec: SampleSpec) -> int:

@@ -206,7 +206,8 @@ class Dataset:
         rank, world_size : int
             This process among those that train together. Shares are disjoint and complete.
         asset : str, optional
-            A Zarr asset with the variables of the record's samples. By default the record's.
+            A Zarr asset with the variables of the record's samples. By default the one that the
+            split fits, else that of the samples.
         stride : int
             Take every stride-th time only.
         last : {"keep", "drop"}

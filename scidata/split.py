@@ -5,12 +5,26 @@ the manifest and nobody writes it twice. Pure: text to ids and back.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, Problem
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 SPLITS = "data/splits/"
+
+Meaning: TypeAlias = int | str
+"""What an id or a label says: a number, microseconds since 1970, or its text."""
+
+_WHOLE = re.compile(r"-?[0-9]{1,40}", re.ASCII)
+_YEAR_OR_MONTH = {4: "-01-01", 7: "-01"}  # by length: 2020, 2020-01
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def split_path(split: str, part: str) -> str:
@@ -62,6 +76,53 @@ def digest(ids: Iterable[str]) -> Digest:
 def overlap(train: Iterable[str], held_out: Iterable[str]) -> tuple[str, ...]:
     """Ids that two parts share, sorted: a split with any leaks."""
     return tuple(sorted(set(train) & set(held_out)))
+
+
+def meaning(text: str, kind: str) -> Meaning | None:
+    """Say which label an id means: the one rule for checks and loaders.
+
+    Parameters
+    ----------
+    text : str
+        The id, as a split file spells it.
+    kind : str
+        Of the labels, as NumPy's ``dtype.kind``.
+
+    Returns
+    -------
+    int, str or None
+        For whole numbers the number, with or without leading zeros; for times the instant, UTC
+        where no offset is given; else the text itself. None if it can mean no label.
+    """
+    if kind in "iu":
+        return int(text) if _WHOLE.fullmatch(text) else None
+    if kind != "M":
+        return text
+    try:
+        moment = datetime.fromisoformat(text + _YEAR_OR_MONTH.get(len(text), ""))
+    except ValueError:
+        return None
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+def label_meanings(labels: "npt.NDArray[np.generic]") -> list[Meaning]:
+    """Say what each label of a dimension or column means, to compare with `meaning`."""
+    values: Any = labels  # Any: NumPy's types do not tell numbers from times
+    if labels.dtype.kind in "iu":
+        return [int(value) for value in values.tolist()]
+    if labels.dtype.kind == "M":
+        return [int(value) for value in values.astype("datetime64[us]").astype("int64")]
+    return [v.decode() if isinstance(v, bytes) else str(v) for v in values.tolist()]
+
+
+def repeated(ids: Iterable[str], kind: str) -> tuple[str, str] | None:
+    """Find two ids that mean one label, such as ``007`` and ``7``."""
+    seen: dict[Meaning, str] = {}
+    for i in ids:
+        means = meaning(i, kind)
+        if means is not None and seen.setdefault(means, i) != i:
+            return seen[means], i
+    return None
 
 
 def _refusal(where: str, messages: list[str]) -> InvalidError:

@@ -16,7 +16,7 @@ import zarr
 
 from scidata.check import Checked, check
 from scidata.check.assets import read_assets
-from scidata.check.ids import unknown_ids
+from scidata.check.ids import read_labels, unknown_ids
 from scidata.cli import main
 from scidata.errors import NotFoundError
 
@@ -145,9 +145,10 @@ def test_ids_are_compared_with_the_coordinate_they_are_of(
     assert array.shape == (len(values),)
     assets, problems = read_assets(tmp_path)
     assert problems == ()
-    assert unknown_ids(good, "key", staged=tmp_path, assets=assets) == []
-    assert unknown_ids([*good, bad], "key", staged=tmp_path, assets=assets) == [bad]
-    assert unknown_ids(good, "day", staged=tmp_path, assets=assets) is None
+    labels = read_labels("key", staged=tmp_path, assets=assets)
+    assert unknown_ids(good, labels) == []
+    assert unknown_ids([*good, bad], labels) == [bad]
+    assert read_labels("day", staged=tmp_path, assets=assets) == []
 
 
 def test_a_coordinate_that_cannot_be_decoded_is_named(staged: Path) -> None:
@@ -179,9 +180,31 @@ def test_a_record_that_may_not_be_read_exits_6(staged: Path) -> None:
 def test_ids_are_compared_with_the_column_they_are_of(staged: Path) -> None:
     assets, _ = read_assets(staged)
     table = {key: assets[key] for key in assets if key == "table"}
-    known = unknown_ids(["0000", "0023"], "sample", staged=staged, assets=table)
-    assert known == []
-    assert unknown_ids(["0", "24"], "sample", staged=staged, assets=table) == ["0", "24"]
+    labels = read_labels("sample", staged=staged, assets=table)
+    assert unknown_ids(["0000", "0023"], labels) == []
+    assert unknown_ids(["0", "24"], labels) == ["0", "24"]
+
+
+def test_ids_are_compared_with_the_asset_that_the_split_is_of(staged: Path) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        fields["splits"][0]["asset"] = "table"
+
+    folder = staged / "data" / "splits" / "sample"
+    # The array store knows numbers, so it would take both spellings; the table's are text.
+    folder.joinpath("validation.txt").write_text("0016\n17\n")
+    assert found(check(staged)) == []
+    assert found(change_record(staged, change)) == [("split-unknown-id", "splits[0].parts[1]")]
+
+
+def test_a_split_of_an_asset_that_is_not_there_is_named(staged: Path) -> None:
+    checked = change_record(staged, lambda fields: fields["splits"][0].update(asset="tables"))
+    assert found(checked) == [("asset-missing", "splits[0].asset")]
+
+
+def test_two_ids_of_one_entry_are_named(staged: Path) -> None:
+    problems = change_split(staged, lambda text: "000\n" + text).errors
+    assert [(p.code, p.path) for p in problems] == [("split-repeated-id", "splits[0].parts[0]")]
+    assert "'000' and '0000'" in problems[0].message
 
 
 def test_parts_without_a_file_and_files_without_a_part_are_named(staged: Path) -> None:

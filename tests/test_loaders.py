@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from scidata.errors import IntegrityError, InvalidError, NotFoundError
 from scidata.loaders.plan import Order
-from scidata.loaders.samples import SampleSpec, label_ids, read_block
+from scidata.loaders.samples import SampleSpec, read_block, select
 from scidata.loaders.stream import Batch, Source, Stream
 from tests import windows
 
@@ -54,8 +54,12 @@ def source(data: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Source
         consolidated=True,
         spec=SPEC,
         dimension="time",
-        ids=tuple(label_ids(data["time"])[WINDOW - 1 :]),
+        ids=_dates(data)[WINDOW - 1 :],
     )
+
+
+def _dates(data: xr.Dataset) -> tuple[str, ...]:
+    return tuple(data["time"].values.astype("datetime64[D]").astype(str))
 
 
 def _keys(batches: Iterable[Batch]) -> list[tuple[int, int]]:
@@ -244,8 +248,43 @@ def test_an_id_that_the_asset_lacks_is_named(source: Source) -> None:
         Stream(replace(source, ids=("2050-01-01",)), Order(batch_size=1))
 
 
+def test_an_id_is_named_as_the_split_spells_it(source: Source) -> None:
+    with pytest.raises(NotFoundError, match="'0001'"):
+        Stream(replace(source, dimension="location", ids=("0001",)), Order(batch_size=1))
+
+
+def test_two_ids_of_one_series_are_refused(source: Source) -> None:
+    twice = replace(source, dimension="location", ids=("007", "7"))
+    with pytest.raises(InvalidError, match="'007' and '7'"):
+        Stream(twice, Order(batch_size=1))
+
+
+def test_hours_of_one_day_stay_apart(data: xr.Dataset) -> None:
+    hours = np.datetime64("2020-01-01", "ns") + np.arange(TIMES) * np.timedelta64(1, "h")
+    hourly = data.assign_coords(time=hours)
+    chosen = select(hourly, SPEC, "time", ["2020-01-01T07:00", "2020-01-01T09:00Z"], stride=1)
+    assert chosen.ends.tolist() == [7, 9]
+
+
+def test_labels_that_occur_twice_are_refused(data: xr.Dataset) -> None:
+    repeated = data.assign_coords(time=data["time"].values[[0, *range(TIMES - 1)]])
+    with pytest.raises(InvalidError, match="occur twice"):
+        select(repeated, SPEC, "time", [str(data["time"].values[9])[:10]], stride=1)
+
+
+def test_a_series_has_no_sample_where_its_nearest_target_is_missing(source: Source) -> None:
+    places = replace(source, dimension="location", ids=("7",), spec=replace(SPEC, lead=1))
+    ends = {time for _, time in _keys(Stream(places, Order(batch_size=50)))}
+    assert ends == set(range(WINDOW - 1, TIMES - 1))
+
+
+def test_a_time_whose_nearest_target_is_missing_is_refused(source: Source) -> None:
+    with pytest.raises(InvalidError, match="1 samples end less than 1 steps before the last"):
+        Stream(replace(source, spec=replace(SPEC, lead=1)), Order(batch_size=1))
+
+
 def test_a_time_without_a_full_window_is_refused(source: Source, data: xr.Dataset) -> None:
-    early = tuple(label_ids(data["time"])[:3])
+    early = _dates(data)[:3]
     with pytest.raises(InvalidError, match="3 samples end before a full window of 6"):
         Stream(replace(source, ids=early), Order(batch_size=1))
 

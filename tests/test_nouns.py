@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from random import Random
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,3 +208,40 @@ def test_a_split_file_that_scidata_would_not_write_is_refused(data: bytes) -> No
 
 def test_the_overlap_of_two_parts_is_what_leaks() -> None:
     assert split.overlap(["a", "b", "c"], ["c", "b", "d"]) == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("labels", "ids", "found"),
+    [
+        (np.array([7, 40, -3]), ("0007", "40", "-3", "8", "seven", "9" * 5000), [0, 1, 2]),
+        (np.array([7, 40], "uint8"), ("007", "4.0e1"), [0]),
+        (np.array(["0007", "é"]), ("0007", "7", "é"), [0, 2]),
+        (np.array(["0007", "7"], object), ("007", "7"), [1]),
+        (np.array([b"a", b"b"]), ("b", "b'a'"), [0]),
+        (
+            np.array(["2020-01-01T06", "2020-01-02T00"], "datetime64[ns]"),
+            (
+                "2020-01-01",
+                "2020-01-01T06:00Z",
+                "2020-01-01T07:00+01:00",
+                "2020-01-02",
+                "today",
+            ),
+            [1, 2, 3],
+        ),
+        (np.array(["2020-01", "2021-01"], "datetime64[M]"), ("2020", "2021-01", "NaT"), [0, 1]),
+    ],
+    ids=["numbers", "bytes of numbers", "text", "objects", "bytes", "times", "months"],
+)
+def test_an_id_means_a_label_by_one_rule(
+    labels: npt.NDArray[np.generic], ids: tuple[str, ...], found: list[int]
+) -> None:
+    held = set(split.label_meanings(labels))
+    known = [n for n, i in enumerate(ids) if split.meaning(i, labels.dtype.kind) in held]
+    assert known == found
+
+
+def test_ids_that_mean_the_same_are_named() -> None:
+    assert split.repeated(["007", "07", "8"], "i") == ("007", "07")
+    assert split.repeated(["007", "07", "8"], "U") is None
+    assert split.repeated(["2020-01-01", "2020-01-01T00:00Z"], "M") is not None

@@ -1,16 +1,23 @@
 """Which ids of a split are no entries of the dimension or column that they are of.
 
-An id is an entry's text: a whole number (leading zeros allowed), a date or time, or the string
-itself. Only the coordinate or column of the dimension's name is read.
+What an id means is said by `scidata.split.meaning`. Only the coordinate or column of the
+dimension's name is read.
 """
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
+from scidata import split
 from scidata.check.assets import Assets, table_files
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Labels: TypeAlias = npt.NDArray[np.generic]
 
 MAX_ENTRIES = 10_000_000  # coordinates beyond are not read: a check is cheap
 MAX_BYTES = 2**30  # nor are those whose metadata claim chunks that do not fit into memory
@@ -18,33 +25,47 @@ MAX_BYTES = 2**30  # nor are those whose metadata claim chunks that do not fit i
 _SINCE = re.compile(r"(days|hours|minutes|seconds) since (\d{4}-\d\d-\d\d(?:[T ][\d:]+)?)Z?")
 _CALENDARS = {None, "standard", "gregorian", "proleptic_gregorian"}
 _SECONDS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+_MICRO = 10**6
 
 
-def unknown_ids(
-    ids: Iterable[str], dimension: str, *, staged: Path, assets: Assets
-) -> list[str] | None:
-    """Return the ids that no coordinate or column of the dimension has.
+def read_labels(dimension: str, *, staged: Path, assets: Assets) -> "list[Labels]":
+    """Read the coordinate or column of a dimension's name from each asset that has one.
 
     Returns
     -------
-    list of str or None
-        None if there is nothing to compare with.
+    list of array, (N,)
+        None of those with more than 10 million entries.
 
     Raises
     ------
     ValueError, RuntimeError, LookupError, OSError
         If a coordinate or column cannot be decoded.
     """
-    compared = False
+    return list(_labels(dimension, staged, assets))
+
+
+def unknown_ids(ids: Iterable[str], labels: "Sequence[Labels]") -> list[str]:
+    """Return the ids that mean no label of any array."""
     left = list(ids)
-    for entries in _entries(dimension, staged, assets):
-        compared = True
-        known = _known(left, entries)
-        left = [i for i, found in zip(left, known, strict=True) if not found]
-    return left if compared else None
+    for held in labels:
+        known = set(split.label_meanings(held))
+        left = [i for i in left if split.meaning(i, held.dtype.kind) not in known]
+    return left
 
 
-def _entries(dimension: str, staged: Path, assets: Assets) -> Iterator[Any]:  # Any: arrays
+def repeated_ids(ids: Iterable[str], labels: "Sequence[Labels]") -> tuple[str, str] | None:
+    """Return two ids that mean one label of an array."""
+    listed = list(ids)
+    for held in labels:
+        known = set(split.label_meanings(held))
+        kind = held.dtype.kind
+        found = split.repeated((i for i in listed if split.meaning(i, kind) in known), kind)
+        if found:
+            return found
+    return None
+
+
+def _labels(dimension: str, staged: Path, assets: Assets) -> "Iterator[Labels]":
     for key, variables in assets.items():
         for variable in variables:
             if variable.name != dimension or len(variable.shape) != 1:
@@ -58,23 +79,23 @@ def _entries(dimension: str, staged: Path, assets: Assets) -> Iterator[Any]:  # 
                 yield _column(staged / "data" / f"{key}.parquet", dimension)
 
 
-def _coordinate(store: Path, name: str) -> Any:  # Any: a NumPy array of the data's type
+def _coordinate(store: Path, name: str) -> "Labels":
     import numpy as np
     import zarr
 
-    array = zarr.open_array(str(store), path=name, mode="r")
+    array = zarr.open_array(str(store), path=name, mode="r", zarr_format=3)
     largest = max(array.size, math.prod(array.chunks), math.prod(array.shards or ()))
     if largest * array.dtype.itemsize > MAX_BYTES:
         raise ValueError(f"{name!r} takes more than {MAX_BYTES} bytes")
     values = np.asarray(array[...])
     since = _SINCE.fullmatch(str(array.attrs.get("units")))
     if since and array.attrs.get("calendar") in _CALENDARS:
-        seconds = (values * _SECONDS[since[1]]).astype("int64").astype("timedelta64[s]")
-        return np.datetime64(since[2].replace(" ", "T"), "s") + seconds
+        micro = np.rint(values * (_SECONDS[since[1]] * _MICRO)).astype("timedelta64[us]")
+        return np.datetime64(since[2].replace(" ", "T"), "us") + micro
     return values
 
 
-def _column(entry: Path, name: str) -> Any:  # Any: a NumPy array of the data's type
+def _column(entry: Path, name: str) -> "Labels":
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -82,25 +103,3 @@ def _column(entry: Path, name: str) -> Any:  # Any: a NumPy array of the data's 
     parts = [pq.read_table(file, columns=[name])[name] for file in table_files(entry)]
     column = pa.chunked_array([chunk for part in parts for chunk in part.chunks])
     return np.asarray(column.to_numpy())
-
-
-def _known(ids: list[str], entries: Any) -> list[bool]:  # Any: a NumPy array
-    import numpy as np
-
-    if entries.dtype.kind in "iu":
-        held = {int(entry) for entry in entries}
-        return [i.isascii() and i.isdigit() and int(i) in held for i in ids]
-    if entries.dtype.kind == "M":
-        moments = {entry.item() for entry in entries.astype("datetime64[s]")}
-        return [_moment(i) in moments for i in ids]
-    texts = {str(entry) for entry in np.asarray(entries, dtype=object)}
-    return [i in texts for i in ids]
-
-
-def _moment(text: str) -> object:
-    import numpy as np
-
-    try:
-        return np.datetime64(text.removesuffix("Z"), "s").item()
-    except ValueError:
-        return text  # no date: it equals none

@@ -1,13 +1,17 @@
 """What a record says of splits, compared with the lists of ids and with the data."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scidata import split
-from scidata.check.assets import Assets, error, lengths, warning
-from scidata.check.ids import unknown_ids
+from scidata.check.assets import Assets, error, lengths, one_of, warning
+from scidata.check.ids import read_labels, repeated_ids, unknown_ids
 from scidata.errors import InvalidError, Problem
 from scidata.record import SplitRule
+
+if TYPE_CHECKING:
+    from scidata.check.ids import Labels
 
 MAX_SPLIT_BYTES = 256 * 2**20
 
@@ -78,20 +82,39 @@ def _id_problems(
     staged: Path,
     assets: Assets,
 ) -> Iterator[Problem]:
+    if rule.asset is not None:
+        if rule.asset not in assets:
+            message, fix = f"no asset {rule.asset!r}", one_of(assets)
+            yield error("asset-missing", f"{place}.asset", message, fix)
+            return
+        assets = {rule.asset: assets[rule.asset]}
     if assets and not lengths(assets, rule.dimension):
         message = f"no dimension or column {rule.dimension!r} in the data"
         fix = "name what the ids are of, as the data name it"
         yield warning("split-dimension", f"{place}.dimension", message, fix)
+    try:
+        labels = read_labels(rule.dimension, staged=staged, assets=assets)
+    except (ValueError, RuntimeError, LookupError, OSError) as cause:
+        message = f"{rule.dimension!r} cannot be read from the data: {cause}"
+        yield error("split-dimension", f"{place}.dimension", message, "build the data again")
+        return
+    if labels:
+        yield from _unfit(parts, place, rule, labels)
+
+
+def _unfit(
+    parts: Mapping[str, tuple[str, ...]],
+    place: str,
+    rule: SplitRule,
+    labels: "Sequence[Labels]",
+) -> Iterator[Problem]:
     for n, name in enumerate(part.name for part in rule.parts):
         ids = parts.get(name, ())
-        try:
-            unknown = unknown_ids(ids, rule.dimension, staged=staged, assets=assets)
-        except (ValueError, RuntimeError, LookupError, OSError) as cause:
-            message = f"{rule.dimension!r} cannot be read from the data: {cause}"
-            fix = "build the data again"
-            yield error("split-dimension", f"{place}.dimension", message, fix)
-            return
-        if unknown:
+        if same := repeated_ids(ids, labels):
+            message = f"{same[0]!r} and {same[1]!r} of {name!r} mean the same {rule.dimension}"
+            fix = "keep one of them"
+            yield error("split-repeated-id", f"{place}.parts[{n}]", message, fix)
+        if unknown := unknown_ids(ids, labels):
             message = (
                 f"{len(unknown)} of {len(ids)} ids of {name!r} are no {rule.dimension} of the "
                 f"data, first {unknown[0]!r}"

@@ -85,8 +85,9 @@ def sample_problems(samples: Samples, assets: Assets) -> Iterator[Problem]:
                 message = f"{name!r} has the dimensions {held[name].dims}, not {dims} first"
                 yield error("sample-dims", place, message, "write it with these, in this order")
     steps = lengths({samples.asset: assets[samples.asset]}, samples.along)
-    if steps and samples.window > min(steps):
-        message = f"{samples.window} steps, but {samples.along!r} has {min(steps)}"
+    needed = samples.window + samples.lead
+    if steps and needed > min(steps):
+        message = f"{needed} steps, but {samples.along!r} has {min(steps)}"
         yield error("sample-window", "samples.window", message, "choose a shorter window")
 
 

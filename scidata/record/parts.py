@@ -283,6 +283,8 @@ class SplitRule(Part):
 
     name: Annotated[Line, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     default: StrictBool = False
+    asset: Name | None = None
+    """Key of the asset that the ids fit; left out if all with the dimension hold the same."""
     dimension: Name
     """The dimension, column or key that the ids are of, such as ``location``."""
     unit: Line
@@ -309,6 +311,8 @@ class Samples(Part):
     """Dimension that the window slides along, such as ``time``."""
     window: Annotated[StrictInt, Field(ge=1)]
     """Steps of ``along`` in one sample."""
+    lead: Count = 0
+    """Steps after the window that its nearest target takes; without them it is no sample."""
     inputs: Annotated[Filled[Name], AfterValidator(check_distinct)]
     targets: Annotated[Filled[Name], AfterValidator(check_distinct)]
     """Read at the window's last step."""
