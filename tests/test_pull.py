@@ -135,6 +135,48 @@ def test_a_whole_copy_stays_whole_when_part_of_it_is_pulled_again(
     assert files(out) == files(published / "tiny/v1.0.0")
 
 
+def test_part_of_a_copy_that_was_interrupted_is_a_sound_part(
+    published: Path, tmp_path: Path
+) -> None:
+    whole, out = published / "tiny/v1.0.0", tmp_path / "out"
+    shutil.copytree(whole, out)
+    for path in ("bagit.txt", CHUNK):
+        (out / path).unlink()
+    begun = out / (CHUNK + PART)
+    begun.write_bytes((whole / CHUNK).read_bytes()[:10])
+    (out / ("README.md" + PART)).write_bytes(b"")
+    pulled = pull("tiny@1.0.0", out, published, assets=["table"])
+    assert pulled.partial
+    assert not begun.exists()
+    found = verify(out, published)
+    assert (found.sound, found.damage) == (True, ())
+    assert pull("tiny@1.0.0", out, published).fetched == 1
+    assert files(out) == files(whole)
+
+
+def test_a_whole_copy_that_lost_a_file_becomes_a_part_when_part_is_pulled(
+    published: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    pull("tiny@1.0.0", out, published)
+    (out / CHUNK).unlink()
+    assert pull("tiny@1.0.0", out, published, assets=["table"]).partial
+    assert not (out / "bagit.txt").exists()
+    assert verify(out, published).sound
+
+
+def test_what_is_there_already_is_read_with_progress(published: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = pull("tiny@1.1.0", out, published)
+    told: list[tuple[int, int]] = []
+    plan_pull(
+        "tiny@1.1.0", out, published, progress=lambda done, total: told.append((done, total))
+    )
+    assert len(told) > 1
+    assert told == sorted(told)
+    assert told[-1] == (first.bytes, first.bytes)
+
+
 def test_an_unknown_asset_is_answered_with_those_that_exist(
     published: Path, tmp_path: Path
 ) -> None:

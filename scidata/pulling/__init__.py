@@ -13,9 +13,7 @@ from pathlib import Path
 from scidata.bag import (
     DECLARATION,
     MANIFEST_TABLE,
-    MAX_MANIFEST_BYTES,
     PARTIAL,
-    parse_lines,
     parse_table,
     read_bag,
     read_file,
@@ -34,7 +32,7 @@ from scidata.errors import (
 from scidata.hashing import Meter, Progress, hash_each
 from scidata.manifest import MANIFEST, PAYLOAD, Manifest
 from scidata.parallel import each
-from scidata.pulling.fetch import PART, Fetch, fetch, write_whole
+from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
@@ -56,6 +54,8 @@ class PullPlan:
     """Files that are there with other bytes; they are among the fetches."""
     holds: frozenset[str]
     """Payload that the folder will hold in the end."""
+    begun: frozenset[str]
+    """What interrupted runs left, as ``NAME.part``; none of it stays."""
 
     @property
     def partial(self) -> bool:
@@ -127,7 +127,9 @@ def pull(
         If the folder holds anything but a copy of this version.
     """
     opened = open_store(store)
-    plan = plan_pull(reference, destination, opened, assets=assets, globs=globs)
+    plan = plan_pull(
+        reference, destination, opened, assets=assets, globs=globs, progress=progress
+    )
     return apply(plan, opened, progress=progress)
 
 
@@ -138,17 +140,22 @@ def plan_pull(
     *,
     assets: Iterable[str] = (),
     globs: Iterable[str] = (),
+    progress: Progress | None = None,
 ) -> PullPlan:
-    """Work out what `pull` would do; raises what it raises, and writes nothing."""
+    """Work out what `pull` would do; raises what it raises, and writes nothing.
+
+    The files that are there already are read; `progress` is told of their bytes.
+    """
     opened = open_store(store)
     commit = resolve(reference, opened)
     manifest = read_manifest(opened, commit)
     sizes = _sizes(opened, commit, manifest)
     wanted = select(manifest, commit, tuple(assets), tuple(globs))
     folder = destination.expanduser()
-    _refuse_foreign(folder, commit, manifest)
-    present = [(p, folder / p) for p in wanted if (folder / p).exists()]
-    found = {item.key: item.hex for item in hash_each(present)}
+    names = _refuse_foreign(folder, commit, manifest)
+    present = [(path, folder / path) for path in wanted if path in names]
+    total = sum(sizes[path] for path in wanted)
+    found = {item.key: item.hex for item in hash_each(present, progress=progress, total=total)}
     kept = {p: sizes[p] for p, value in found.items() if value == manifest[p].hex}
     fetches = [
         Fetch(
@@ -167,7 +174,8 @@ def plan_pull(
         kept=kept,
         fetches=tuple(sorted(fetches, key=lambda item: -item.size)),
         replaced=tuple(path for path in found if path not in kept),
-        holds=frozenset(wanted) | _held(folder, manifest),
+        holds=frozenset(wanted) | (names & manifest.keys()),
+        begun=_begun(names, commit, manifest),
     )
 
 
@@ -213,11 +221,10 @@ def apply(plan: PullPlan, store: Store, *, progress: Progress | None = None) -> 
     meter.add(kept)
     write_whole(plan.destination / MANIFEST, plan.manifest.text)
     _fetch_all(plan, store, meter)
-    for path, data in _tags(plan, store).items():
-        if read_file(plan.destination, path, len(data)) != data:
-            write_whole(plan.destination / path, data)
-    if not plan.partial:
-        (plan.destination / PARTIAL).unlink(missing_ok=True)
+    if plan.partial:
+        _remove(plan.destination, [DECLARATION])
+    _write_tags(plan, store)
+    _remove(plan.destination, plan.begun if plan.partial else {*plan.begun, PARTIAL})
     meter.tell()
     return Pulled(
         name=plan.commit.name,
@@ -250,6 +257,18 @@ def _fetch_all(plan: PullPlan, store: Store, meter: Meter) -> None:
         )
 
 
+def _write_tags(plan: PullPlan, store: Store) -> None:
+    for path, data in _tags(plan, store).items():
+        if read_file(plan.destination, path, len(data)) != data:
+            write_whole(plan.destination / path, data)
+
+
+def _remove(folder: Path, paths: Iterable[str]) -> None:
+    for path in paths:
+        with disk_errors(folder / path):
+            (folder / path).unlink(missing_ok=True)
+
+
 def _tags(plan: PullPlan, store: Store) -> dict[str, bytes]:
     """Read the tag files; what completes the copy, or says that it is partial, comes last."""
     prefix = f"v{plan.commit.version}/"
@@ -260,6 +279,13 @@ def _tags(plan: PullPlan, store: Store) -> dict[str, bytes]:
         held = {path: plan.manifest[path] for path in plan.holds}
         return tags | {PARTIAL: Manifest(held).text}
     return tags | {DECLARATION: read_tag(store, plan.commit, prefix + DECLARATION)}
+
+
+def _begun(names: Iterable[str], commit: CommitRecord, manifest: Manifest) -> frozenset[str]:
+    """Choose what interrupted runs left of this version; somebody's own files stay."""
+    tags = {key.removeprefix(f"v{commit.version}/") for key in commit.tags} | {PARTIAL}
+    parts = (name for name in names if name.endswith(PART))
+    return frozenset(p for p in parts if p[: -len(PART)] in tags or p[: -len(PART)] in manifest)
 
 
 def _sizes(store: Store, commit: CommitRecord, manifest: Manifest) -> Mapping[str, int]:
@@ -276,31 +302,24 @@ def _sizes(store: Store, commit: CommitRecord, manifest: Manifest) -> Mapping[st
     return {path: size for path, (size, _) in table.items()}
 
 
-def _held(folder: Path, manifest: Manifest) -> frozenset[str]:
-    """Payload that an earlier pull completed."""
-    if (folder / DECLARATION).exists():
-        return frozenset(manifest)
-    partial = read_file(folder, PARTIAL, MAX_MANIFEST_BYTES) or b""
-    return frozenset(parse_lines(partial, payload=True)[0].keys() & manifest.keys())
-
-
-def _refuse_foreign(folder: Path, commit: CommitRecord, manifest: Manifest) -> None:
-    """Refuse a destination that is not a new folder or a copy of this very version."""
+def _refuse_foreign(folder: Path, commit: CommitRecord, manifest: Manifest) -> frozenset[str]:
+    """Name the files of a destination: a new folder, or a copy of this very version."""
     if folder.exists() and not folder.is_dir():
         raise _occupied(folder, "is not a folder")
     entries = list(walk(folder)) if folder.is_dir() else []
     for entry in entries:
         if entry.kind != "file":
             raise _occupied(folder, f"holds the {entry.kind} {entry.path!r}")
-    names = {entry.path for entry in entries} - {MANIFEST + PART}
-    if not names:
-        return
+    names = frozenset(entry.path for entry in entries)
+    if not names - {MANIFEST + PART}:
+        return names
     _refuse_other_version(folder, commit)
     strange = {
         n for n in names if n.startswith(PAYLOAD) and n.removesuffix(PART) not in manifest
     }
     if strange:
         raise _occupied(folder, f"holds {min(strange)!r}, which {commit.name} does not have")
+    return names
 
 
 def _refuse_other_version(folder: Path, commit: CommitRecord) -> None:
