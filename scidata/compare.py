@@ -30,14 +30,20 @@ class Verified:
     """How many bytes of them were read."""
     fast: bool
     """Only names and sizes of the payload were compared."""
+    payload: int
+    """Payload files that the manifest names."""
+    held: int
+    """How many of them the target says it holds: all of them, except in a partial copy."""
     damage: tuple[Damage, ...]
     """Every bad, missing and extra file, by path."""
+    partial: bool = False
+    """The folder lists what it holds of the version, and no more was compared."""
     notes: tuple[str, ...] = ()
     """What else the reader should know, as sentences."""
 
     @property
     def sound(self) -> bool:
-        """Whether no damage was found."""
+        """Whether no damage was found; of a partial copy this says nothing of the rest."""
         return not self.damage
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,10 +23,10 @@ from scidata.bag import (
 )
 from scidata.compare import Verified
 from scidata.digest import Digest
-from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
+from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError, ScidataError
 from scidata.hashing import Hashed, Progress, hash_each
 from scidata.manifest import MANIFEST, PAYLOAD, Manifest
-from scidata.resolve import list_versions, read_manifest, resolve
+from scidata.resolve import read_manifest, resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
@@ -37,7 +38,7 @@ UNCHECKED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Vouched:
     """What the folder should hold, and who says so."""
 
     digest: Digest | None = None
@@ -56,6 +57,10 @@ class Expected:
     """Of the manifests themselves."""
     passed_over: frozenset[str] = frozenset()
     """Payload that was not asked for: neither read nor extra."""
+    whole: int = 0
+    """Payload files of the version."""
+    held: int = 0
+    """How many of them the folder says it holds."""
     notes: tuple[str, ...] = ()
 
 
@@ -86,26 +91,31 @@ def verify_folder(
 ) -> Verified:
     """Compare a folder with its manifest, and the manifest with what vouches for it."""
     bag = read_bag(folder)
-    claim = claimed(bag, store, digest=digest, name=name)
-    expected = chosen(bag, expectation(bag, claim), globs)
+    vouched = vouching(bag, store, digest=digest, name=name)
+    expected = chosen(bag, expectation(bag, vouched), globs)
     sizes, notes = _sizes(bag, expected) if fast else (None, ())
     tally = Tally()
     damage = [*expected.damage, *_read(bag, expected, tally, sizes, progress)]
     damage += _absent_and_extra(bag, expected, tally, globs)
     return Verified(
         target=str(folder),
-        name=bag.name or (claim.commit.name if claim.commit else ""),
+        name=bag.name or (vouched.commit.name if vouched.commit else ""),
         digest=bag.digest,
-        against=claim.against,
+        against=vouched.against,
         files=len(tally.seen),
         bytes=tally.bytes,
         fast=fast,
+        payload=expected.whole,
+        held=expected.held,
+        partial=bag.partial is not None,
         damage=compare.ordered(damage),
-        notes=(*expected.notes, *notes, *_identity(bag, claim)),
+        notes=(*expected.notes, *notes, *_identity(bag, vouched)),
     )
 
 
-def claimed(bag: Bag, store: Store | None, *, digest: Digest | None, name: str | None) -> Claim:
+def vouching(
+    bag: Bag, store: Store | None, *, digest: Digest | None, name: str | None
+) -> Vouched:
     """Find out which digest the manifest must have.
 
     Raises
@@ -116,7 +126,7 @@ def claimed(bag: Bag, store: Store | None, *, digest: Digest | None, name: str |
         If the digest given is not that of the version in the store.
     """
     if store is None and name is None:
-        return Claim(digest=digest, against="the digest given" if digest else "")
+        return Vouched(digest=digest, against="the digest given" if digest else "")
     reference = name or bag.name
     if not reference:
         raise InvalidError(
@@ -132,7 +142,7 @@ def claimed(bag: Bag, store: Store | None, *, digest: Digest | None, name: str |
             where=opened.url,
             fix="find out which of the two was cited before trusting either",
         )
-    return Claim(
+    return Vouched(
         digest=Digest.parse(commit.digest),
         against=f"{commit.name} in {opened.url}",
         commit=commit,
@@ -140,10 +150,10 @@ def claimed(bag: Bag, store: Store | None, *, digest: Digest | None, name: str |
     )
 
 
-def expectation(bag: Bag, claim: Claim) -> Expected:
+def expectation(bag: Bag, vouched: Vouched) -> Expected:
     """Work out what should be there from the manifest, or from what vouches for it."""
-    wanted = claim.digest or (Digest.parse(bag.stated) if bag.stated else None)
-    tags = _tags(bag, claim)
+    wanted = vouched.digest or (Digest.parse(bag.stated) if bag.stated else None)
+    tags = _tags(bag, vouched)
     damage = [*_tag_manifest_damage(bag, tags)]
     payload, reasons = _own_payload(bag)
     if bag.manifest is None:
@@ -154,8 +164,9 @@ def expectation(bag: Bag, claim: Claim) -> Expected:
     elif reasons:
         damage.append(compare.bad(MANIFEST, "a canonical manifest", compare.several(reasons)))
     if wanted is not None and bag.digest != wanted:
-        payload = _vouched_payload(bag, claim, wanted, tags) or payload
-    return Expected(payload=payload, tags=tags, damage=tuple(damage))
+        payload = _vouched_payload(bag, vouched, wanted, tags) or payload
+    count = len(payload)
+    return Expected(payload=payload, tags=tags, damage=tuple(damage), whole=count, held=count)
 
 
 def chosen(bag: Bag, expected: Expected, globs: tuple[str, ...]) -> Expected:
@@ -180,15 +191,17 @@ def chosen(bag: Bag, expected: Expected, globs: tuple[str, ...]) -> Expected:
 def _held(partial: bytes, expected: Expected) -> Expected:
     """Expect no more than a partial copy says it holds, and that as the manifest has it."""
     held, lines = parse_lines(partial, payload=True)
-    reasons: list[object] = list(lines)
+    reasons: list[object] = list(lines) if held or lines else ["it names no file"]
     reasons += [f"{p} differs" for p, value in held.items() if expected.payload.get(p) != value]
     damage = list(expected.damage)
     if reasons:
         damage.append(compare.bad(PARTIAL, "lines of the manifest", compare.several(reasons)))
-    note = f"a partial copy: {len(held)} of {len(expected.payload)} files of the version"
+    payload = {path: expected.payload[path] for path in held if path in expected.payload}
+    note = f"a partial copy: {len(payload)} of {expected.whole} files of the version"
     return replace(
         expected,
-        payload={path: expected.payload[path] for path in held if path in expected.payload},
+        payload=payload,
+        held=len(payload),
         tags={path: value for path, value in expected.tags.items() if path != DECLARATION},
         damage=tuple(damage),
         notes=(*expected.notes, note),
@@ -209,11 +222,11 @@ def _own_payload(bag: Bag) -> tuple[Mapping[str, str], tuple[object, ...]]:
 
 
 def _vouched_payload(
-    bag: Bag, claim: Claim, wanted: Digest, tags: Mapping[str, str]
+    bag: Bag, vouched: Vouched, wanted: Digest, tags: Mapping[str, str]
 ) -> Mapping[str, str]:
     """Take the store's manifest, or rebuild it from the index of sizes if that gives it."""
-    if claim.store is not None and claim.commit is not None:
-        return read_manifest(claim.store, claim.commit).hexes
+    if vouched.store is not None and vouched.commit is not None:
+        return read_manifest(vouched.store, vouched.commit).hexes
     try:
         table = _table(bag, tags)
         rebuilt = Manifest({path: Digest(value) for path, (_, value) in table.items()})
@@ -222,13 +235,13 @@ def _vouched_payload(
     return rebuilt.hexes if rebuilt.digest == wanted else {}
 
 
-def _tags(bag: Bag, claim: Claim) -> Mapping[str, str]:
-    if claim.commit is None:
+def _tags(bag: Bag, vouched: Vouched) -> Mapping[str, str]:
+    if vouched.commit is None:
         return bag.tags
-    prefix = f"v{claim.commit.version}/"
+    prefix = f"v{vouched.commit.version}/"
     return {
         key.removeprefix(prefix): tag.sha256
-        for key, tag in claim.commit.tags.items()
+        for key, tag in vouched.commit.tags.items()
         if key.startswith(prefix)
     }
 
@@ -307,15 +320,22 @@ def _absent_and_extra(
             yield compare.unexpected(path, "" if kind == "file" else f"a {kind}")
 
 
-def _identity(bag: Bag, claim: Claim) -> Iterator[str]:
+def _identity(bag: Bag, vouched: Vouched) -> Iterator[str]:
     """Say what the folder really holds, if that is another version, or what was not checked."""
-    if claim.digest is None:
+    if vouched.digest is None:
         yield UNCHECKED
-    elif bag.digest is not None and bag.digest != claim.digest:
+    elif bag.digest is not None and bag.digest != vouched.digest:
         held = bag.name if bag.stated == str(bag.digest) else ""
-        if claim.commit is not None:
-            versions = list_versions(claim.commit.dataset, claim.store)
-            held = next((v.name for v in versions if v.digest == str(bag.digest)), held)
-        wanted = claim.commit.name if claim.commit else str(claim.digest)
+        if vouched.commit is not None:
+            held = _published_as(bag.digest, vouched.commit, vouched.store) or held
+        wanted = vouched.commit.name if vouched.commit else str(vouched.digest)
         if held:
             yield f"this folder holds {held} ({bag.digest.short}…), not {wanted}"
+
+
+def _published_as(digest: Digest, commit: CommitRecord, store: Store | None) -> str:
+    """Name the version of the same dataset that has this digest, if that can be told."""
+    # Only a note hangs on it: a malformed version beside this one must not hide what is bad.
+    with suppress(ScidataError):
+        return resolve(f"{commit.dataset}@{digest}", store).name
+    return ""

@@ -22,7 +22,7 @@ UNLISTED = "the store cannot be listed, so files that no manifest names were not
 
 
 @dataclass(frozen=True, kw_only=True)
-class Version:
+class Described:
     """A version as its commit record and its manifest describe it."""
 
     store: Store
@@ -84,12 +84,14 @@ def verify_version(
         files=len(version.tags | chosen),
         bytes=read,
         fast=fast,
+        payload=len(version.payload),
+        held=len(version.payload),
         damage=compare.ordered(damage),
         notes=tuple(notes),
     )
 
 
-def described(store: Store, commit: CommitRecord) -> Version:
+def described(store: Store, commit: CommitRecord) -> Described:
     """Read the manifest and the listing of a version."""
     damage: tuple[Damage, ...] = ()
     try:
@@ -98,7 +100,7 @@ def described(store: Store, commit: CommitRecord) -> Version:
         prefix = f"v{commit.version}/"
         damage = tuple(replace(d, path=d.path.removeprefix(prefix)) for d in error.damage)
         manifest = _rebuilt(store, commit)
-    return Version(
+    return Described(
         store=store,
         commit=commit,
         payload=manifest.hexes,
@@ -129,7 +131,7 @@ def _list(store: Store, commit: CommitRecord) -> Mapping[str, int] | None:
     return {facts.key.removeprefix(prefix): facts.size for facts in store.list(prefix)}
 
 
-def _to_read(version: Version, payload: Mapping[str, str]) -> dict[str, str]:
+def _to_read(version: Described, payload: Mapping[str, str]) -> dict[str, str]:
     """Leave out what the listing says is missing."""
     wanted = version.tags | dict(payload)
     if version.sizes is None:
@@ -139,7 +141,7 @@ def _to_read(version: Version, payload: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read(
-    version: Version, wanted: Mapping[str, str], progress: Progress | None
+    version: Described, wanted: Mapping[str, str], progress: Progress | None
 ) -> tuple[list[Damage], int]:
     """Read objects through the store, several at once; returns damage and bytes read."""
     meter = Meter(version.commit.bytes, progress)
@@ -152,7 +154,7 @@ def _read(
     return damage, total
 
 
-def _hash_object(version: Version, path: str, meter: Meter) -> Hashed:
+def _hash_object(version: Described, path: str, meter: Meter) -> Hashed:
     key = version.key(path)
     size = (version.sizes or {}).get(path)
     try:
@@ -167,7 +169,7 @@ def _hash_object(version: Version, path: str, meter: Meter) -> Hashed:
 
 
 def _absent_and_unexpected(
-    version: Version, chosen: Mapping[str, str], globs: tuple[str, ...]
+    version: Described, chosen: Mapping[str, str], globs: tuple[str, ...]
 ) -> Iterator[Damage]:
     if version.sizes is None:
         return
@@ -183,7 +185,7 @@ def _absent_and_unexpected(
             yield compare.unexpected(path)
 
 
-def _resized(version: Version, chosen: Mapping[str, str]) -> tuple[list[Damage], list[str]]:
+def _resized(version: Described, chosen: Mapping[str, str]) -> tuple[list[Damage], list[str]]:
     if version.sizes is None:
         return [], ["no sizes were compared: the store cannot be listed"]
     try:
