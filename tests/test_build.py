@@ -108,6 +108,10 @@ def test_one_kind_of_fortnights_can_be_chosen(
     built = build("tevolop", decade, tmp_path / "out", options={"quirks": quirks}, now=NOW)
     assert set(built.assets) == {"events", "grid", *assets}
     assert check(tmp_path / "out").errors == ()
+    record = load_record(tmp_path / "out/record.yaml")
+    assert {rule.asset for rule in record.splits} == assets
+    time = next(rule for rule in record.splits if rule.name == "time")
+    assert ("chosen over all times" in str(time.leaks)) == (quirks == "published")
     samples = load_record(tmp_path / "out/record.yaml").samples
     assert samples is not None
     assert {samples.asset} == assets

@@ -9,11 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
+import scidata
 from scidata import split
 from scidata.building import build
 from scidata.check import check
 from scidata.datasets.tevolop import grid
 from scidata.datasets.tevolop.events import SCHEMA
+from scidata.publishing import publish
 from scidata.record import load_record
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -91,14 +93,51 @@ def test_the_published_variant_has_the_benchmarks_dimensions(shipped: Path) -> N
     assert published["magnitude_ahead"].shape[2] == 10
 
 
+def _gap_days(series: xr.Dataset) -> dict[int, int]:
+    """How many days of a fortnight are among the 57 without any earthquake."""
+    gap = set(np.arange("2019-10-16", "2019-12-12", dtype="datetime64[D]").tolist())
+    days = series["time"].values.astype("datetime64[D]")[:, None] + np.arange(14)
+    counts = [len(gap.intersection(each)) for each in days.tolist()]
+    return {n: count for n, count in enumerate(counts) if count}
+
+
+def test_the_gap_of_the_catalogue_is_no_target_of_the_physical_fortnights(
+    shipped: Path,
+) -> None:
+    series = fortnights(shipped)
+    assert list(_gap_days(series).values()) == [7, 14, 14, 14, 8]
+    inside = list(_gap_days(series))
+    before = [t - 1 for t in inside]
+    assert np.isnan(series["magnitude_ahead"][:, before, 0].values).all()
+    # What was not seen stays in the inputs, and in the published targets.
+    assert (series["magnitude"][:, inside[1:4]].values == 0).all()
+    published = fortnights(shipped, "fortnights-published")
+    times = series["time"].values[before]
+    assert not np.isnan(published["magnitude_ahead"].sel(time=times)[:, :, 0].values).any()
+
+
+def test_every_split_can_be_streamed_from_a_default_build(
+    shipped: Path, tmp_path: Path
+) -> None:
+    publish(shipped, tmp_path / "store", version="1.0.0")
+    opened = scidata.open("tevolop@1.0.0", tmp_path / "store")
+    for part in opened.splits:
+        assert next(iter(opened.stream(part, batch_size=2)))["magnitude"].shape == (2, 26)
+    # The benchmark has 1,775 windows of each pixel: the last fortnight has no target.
+    assert opened.stream("location/validation", batch_size=1).samples == 98 * 1775
+
+
 def test_missing_futures_are_nan_and_inputs_are_whole(shipped: Path) -> None:
     series = fortnights(shipped)
     ahead = series["magnitude_ahead"]
-    reach = (series["ahead_length"] + series["ahead_delay"]).values
-    for n, fortnights_ahead in enumerate(reach.tolist()):
+    missing = _gap_days(series)
+    lengths, delays = series["ahead_length"].values, series["ahead_delay"].values
+    for n, (length, delay) in enumerate(zip(lengths.tolist(), delays.tolist(), strict=True)):
         gone = np.isnan(ahead[0, :, n].values)
-        assert gone.sum() == fortnights_ahead
-        assert gone[-fortnights_ahead:].all()
+        assert gone[-length - delay :].all()
+        for t in range(series.sizes["time"] - length - delay):
+            window = range(t + 1 + delay, t + 1 + delay + length)
+            assert gone[t] == (sum(missing.get(n, 0) for n in window) >= 7 * length)
     for name in (*grid.VARIABLES, "magnitude_back"):
         assert not np.isnan(series[name].values).any()
 

@@ -226,3 +226,11 @@ def _follow(file: Path) -> int:
         target = (file.parent / link["href"]).resolve()
         assert json.loads(target.read_text())["stac_version"] == "1.1.0"
     return len(links)
+
+
+@RECORDS
+def test_software_has_a_version_and_the_publisher_is_the_host(record: Record) -> None:
+    properties = item_of(record)["properties"]
+    known = {s.name: s.version for s in record.provenance.software if s.version}
+    assert properties.get("processing:software", {}) == known
+    assert "host" in properties["providers"][0]["roles"]

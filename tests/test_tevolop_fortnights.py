@@ -283,3 +283,29 @@ def test_statistics_of_blocks_are_those_of_the_whole(blocks: list[list[float]]) 
         found = [report[name] for name in ("mean", "std", "min", "max")]
         expected = [np.mean(values), np.std(values), min(values), max(values)]
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
+def test_a_gap_is_a_long_time_without_any_earthquake() -> None:
+    shocks = np.ones(400, np.int64)
+    shocks[10:40] = 0  # 30 days may be
+    shocks[100:131] = 0
+    assert [(gap.first, gap.days) for gap in fn.gaps(shocks, 5)] == [(105, 31)]
+    assert fn.gaps(np.zeros(400, np.int64), 0) == ()
+
+
+def test_a_catalogue_of_rare_earthquakes_has_no_gap_where_it_pauses() -> None:
+    shocks = np.zeros(4000, np.int64)
+    shocks[::40] = 1
+    assert fn.gaps(shocks, 0) == ()
+
+
+def test_a_target_rests_on_more_than_half_of_its_days() -> None:
+    energies = np.ones((110, 1))
+    days = np.zeros(110, np.int64)
+    days[[10, 11]] = 6, 7
+    first, second, *_ = fn.ahead(energies, days)
+    assert np.flatnonzero(np.isnan(first[:, 0])).tolist() == [10, 109]
+    assert np.flatnonzero(np.isnan(second[:, 0])).tolist() == [108, 109]
+    days[10] = 7
+    _, second, *_ = fn.ahead(energies, days)
+    assert np.flatnonzero(np.isnan(second[:, 0])).tolist() == [9, 108, 109]

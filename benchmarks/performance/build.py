@@ -56,7 +56,7 @@ def measure(source: Path | None) -> dict[str, object]:
 
 def main() -> None:
     """Measure, print, and exit 1 if a goal is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Time a build of TEvolOp.")
     parser.add_argument("--source", type=Path, help="catalogue file or folder")
     parser.add_argument("--json", action="store_true", help="print one JSON document only")
     chosen = parser.parse_args()

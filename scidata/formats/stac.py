@@ -161,7 +161,7 @@ def _cited(record: Record, facts: Facts) -> Document:
 def _provider(record: Record) -> Document:
     publisher = record.publisher
     url = {"url": ror_url(publisher.ror)} if publisher.ror else {}
-    return {"name": publisher.name, "roles": ["licensor"], **url}
+    return {"name": publisher.name, "roles": ["licensor", "host"], **url}
 
 
 def _contacts(record: Record) -> Iterator[Document]:
@@ -188,10 +188,9 @@ def _processing(record: Record) -> Document:
     fields: Document = {}
     if provenance.steps:
         fields["processing:lineage"] = "\n".join(step.activity for step in provenance.steps)
-    if provenance.software:
-        fields["processing:software"] = {
-            software.name: software.version or "" for software in provenance.software
-        }
+    # Its value is a version, so software without a known one is in the lineage only.
+    if versions := {s.name: s.version for s in provenance.software if s.version}:
+        fields["processing:software"] = versions
     return fields
 
 

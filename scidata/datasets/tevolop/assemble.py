@@ -17,12 +17,15 @@ from scidata import split
 from scidata.datasets.tevolop import splits, statistics, stores, zones
 from scidata.datasets.tevolop.fortnights import (
     DROPPED,
+    Gap,
     Rule,
     Span,
     Sums,
     active,
     ahead,
     back,
+    gaps,
+    missing,
     span,
 )
 from scidata.datasets.tevolop.grid import VARIABLES, Days, Float, Int, Pixels
@@ -52,7 +55,10 @@ _RULES = {
     Quirks.NONE: (Rule.PHYSICAL,),
     Quirks.PUBLISHED: (Rule.PUBLISHED,),
 }
-_WINDOWS = {"magnitude_back": back, "magnitude_ahead": ahead}
+_WINDOWS: Mapping[str, Callable[[Sums], Iterator[Float]]] = {
+    "magnitude_back": lambda sums: back(sums.energy),
+    "magnitude_ahead": lambda sums: ahead(sums.energy, sums.missing),
+}
 _BLOCK_PIXELS = 64  # so that a block's fortnights stay in the processor's cache
 _FEWEST_ACTIVE = 2  # one location to train with, one to validate with
 
@@ -116,6 +122,8 @@ class Assembled:
     """Number of active pixels."""
     fault_labels: str
     """What ``fault_label`` holds."""
+    gaps: tuple[Gap, ...]
+    """Where the catalogue lacks data."""
 
 
 def plan(days: tuple[int, int], quirks: Quirks) -> Plan:
@@ -136,7 +144,11 @@ def assemble(
     One pass over the days; memory holds one block and the sums of all fortnights.
     """
     sums = {rule: Sums(plan.spans[rule], daily.pixels, rule) for rule in plan.rules}
-    documents = {"grid": _write_grid(daily, plan, sums, folder / "grid.zarr", advance)}
+    shocks, grid = _write_grid(daily, plan, sums, folder / "grid.zarr", advance)
+    documents = {"grid": grid}
+    found = gaps(shocks, daily.days[0])
+    if Rule.PHYSICAL in sums:
+        sums[Rule.PHYSICAL].missing = missing(found, plan.spans[Rule.PHYSICAL])
     chosen = {rule: active(_large(sums[rule], plan), daily.pixels) for rule in plan.rules}
     for rule, locations in chosen.items():
         _check_active(locations, given, rule)
@@ -153,7 +165,8 @@ def assemble(
     if chosen:
         _write_splits(folder / "splits", plan, chosen, given)
     statistics.write(folder / "statistics.json", documents)
-    return Assembled(active={r: len(p) for r, p in chosen.items()}, fault_labels=meaning)
+    counts = {rule: len(locations) for rule, locations in chosen.items()}
+    return Assembled(active=counts, fault_labels=meaning, gaps=found)
 
 
 def _check_active(locations: Int, given: Given, rule: Rule) -> None:
@@ -174,21 +187,25 @@ def _check_active(locations: Int, given: Given, rule: Rule) -> None:
 
 def _write_grid(
     daily: Daily, plan: Plan, sums: Mapping[Rule, Sums], path: Path, advance: Advance
-) -> statistics.Document:
+) -> tuple[Int, statistics.Document]:
+    """Write the grid and fill the sums; return the earthquakes of each day, and statistics."""
     first, stop = daily.days
+    shocks = np.zeros(stop - first, np.int64)
     grid = stores.GridStore(path, daily.pixels, first, stop - first)
     moments = {name: Moments() for name in VARIABLES}
     end = plan.train_days or stop
     for days in daily.blocks(stores.BLOCK_DAYS):
         grid.write(days)
+        begin = days.first - first
+        shocks[begin : begin + len(days)] = days.multiplicity.sum(axis=1)
         for each in sums.values():
             each.add(days)
         for name, moment in moments.items():
             moment.add(getattr(days, name)[: max(0, end - days.first)])
         advance(0.6 * (days.first + len(days) - first) / (stop - first))
     grid.close()
-    over = "time/train" if plan.time else "all"
-    return {"over": over, "variables": {name: m.report() for name, m in moments.items()}}
+    reports = {name: moment.report() for name, moment in moments.items()}
+    return shocks, {"over": "time/train" if plan.time else "all", "variables": reports}
 
 
 def _known(plan: Plan, span: Span) -> int:
@@ -218,7 +235,7 @@ def _series(sums: Sums, locations: Int, labels: Int, meaning: str) -> stores.Ser
     there = sums.at(locations)
     values = {name: _turned(getattr(there, name)[DROPPED:]) for name in VARIABLES}
     for name, windows in _WINDOWS.items():
-        turned = [_turned(window[DROPPED:]) for window in windows(there.energy)]
+        turned = [_turned(window[DROPPED:]) for window in windows(there)]
         values[name] = np.stack(turned, axis=-1)
     return stores.Series(
         title=_TITLE[sums.rule],
@@ -247,7 +264,7 @@ def _describe(sums: Sums, locations: Int, plan: Plan) -> statistics.Document:
         for name in VARIABLES:
             plain[name].add(getattr(part, name)[rows])
         for name, windows in _WINDOWS.items():
-            for n, window in enumerate(windows(part.energy)):
+            for n, window in enumerate(windows(part)):
                 windowed[name][n].add(window[rows])
                 plain[name].add(window[rows])
     variables = {name: moments.report() for name, moments in plain.items()}

@@ -4,7 +4,7 @@ Two rules. The physical rule: a day without events adds no energy. The published
 TEvolOp benchmark did, quirk by quirk (`Quirk`), so that its numbers can be compared with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,6 +45,11 @@ DROPPED = max(BACK) - 1
 REACH = max(length + delay for length, delay in AHEAD)
 """How many fortnights ahead the farthest target ends."""
 
+GAP_DAYS = 30
+"""Days without any earthquake that a catalogue may have; more are a gap in it. The shipped
+earthquakes of magnitude 2.5 and above pause for 28 days at most, but for the gap of 2019."""
+_GAP_INTERVALS = 10  # a catalogue of rare great earthquakes pauses for longer
+
 _ANCHOR = int(np.datetime64("1950-01-04", "D").astype(int))
 _PUBLISHED_END = int(np.datetime64("2020-01-01", "D").astype(int))
 _ENOUGH_OWN, _ENOUGH_AROUND = 7.1, 34.1
@@ -66,6 +71,8 @@ class Quirk(StrEnum):
     phase for every catalogue, so that fortnights stay the same when days are added."""
     ENDS_WITH_2019 = "days after 2019-12-31 are left out"
     """The published data end there."""
+    GAPS_ARE_QUIET = "a gap in the catalogue counts as a time without earthquakes"
+    """The physical rule has no target where at least half of a window's days lie in a gap."""
     ACTIVE_OVER_ALL_TIME = "active pixels are chosen with the held-out times, too"
     """The physical rule chooses with the times before the held-out period only."""
 
@@ -94,6 +101,56 @@ def span(days: tuple[int, int], rule: Rule) -> Span:
     return Span(first=first, count=max(0, stop - first) // DAYS)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Days on which the catalogue has no earthquake at all, numbered from 0 at 1970-01-01."""
+
+    first: int
+    stop: int
+    """The day after the last."""
+
+    @property
+    def days(self) -> int:
+        """How many."""
+        return self.stop - self.first
+
+
+def gaps(shocks: Int, first: int) -> tuple[Gap, ...]:
+    """Find where a catalogue lacks data.
+
+    Parameters
+    ----------
+    shocks : array, (days,), int
+        Earthquakes of each day in all pixels.
+    first : int
+        Number of the first day.
+
+    Returns
+    -------
+    tuple of Gap
+        Times of more than `GAP_DAYS` days, and of more than ten mean times between two
+        earthquakes, without any. In order of time.
+    """
+    total = int(shocks.sum())
+    if total == 0:
+        return ()
+    longest = max(GAP_DAYS, _GAP_INTERVALS * len(shocks) / total)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], shocks == 0, [0])).astype(np.int8)))
+    runs = (Gap(first=first + int(a), stop=first + int(b)) for a, b in edges.reshape(-1, 2))
+    return tuple(run for run in runs if run.days > longest)
+
+
+def missing(found: Iterable[Gap], span: Span) -> Int:
+    """Count the days of each fortnight that lie in a gap: (fortnights,)."""
+    start = span.first + DAYS * np.arange(span.count, dtype=np.int64)
+    days = np.zeros(span.count, np.int64)
+    for gap in found:
+        days += np.clip(
+            np.minimum(start + DAYS, gap.stop) - np.maximum(start, gap.first), 0, None
+        )
+    return days
+
+
 class Sums:
     """Sums of fortnights, filled with days as they come: (fortnights, pixels) each."""
 
@@ -105,6 +162,8 @@ class Sums:
         self.moment = np.zeros(shape)
         self.multiplicity = np.zeros(shape, np.int32)
         self.multiplicity_3p29 = np.zeros(shape, np.int32)
+        self.missing: Int = np.zeros(span.count, np.int64)
+        """(fortnights,): days that nobody observed, and so no target may rest on."""
 
     def at(self, pixels: Int) -> "Sums":
         """Return a copy of the sums of some pixels."""
@@ -151,13 +210,26 @@ def back(energies: Float) -> Iterator[Float]:
         yield _window(energies, first=1 - length, length=length)
 
 
-def ahead(energies: Float) -> Iterator[Float]:
+def ahead(energies: Float, missing: Int | None = None) -> Iterator[Float]:
     """Yield the magnitude of each window of `AHEAD`: (fortnights, …), the fortnight left out.
 
-    Windows that end after the last fortnight are NaN.
+    Windows that end after the last fortnight, and those of which at least half of the
+    days are missing, are NaN.
+
+    Parameters
+    ----------
+    energies : array, (fortnights, …), float
+    missing : array, (fortnights,), int, optional
+        Days of each fortnight that nobody observed; by default none.
     """
+    unseen = np.zeros(len(energies), np.int64) if missing is None else missing
+    before = np.concatenate(([0], np.cumsum(unseen)))
     for length, delay in AHEAD:
-        yield _window(energies, first=1 + delay, length=length)
+        window = _window(energies, first=1 + delay, length=length)
+        begin = np.minimum(np.arange(len(energies)) + 1 + delay, len(energies))
+        end = np.minimum(begin + length, len(energies))
+        window[2 * (before[end] - before[begin]) >= DAYS * length] = np.nan
+        yield window
 
 
 def active(large: Int, pixels: Pixels) -> Int:

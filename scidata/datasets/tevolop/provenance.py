@@ -1,6 +1,6 @@
 """What a build knows of its data, as fields of the record: nothing of it is typed by hand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,18 +12,22 @@ import yaml
 
 from scidata.datasets.tevolop.assemble import ASSET, Assembled, Plan
 from scidata.datasets.tevolop.events import Catalogue, Counts
-from scidata.datasets.tevolop.fortnights import DAYS, Quirk, Rule
+from scidata.datasets.tevolop.fortnights import DAYS, Gap, Quirk, Rule
 from scidata.datasets.tevolop.splits import EMBARGO
 from scidata.record import Limitation, Period, Provenance, Record, Step, VariableNote
 
 pc: Any = pyarrow.compute  # Any: its functions are made at import
-_GAP_DAYS = 30
 _HIGH_FLOOR = 1.0
 _MOST_GAPS = 20
 _NO_SECOND_EMBARGO = (
     "Validation targets reach into the test inputs: the source is too short for an embargo "
     "there. Training targets reach into neither."
 )
+_CHOSEN_OVER_ALL_TIMES = (
+    "The active pixels were chosen over all times, the held-out ones, too, and the statistics "
+    "computed over them."
+)
+_GAP_TARGETS = "In 'fortnights' a window with half or more of its days there is no target."
 _WINDOWED = frozenset(("magnitude_back", "magnitude_ahead", "back", "ahead"))
 _FORTNIGHTS_ONLY = _WINDOWED | {"ahead_length", "ahead_delay", "fault_label", "location"}
 
@@ -132,6 +136,8 @@ def _floor_sentence(catalogue: Catalogue | None) -> str:
 
 
 def _limitations(built: Built) -> Iterator[Limitation]:
+    if not built.extract:
+        yield from _gaps(built.assembled.gaps)
     catalogue = built.catalogue
     if catalogue is None:
         return
@@ -146,23 +152,17 @@ def _limitations(built: Built) -> Iterator[Limitation]:
     ):
         if number:
             yield Limitation(description=f"{number} of {counts.kept} events are {what}.")
-    if not built.extract:
-        yield from _gaps(catalogue)
 
 
-def _gaps(catalogue: Catalogue) -> Iterator[Limitation]:
-    """Name the longest times without any earthquake, if longer than 30 days."""
-    time = catalogue.earthquakes["time"].to_numpy()
-    time = time.astype("datetime64[s]")
-    length = np.diff(time)
-    long = np.flatnonzero(length > np.timedelta64(_GAP_DAYS, "D"))
-    longest = long[np.argsort(-length[long].astype(np.int64), kind="stable")][:_MOST_GAPS]
-    for n in sorted(longest.tolist()):
-        days = int(length[n] // np.timedelta64(1, "D"))
+def _gaps(found: Sequence[Gap]) -> Iterator[Limitation]:
+    """Name the longest of them."""
+    longest = sorted(found, key=lambda gap: -gap.days)[:_MOST_GAPS]
+    for gap in sorted(longest, key=lambda gap: gap.first):
+        first, last = np.array([gap.first, gap.stop - 1]).astype("datetime64[D]")
         yield Limitation(
-            description=f"No earthquake at all for {days} days.",
-            start=f"{time[n]}Z",
-            end=f"{time[n + 1]}Z",
+            description=f"No earthquake at all for {gap.days} days. {_GAP_TARGETS}",
+            start=str(first),
+            end=str(last),
         )
 
 
@@ -178,16 +178,18 @@ def _splits(record: Record, built: Built) -> dict[str, object]:
     time, rules = built.plan.time, built.plan.rules
     if time is None:
         return {"splits": (), "samples": None}
-    changes: dict[str, object] = {}
-    if not time.isolated_test:
-        note = {"leaks": _NO_SECOND_EMBARGO}
-        changes["splits"] = tuple(
-            s.model_copy(update=note) if s.name == "time" else s for s in record.splits
-        )
-    if Rule.PHYSICAL not in rules and record.samples:
-        asset = {"asset": ASSET[Rule.PUBLISHED]}
-        changes["samples"] = record.samples.model_copy(update=asset)
-    return changes
+    own = ASSET[rules[0]]
+    leaks = [] if time.isolated_test else [_NO_SECOND_EMBARGO]
+    if Rule.PHYSICAL not in rules:
+        leaks.append(_CHOSEN_OVER_ALL_TIMES)
+    located = ASSET[Rule.PUBLISHED if Rule.PUBLISHED in rules else rules[0]]
+    changes: dict[str, dict[str, object]] = {
+        "time": {"asset": own, "leaks": " ".join(leaks) or None},
+        "location": {"asset": located},
+    }
+    updated = tuple(s.model_copy(update=changes.get(s.name, {})) for s in record.splits)
+    samples = record.samples and record.samples.model_copy(update={"asset": own})
+    return {"splits": updated, "samples": samples}
 
 
 @cache

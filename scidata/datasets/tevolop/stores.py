@@ -233,7 +233,8 @@ _DIMENSIONS: dict[str, tuple[tuple[str, ...], Attributes]] = {
         {
             "units": "1",
             "long_name": "magnitude of the energy of a window after the fortnight",
-            "comment": "NaN where the window ends after the last fortnight",
+            "comment": "NaN where the window ends after the last fortnight, and by the "
+            "physical rule where half or more of its days lie in a gap of the catalogue",
             "coordinates": "latitude longitude ahead_length ahead_delay",
         },
     ),
