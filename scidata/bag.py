@@ -17,13 +17,9 @@ from urllib.parse import unquote
 from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.hashing import unreadable
-from scidata.manifest import MANIFEST, PAYLOAD
+from scidata.manifest import DECLARATION, FACTS, MANIFEST, PAYLOAD, TAG_MANIFEST
 from scidata.version import Reference
 
-DECLARATION = "bagit.txt"
-TAG_MANIFEST = "tagmanifest-sha256.txt"
-FACTS = "meta/facts.json"
-MANIFEST_TABLE = "manifest.parquet"
 PARTIAL = "partial-sha256.txt"
 """The manifest's lines of the files that a partial copy holds; such a copy is not a bag."""
 

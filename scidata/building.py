@@ -14,7 +14,7 @@ from pathlib import Path
 from scidata.about import TOOL, __version__
 from scidata.datasets import Prepared, Survey, choose
 from scidata.errors import ConflictError, ScidataError, StorageError
-from scidata.hashing import hash_files
+from scidata.hashing import Progress, hash_files
 from scidata.record import (
     Record,
     Software,
@@ -24,9 +24,6 @@ from scidata.record import (
     parse_record,
     record_yaml,
 )
-
-Progress = Callable[[int, int], None]
-"""Called with how much is done, and how much there is in all, in thousandths of the work."""
 
 _TOTAL = 1000
 _READING = 0.4  # share of the work
@@ -79,6 +76,7 @@ def build(
     now : datetime, optional
         With time zone; by default the clock's. Nothing in a source can be later.
     progress : Progress, optional
+        Thousandths of the work.
 
     Returns
     -------

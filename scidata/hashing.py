@@ -18,7 +18,8 @@ from scidata.digest import Digest
 from scidata.errors import NotFoundError, StorageError
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with how many bytes are done and how many there are in all; from any thread."""
+"""Called with how much is done and how much there is in all, in bytes unless it is said
+otherwise; from any thread."""
 
 FilePath: TypeAlias = str | os.PathLike[str]
 

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
 from scidata import formats
 from scidata.digest import Digest
 from scidata.errors import (
@@ -20,9 +18,10 @@ from scidata.errors import (
     ScidataError,
     StorageError,
 )
-from scidata.facts import Facts
+from scidata.facts import Facts, parse_facts
 from scidata.formats import intake, stac
 from scidata.formats.text import to_json, to_yaml
+from scidata.manifest import FACTS
 from scidata.record import Record, parse_record
 from scidata.resolve import list_datasets, read_tag, resolve
 from scidata.storage.base import Store
@@ -197,8 +196,8 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
     prefix = formats.prefix_of(commit.version)
     record_key = prefix + formats.RECORD
     record = parse_record(read_tag(store, commit, record_key), where=f"{name}/{record_key}")
-    facts_key = prefix + formats.FACTS
-    facts = _parse_facts(read_tag(store, commit, facts_key), where=f"{name}/{facts_key}")
+    facts_key = prefix + FACTS
+    facts = parse_facts(read_tag(store, commit, facts_key), where=f"{name}/{facts_key}")
     if (facts.name, facts.digest, record.id) != (commit.name, commit.digest, name):
         raise IntegrityError(
             f"the record and facts of {commit.name} describe {record.id!r} and {facts.name}",
@@ -207,18 +206,6 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
         )
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
     return SoundVersion(record=record, facts=facts, catalog=Digest.of(catalog))
-
-
-def _parse_facts(data: bytes, *, where: str) -> Facts:
-    try:
-        return Facts.model_validate_json(data)
-    except ValidationError as error:
-        raise InvalidError(
-            f"the facts are not ones that this scidata understands: {error.error_count()} "
-            "problems",
-            where=where,
-            fix="upgrade scidata",
-        ) from error
 
 
 def _damage(store: Store, version: str, error: ScidataError) -> Problem:

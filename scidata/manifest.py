@@ -16,6 +16,11 @@ from scidata.digest import Digest
 from scidata.errors import InvalidError, Problem
 
 MANIFEST = "manifest-sha256.txt"
+MANIFEST_TABLE = "manifest.parquet"
+"""The index of sizes; never the identity."""
+TAG_MANIFEST = "tagmanifest-sha256.txt"
+DECLARATION = "bagit.txt"
+FACTS = "meta/facts.json"
 PAYLOAD = "data/"
 MAX_PATH_BYTES = 900
 MAX_PROBLEMS = 100

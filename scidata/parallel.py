@@ -9,6 +9,9 @@ from typing import TypeVar
 REQUESTS = 16
 """Requests in flight: enough to hide 20 ms of network behind small objects."""
 
+ONE_REQUEST = 8 * 2**20
+"""Objects up to this size, in bytes, are read by one request, larger ones in blocks."""
+
 A = TypeVar("A")
 B = TypeVar("B")
 

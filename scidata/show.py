@@ -7,16 +7,14 @@ from scidata import split
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, NotFoundError
 from scidata.facts import Facts, parse_facts
-from scidata.formats import FACTS, RECORD
+from scidata.formats import RECORD
 from scidata.formats.text import citation
-from scidata.manifest import Manifest
+from scidata.manifest import FACTS, Manifest
 from scidata.record import Record, parse_record
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
-
-_MAX_PART_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +84,7 @@ def _count(store: Store, commit: CommitRecord, manifest: Manifest, path: str) ->
             where=store.url,
             fix="report it to whoever published the version",
         )
-    data = store.read(key, limit=_MAX_PART_BYTES)
+    data = store.read(key, limit=split.MAX_PART_BYTES)
     found = Digest.of(data)
     if found != manifest[path]:
         raise IntegrityError(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SPLITS = "data/splits/"
+MAX_PART_BYTES = 256 * 2**20
 
 Meaning: TypeAlias = int | str
 """What an id or a label says: a number, microseconds since 1970, or its text."""

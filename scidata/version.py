@@ -147,6 +147,10 @@ class CommitRecord(_Frozen):
     unsafe_store: bool = False
     """The store ignores conditional writes; a single writer was promised instead."""
 
+    def has(self, pin: Digest | None) -> bool:
+        """Tell whether it has the digest that somebody expects; None expects none."""
+        return pin is None or str(pin) == self.digest
+
     @property
     def number(self) -> VersionNumber:
         """The version number, parsed."""

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from scidata.facts import Facts
 from scidata.formats import bag, card, datacite, intake, manifest_table, stac, tag_files
 from scidata.formats.media import is_one_file, media_type
-from scidata.formats.text import amount, citation, to_json, to_yaml
+from scidata.formats.text import citation, to_json, to_yaml
 from scidata.manifest import Manifest
 from scidata.measure import Measured, measure
 from scidata.record import Record, load_record
 from scidata.record.safe_yaml import read_yaml
 from scidata.storage import open_store
+from scidata.wording import amount
 from tests.records import CREATED, bare_record, facts_of, full_record
 from tests.versions import write_version
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scidata.cli.output import (
-    Progress,
     exits,
-    human_bytes,
     json_option,
     print_json,
     print_table,
     progress_bar,
     quiet_option,
 )
+from scidata.hashing import Progress
+from scidata.wording import amount
 
 if TYPE_CHECKING:
     from scidata.demo import Demonstration
@@ -92,7 +92,7 @@ def _print(found: "Demonstration") -> None:
     rows = [
         ("version", f"tevolop@1.0.0, {done}"),
         ("digest", found.digest),
-        ("files", f"{found.files:,} ({human_bytes(found.bytes)})"),
+        ("files", f"{found.files:,} ({amount(found.bytes)})"),
         ("verify", f"sound: {found.verified:,} files read and compared, tag files included"),
         ("catalog", f"{found.store / 'index.yaml'}: {len(found.entries)} entries"),
         ("stream", f"{found.samples:,} samples, {found.samples_per_second:,.0f} a second"),

@@ -4,7 +4,6 @@ import click
 
 from scidata.cli.output import (
     exits,
-    human_bytes,
     json_option,
     print_json,
     print_table,
@@ -13,6 +12,7 @@ from scidata.cli.output import (
 from scidata.resolve import list_datasets, list_versions
 from scidata.storage import open_store
 from scidata.version import CommitRecord
+from scidata.wording import amount
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6))
@@ -64,4 +64,4 @@ def _fields(commit: CommitRecord) -> dict[str, object]:
 
 
 def _row(commit: CommitRecord) -> list[object]:
-    return [commit.name, commit.files, human_bytes(commit.bytes), commit.created, commit.digest]
+    return [commit.name, commit.files, amount(commit.bytes), commit.created, commit.digest]

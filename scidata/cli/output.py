@@ -4,9 +4,11 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import click
+
+from scidata.hashing import Progress
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 invalid, 5 integrity, 6 storage, "
@@ -14,14 +16,6 @@ EXIT_CODES = (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])  # Any: click decorates functions of any signature
-
-
-class Progress(Protocol):
-    """What long work calls as it goes: how much is done, and how much there is in all."""
-
-    def __call__(self, done: int, total: int) -> None:
-        """Tell the bar."""
-        ...
 
 
 def exits(*codes: int) -> str:
@@ -103,22 +97,6 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
             for c, w, n in zip(line, widths, numeric or [False] * len(widths), strict=True)
         ]
         click.echo("  ".join(padded).rstrip())
-
-
-def human_bytes(count: int) -> str:
-    """Write a number of bytes with a decimal unit.
-
-    Examples
-    --------
-    >>> human_bytes(972081)
-    '972.1 kB'
-    """
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:  # noqa: PLR2004
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
 
 
 def _is_number(text: str) -> bool:

@@ -6,7 +6,6 @@ import click
 
 from scidata.cli.output import (
     exits,
-    human_bytes,
     json_option,
     print_json,
     progress_bar,
@@ -16,6 +15,7 @@ from scidata.cli.output import (
 from scidata.pulling import Pulled, PullPlan, apply, plan_pull
 from scidata.resolve import resolve
 from scidata.storage import open_store
+from scidata.wording import amount
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6, 7))
@@ -93,7 +93,7 @@ def _print_plan(plan: PullPlan, *, as_json: bool) -> None:
         print_json("scidata-pull/1", fields)
         return
     click.echo(
-        f"would fetch {len(plan.fetches)} files ({human_bytes(plan.bytes)}) of "
+        f"would fetch {len(plan.fetches)} files ({amount(plan.bytes)}) of "
         f"{plan.commit.name} into {plan.destination}; {len(plan.kept)} are there already"
     )
     for path in plan.replaced:
@@ -107,7 +107,7 @@ def _print(pulled: Pulled, *, as_json: bool) -> None:
     kind = "part of " if pulled.partial else ""
     click.echo(
         f"{pulled.destination} holds {kind}{pulled.name} {pulled.digest}: {pulled.files} files "
-        f"checked, {pulled.fetched} fetched ({human_bytes(pulled.fetched_bytes)})"
+        f"checked, {pulled.fetched} fetched ({amount(pulled.fetched_bytes)})"
     )
     for path in pulled.replaced:
         click.echo(f"replaced {path}: its bytes differed")

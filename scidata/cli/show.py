@@ -6,7 +6,6 @@ import click
 
 from scidata.cli.output import (
     exits,
-    human_bytes,
     json_option,
     print_json,
     print_table,
@@ -16,6 +15,7 @@ from scidata.formats.stac_cube import describe
 from scidata.formats.text import license_name, license_url
 from scidata.show import Shown, show
 from scidata.storage import open_store
+from scidata.wording import amount
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6))
@@ -67,7 +67,7 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
     yield "licence", f"{license_name(record)} {license_url(record)}"
     yield "access", record.access
     yield "created", commit.created
-    yield "size", f"{commit.files} files, {human_bytes(commit.bytes)}"
+    yield "size", f"{commit.files} files, {amount(commit.bytes)}"
     if record.synthetic_note is not None:
         yield "synthetic", " ".join(record.synthetic_note.split())
     if commit.unsafe_store:
@@ -77,7 +77,7 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
 def _print_assets(shown: Shown) -> None:
     click.echo()
     rows = [
-        (asset.key, asset.kind, asset.files, human_bytes(asset.bytes), asset.path)
+        (asset.key, asset.kind, asset.files, amount(asset.bytes), asset.path)
         for asset in shown.facts.assets
     ]
     print_table(["ASSET", "KIND", "FILES", "SIZE", "PATH"], rows)

@@ -6,7 +6,6 @@ import click
 
 from scidata.cli.output import (
     exits,
-    human_bytes,
     json_option,
     print_json,
     progress_bar,
@@ -17,6 +16,7 @@ from scidata.compare import Verified
 from scidata.errors import IntegrityError
 from scidata.storage import open_store
 from scidata.verifying import verify
+from scidata.wording import amount
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6))
@@ -93,7 +93,7 @@ def _print(found: Verified) -> None:
         click.echo(f"{item}{detail}")
     count = len(found.damage)
     verdict = "sound" if found.sound else f"damaged: {count} file{'s' * (count != 1)}"
-    how = "names and sizes" if found.fast else human_bytes(found.bytes)
+    how = "names and sizes" if found.fast else amount(found.bytes)
     click.echo(
         f"{verdict}  {found.name or found.target}  {found.digest or 'no manifest'}  "
         f"{found.files} files, {how}"

@@ -10,15 +10,20 @@ from scidata.digest import Digest
 from scidata.facts import Facts
 from scidata.formats import bag, card, datacite, intake, manifest_table, stac
 from scidata.formats.text import to_json, to_yaml
-from scidata.manifest import MANIFEST, Manifest
+from scidata.manifest import (
+    DECLARATION,
+    FACTS,
+    MANIFEST,
+    MANIFEST_TABLE,
+    TAG_MANIFEST,
+    Manifest,
+)
 from scidata.record import Record
 
 RECORD = "meta/record.yaml"
-FACTS = "meta/facts.json"
 ITEM = "meta/item.json"
 DATACITE = "meta/datacite.json"
 README = "README.md"
-MANIFEST_TABLE = "manifest.parquet"
 
 
 def prefix_of(version: str) -> str:
@@ -56,7 +61,7 @@ def tag_files(
         and the version's Intake catalog beside the bag, ``catalog-1.0.0.yaml``.
     """
     tags = {
-        "bagit.txt": bag.bagit_txt(),
+        DECLARATION: bag.bagit_txt(),
         "bag-info.txt": bag.bag_info(record, facts),
         MANIFEST: manifest.text,
         MANIFEST_TABLE: manifest_table.to_parquet(manifest, sizes, facts),
@@ -67,6 +72,6 @@ def tag_files(
         README: card.readme(record, facts),
     }
     digests = {path: Digest.of(data) for path, data in tags.items()}
-    tags[bag.TAG_MANIFEST] = bag.tag_manifest(digests)
+    tags[TAG_MANIFEST] = bag.tag_manifest(digests)
     keyed = {prefix_of(facts.version) + path: data for path, data in tags.items()}
     return keyed | {catalog_of(facts.version): to_yaml(intake.version_catalog(record, facts))}

@@ -6,8 +6,6 @@ from scidata.digest import Digest
 from scidata.facts import Facts
 from scidata.record import Record
 
-TAG_MANIFEST = "tagmanifest-sha256.txt"
-
 
 def bagit_txt() -> bytes:
     """Return the declaration that makes a folder a bag."""

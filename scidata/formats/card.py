@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from scidata.facts import Facts
 from scidata.formats.stac_cube import describe
-from scidata.formats.text import amount, citation, license_name, license_url
+from scidata.formats.text import citation, license_name, license_url
 from scidata.manifest import MANIFEST
 from scidata.record import Limitation, Record, Source
+from scidata.wording import amount, counted
 
 _OPENERS = {"zarr": "xarray.open_zarr", "parquet": "pandas.read_parquet"}
 _SEAL = """\
@@ -77,7 +78,7 @@ def _opening(facts: Facts) -> Iterator[str]:
 
 
 def _files(facts: Facts) -> Iterator[str]:
-    yield f"{facts.files} files, {amount(facts.bytes)}."
+    yield f"{counted(facts.files, 'file')}, {amount(facts.bytes)}."
     yield ""
     yield "| asset | path | files | size | sha256 |"
     yield "|---|---|---:|---:|---|"

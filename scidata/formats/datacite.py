@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from scidata.facts import Facts
-from scidata.formats.text import amount, license_name, license_url, orcid_url, ror_url
+from scidata.formats.text import license_name, license_url, orcid_url, ror_url
 from scidata.record import Contributor, Creator, Funding, NamedLicense, Record
+from scidata.wording import amount, counted
 
 Attributes: TypeAlias = dict[str, Any]  # Any: JSON at the edge
 
@@ -48,7 +49,7 @@ def attributes(record: Record, facts: Facts) -> Attributes:
         "subjects": list(_subjects(record)),
         "descriptions": list(_descriptions(record)),
         "rightsList": list(_rights(record)),
-        "sizes": [amount(facts.bytes), f"{facts.files} files"],
+        "sizes": [amount(facts.bytes), counted(facts.files, "file")],
         "formats": sorted({asset.media_type for asset in facts.assets}),
         "alternateIdentifiers": [
             {"alternateIdentifier": facts.name, "alternateIdentifierType": "scidata id"},

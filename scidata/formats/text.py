@@ -79,19 +79,3 @@ def orcid_url(orcid: str) -> str:
 def ror_url(ror: str) -> str:
     """Return the address of a bare ROR id."""
     return f"https://ror.org/{ror}"
-
-
-def amount(count: int) -> str:
-    """Write a number of bytes with a decimal unit.
-
-    Examples
-    --------
-    >>> amount(972081), amount(17)
-    ('972.1 kB', '17 B')
-    """
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:  # noqa: PLR2004 decimal units
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

@@ -10,15 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scidata.bag import (
-    DECLARATION,
-    MANIFEST_TABLE,
-    PARTIAL,
-    parse_table,
-    read_bag,
-    read_file,
-    walk,
-)
+from scidata.bag import PARTIAL, parse_table, read_bag, read_file, walk
 from scidata.compare import matching
 from scidata.digest import Digest
 from scidata.errors import (
@@ -30,7 +22,7 @@ from scidata.errors import (
     StorageError,
 )
 from scidata.hashing import Meter, Progress, hash_each
-from scidata.manifest import MANIFEST, PAYLOAD, Manifest
+from scidata.manifest import DECLARATION, MANIFEST, MANIFEST_TABLE, PAYLOAD, Manifest
 from scidata.parallel import each
 from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve

@@ -16,10 +16,9 @@ from pathlib import Path
 from scidata.digest import Digest
 from scidata.errors import Damage, InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.hashing import BLOCK, Meter
+from scidata.parallel import ONE_REQUEST
 from scidata.storage.base import Store
 
-ONE_REQUEST = 8 * 2**20
-"""Objects up to this size are read by one request, larger ones in blocks."""
 PART = ".part"
 
 

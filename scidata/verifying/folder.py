@@ -8,11 +8,8 @@ from pathlib import Path
 
 from scidata import compare
 from scidata.bag import (
-    DECLARATION,
-    MANIFEST_TABLE,
     MAX_MANIFEST_BYTES,
     PARTIAL,
-    TAG_MANIFEST,
     Bag,
     Entry,
     parse_lines,
@@ -25,7 +22,14 @@ from scidata.compare import Verified
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError, ScidataError
 from scidata.hashing import Hashed, Progress, hash_each
-from scidata.manifest import MANIFEST, PAYLOAD, Manifest
+from scidata.manifest import (
+    DECLARATION,
+    MANIFEST,
+    MANIFEST_TABLE,
+    PAYLOAD,
+    TAG_MANIFEST,
+    Manifest,
+)
 from scidata.resolve import read_manifest, resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store
@@ -136,7 +140,7 @@ def vouching(
         )
     opened = open_store(store)
     commit = resolve(reference, opened)
-    if digest is not None and str(digest) != commit.digest:
+    if not commit.has(digest):
         raise IntegrityError(
             f"{commit.name} in this store has the digest {commit.digest}, not {digest}",
             where=opened.url,

@@ -4,19 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from scidata import compare
-from scidata.bag import MANIFEST_TABLE, parse_table
+from scidata.bag import parse_table
 from scidata.compare import Verified
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.hashing import Hashed, Meter, Progress, hash_stream
-from scidata.manifest import PAYLOAD, Manifest
-from scidata.parallel import each
+from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
+from scidata.parallel import ONE_REQUEST, each
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
-
-ONE_REQUEST = 8 * 2**20
-"""Objects up to this size are read by one request, larger ones in blocks."""
 
 UNLISTED = "the store cannot be listed, so files that no manifest names were not looked for"
 
@@ -197,5 +194,5 @@ def _resized(version: Described, chosen: Mapping[str, str]) -> tuple[list[Damage
 
 
 def _pin(commit: CommitRecord, digest: Digest | None) -> Iterator[Damage]:
-    if digest is not None and str(digest) != commit.digest:
+    if not commit.has(digest):
         yield compare.bad(f"versions/{commit.version}.json", str(digest), commit.digest)
