@@ -77,6 +77,7 @@ class Counting:
         self.url = store.url
         self.address = store.address
         self.writable = store.writable
+        self.lists = store.lists
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
         self.requests.append(f"read {key}")
@@ -93,6 +94,10 @@ class Counting:
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         self.requests.append(f"list {prefix}")
         return self._store.list(prefix)
+
+    def folders(self) -> tuple[str, ...]:
+        self.requests.append("folders")
+        return self._store.folders()
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         self.requests.append(f"create {key}")

@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import unquote, urlsplit
 
 from scidata.errors import InvalidError
+from scidata.storage.addresses import file_url_folder, local_folder
 from scidata.storage.base import Store
 
 StoreLike: TypeAlias = Store | str | Path
@@ -35,9 +35,9 @@ def open_store(
     Raises
     ------
     InvalidError
-        If the address is of another kind, or carries credentials.
+        If the address is empty, malformed or of another kind, or carries credentials.
     StorageError
-        If S3 needs credentials and none are found.
+        If S3 needs credentials and none, or half of them, are found.
     """
     if url is None:
         url = default_store_url()
@@ -46,7 +46,7 @@ def open_store(
     if isinstance(url, str | Path):
         from scidata.storage.local import LocalStore
 
-        return LocalStore(Path(url).expanduser())
+        return LocalStore(local_folder(url))
     return url
 
 
@@ -63,7 +63,7 @@ def _open_url(scheme: str, url: str, *, endpoint_url: str | None, anonymous: boo
     if scheme == "file":
         from scidata.storage.local import LocalStore
 
-        return LocalStore(_file_path(url))
+        return LocalStore(file_url_folder(url))
     if scheme == "s3":
         from scidata.storage.s3 import S3Store, parse_address
 
@@ -85,14 +85,3 @@ def _open_url(scheme: str, url: str, *, endpoint_url: str | None, anonymous: boo
 def _scheme(url: str) -> str:
     scheme, separator, _ = url.partition("://")
     return scheme.lower() if separator else ""
-
-
-def _file_path(url: str) -> Path:
-    parts = urlsplit(url)
-    if parts.netloc not in {"", "localhost"} or not parts.path:
-        raise InvalidError(
-            f"{url!r} is not a folder on this machine",
-            where="--store",
-            fix="write file:///absolute/path or just the path",
-        )
-    return Path(unquote(parts.path))

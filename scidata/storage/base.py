@@ -20,7 +20,7 @@ class ObjectFacts:
     """UTC, ISO 8601, by the store's own clock; None where the store does not say."""
     digest: Digest | None = None
     """What the writer told the store, which checked it on arrival; only `Store.head` fills it
-    in, and only where the store keeps one."""
+    in, and only where the store keeps one and did check: S3 compares no object over 64 MiB."""
 
 
 class Store(Protocol):
@@ -46,6 +46,11 @@ class Store(Protocol):
         """Whether `create`, `replace` and `delete` can ever succeed."""
         ...
 
+    @property
+    def lists(self) -> bool:
+        """Whether `list` and `folders` can ever succeed."""
+        ...
+
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
         """Return a small object: `NotFoundError` if absent, `InvalidError` over `limit`, B."""
         ...
@@ -62,7 +67,18 @@ class Store(Protocol):
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
-        """Yield every object whose key starts with `prefix`, sorted by key, recursively."""
+        """Yield every object whose key starts with `prefix`, sorted by key, recursively.
+
+        Where nothing was written yet, that is none.
+        """
+        ...
+
+    def folders(self) -> tuple[str, ...]:
+        """Return the first parts of all keys that have several, sorted, by one request.
+
+        `NotFoundError` if a store must be there before it can be read, as a folder must, and
+        is not.
+        """
         ...
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
@@ -85,5 +101,8 @@ class Store(Protocol):
         ...
 
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
-        """Return the Rust-backed view below `prefix`, for Zarr and the streaming engine."""
+        """Return the Rust-backed view below `prefix`, for Zarr and the streaming engine.
+
+        A folder is walked first: `InvalidError` if it is, or holds, a link.
+        """
         ...

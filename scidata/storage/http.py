@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, StorageError
+from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked
 from scidata.storage.objects import Objects
@@ -18,10 +18,10 @@ class HttpStore:
     """Objects below an address; they can be read but neither listed nor written."""
 
     writable = False
+    lists = False
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
+        if not _is_plain(url):
             # The URL itself is not quoted: it may hold a secret.
             raise InvalidError(
                 "the store's URL is not https://host/path",
@@ -52,6 +52,10 @@ class HttpStore:
             fix="name the version (dataset@1.0.0), or use the store's s3:// address",
         )
 
+    def folders(self) -> tuple[str, ...]:
+        """Raise `StorageError`: http has no way to list."""
+        return tuple(facts.key for facts in self.list())
+
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Raise `StorageError`: the store is read-only."""
         raise self._read_only(key)
@@ -74,6 +78,16 @@ class HttpStore:
             where=self.url,
             fix="use the store's s3:// address or folder",
         )
+
+
+def _is_plain(url: str) -> bool:
+    parts = split_url(url)
+    return (
+        parts is not None
+        and bool(parts.hostname)
+        and parts.username is None
+        and not (parts.query or parts.fragment)
+    )
 
 
 def _view(url: str) -> obstore.store.HTTPStore:

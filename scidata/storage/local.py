@@ -2,11 +2,13 @@
 
 Every object appears under its name at once and whole: it is written to ``.incoming`` in the
 store's root, flushed to the disk, and then given its name by a hard link, which fails if the
-name is taken. Where a disk knows no hard links the name is reserved first and the file renamed
-over it, so for a moment a reader may see an empty file there.
+name is taken. Where a disk knows no hard links it is renamed, by a rename that fails if the
+name is taken; and where that is unknown, too, after a look, by one writer at a time.
 """
 
+import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -41,6 +43,9 @@ _NO_LINKS = {
     errno.EXDEV,
     errno.ENOSYS,
 }
+_NO_FLAGS = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 
 
 class LocalStore:
@@ -52,6 +57,7 @@ class LocalStore:
         self.address = str(self.root)
         self._real_root = Path(os.path.realpath(self.root))
         self.writable = True
+        self.lists = True
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
         """Return a small object."""
@@ -84,6 +90,18 @@ class LocalStore:
         except OSError as error:
             raise refusals.from_disk(error, where=str(self.root)) from error
 
+    def folders(self) -> tuple[str, ...]:
+        """Return the names of the folders in the root; links are none."""
+        try:
+            with os.scandir(self.root) as entries:
+                found = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError) as error:
+            is_file = isinstance(error, NotADirectoryError)
+            raise refusals.no_store(str(self.root), is_file=is_file) from error
+        except OSError as error:
+            raise refusals.from_disk(error, where=str(self.root)) from error
+        return tuple(sorted(name for name in found if name != INCOMING))
+
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Write an object unless the key exists."""
         target = self._target(key)
@@ -115,8 +133,14 @@ class LocalStore:
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view of a folder; `NotFoundError` if it does not exist."""
         folder = self._target(prefix.rstrip("/")) if prefix else self.root
+        if prefix and folder.is_symlink():
+            raise refusals.linked(prefix, where=str(self.root))
         if not folder.is_dir():
             raise refusals.absent(str(folder))
+        with _disk_errors(folder):  # the view itself would follow links
+            for link in _links(folder):
+                key = link.relative_to(self.root).as_posix()
+                raise refusals.linked(key, where=str(self.root))
         return obstore.store.LocalStore(folder)
 
     def _target(self, key: str) -> Path:
@@ -134,12 +158,15 @@ class LocalStore:
     def _opened(self, key: str) -> Iterator[BinaryIO]:
         target = self._target(key)
         with _disk_errors(target):
-            descriptor = os.open(target, _READING)
+            try:
+                descriptor = os.open(target, _READING)
+            except NotADirectoryError as error:  # what the key begins with is an object
+                raise FileNotFoundError(errno.ENOENT, "not a regular file") from error
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.close(descriptor)
                 raise FileNotFoundError(errno.ENOENT, "not a regular file")
-        with os.fdopen(descriptor, "rb") as file:
-            yield file
+            with os.fdopen(descriptor, "rb") as file:
+                yield file
 
     @contextmanager
     def _incoming(
@@ -220,17 +247,56 @@ def _link(written: Path, target: Path) -> bool:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        return _reserve_and_rename(written, target)
+        return _rename(written, target)
     return True
 
 
-def _reserve_and_rename(written: Path, target: Path) -> bool:
+def _rename(written: Path, target: Path) -> bool:
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        _rename_without_replacing(written, target)
     except FileExistsError:
         return False
-    written.replace(target)
+    except OSError as error:
+        if error.errno not in _NO_FLAGS:
+            raise
+        return _rename_alone(written, target)
     return True
+
+
+def _rename_without_replacing(written: Path, target: Path) -> None:
+    """Rename as Linux can since 3.15; `FileExistsError` if the name is taken."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    paths = os.fsencode(written), os.fsencode(target)
+    if rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_NOREPLACE) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(target))
+
+
+def _rename_alone(written: Path, target: Path) -> bool:
+    """Look, then rename, while no other writer does; a lock ends with its process.
+
+    The lock is on ``.incoming``, which nobody removes while a written file lies in it.
+    """
+    folder = os.open(written.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(target):
+            return False
+        written.replace(target)
+    finally:
+        os.close(folder)
+    return True
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _links(Path(entry.path))
 
 
 def _flush_folder(folder: Path) -> None:

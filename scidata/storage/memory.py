@@ -23,6 +23,7 @@ class MemoryStore:
         self.url = f"memory://{name}"
         self.address = self.url
         self.writable = True
+        self.lists = True
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
         """Return an object."""
@@ -49,6 +50,11 @@ class MemoryStore:
             found = {k: len(v) for k, v in self._objects.items() if k.startswith(prefix)}
         for key in sorted(found, key=str.encode):
             yield ObjectFacts(key=key, size=found[key])
+
+    def folders(self) -> tuple[str, ...]:
+        """Return the first parts of keys that have several."""
+        with self._lock:
+            return tuple(sorted({key.split("/")[0] for key in self._objects if "/" in key}))
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Write an object unless the key exists."""

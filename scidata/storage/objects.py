@@ -95,6 +95,11 @@ class Objects:
         except (BaseError, FileNotFoundError) as error:
             raise self._translated(error, prefix) from error
 
+    def folders(self) -> tuple[str, ...]:
+        """Return the first parts of keys that have several, sorted."""
+        listed = self._patiently(lambda: obstore.list_with_delimiter(self.view), "")
+        return tuple(sorted(prefix.rstrip("/") for prefix in listed["common_prefixes"]))
+
     def create(self, key: str, data: bytes, digest: Digest | None) -> bool:
         """Send one PUT that succeeds only if the key is free."""
         key = checked(key)

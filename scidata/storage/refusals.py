@@ -97,6 +97,25 @@ def absent(where: str) -> NotFoundError:
     return NotFoundError("no such object", where=where, fix="check the name and the store")
 
 
+def no_store(where: str, *, is_file: bool) -> NotFoundError:
+    """Say that the folder a store should be is not there."""
+    what = f"{where!r} is a file, not a store" if is_file else f"there is no store at {where!r}"
+    return NotFoundError(
+        what,
+        where=where,
+        fix="check --store, else $SCIDATA_STORE; in a new folder scidata publish creates one",
+    )
+
+
+def linked(path: str, *, where: str) -> InvalidError:
+    """Say that a store holds a link, which could lead out of it."""
+    return InvalidError(
+        f"{path!r} is a link, which stores do not follow",
+        where=where,
+        fix="remove the link, or replace it by what it points to",
+    )
+
+
 def too_large(size: int, limit: int, *, where: str) -> InvalidError:
     """Say that an object is larger than its reader is willing to hold in memory."""
     return InvalidError(
@@ -112,6 +131,16 @@ def other_bytes(expected: object, found: object, *, where: str) -> IntegrityErro
         f"the file changed after it was measured: expected {expected}, found {found}",
         where=where,
         fix="stop whatever still writes to it, then run the same command again",
+    )
+
+
+def changed_on_its_way(source: str, *, sent_to: str) -> IntegrityError:
+    """Say that a file changed during an upload that only its writer could compare."""
+    return IntegrityError(
+        "the file changed while it was uploaded",
+        where=source,
+        fix=f"stop whatever still writes to it and remove {sent_to}, which may hold a mixture; "
+        "then run the same command again",
     )
 
 

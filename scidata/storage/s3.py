@@ -6,19 +6,19 @@ no conditional multipart upload. Both find credentials as the AWS tools do.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.storage import refusals
+from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
@@ -68,11 +68,17 @@ def parse_address(
     InvalidError
         If the URL names no bucket, or it or the endpoint carries credentials or a query.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     endpoint = (
         endpoint_url or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
     )
-    if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
+    if (
+        parts is None
+        or not parts.netloc
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
         # The URL itself is not quoted: it may hold a secret.
         raise InvalidError(
             "the store's URL is not s3://bucket/prefix",
@@ -103,6 +109,7 @@ class S3Store:
         self.url = f"s3://{address.bucket}/{address.prefix}".rstrip("/")
         self.address = str(address)
         self.writable = not address.anonymous
+        self.lists = True
         self._objects = Objects(self._view(address.prefix), self.address)
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
@@ -114,12 +121,18 @@ class S3Store:
         return self._objects.stream(key, start)
 
     def head(self, key: str) -> ObjectFacts:
-        """Return size, time and the recorded digest."""
-        return self._objects.head(key)
+        """Return size, time and, of an object the server compared with it, the digest."""
+        facts = self._objects.head(key)
+        # What went in parts may differ from its metadata: the file changed on its way.
+        return facts if facts.size <= ONE_PUT else replace(facts, digest=None)
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
         return self._objects.list(prefix)
+
+    def folders(self) -> tuple[str, ...]:
+        """Return the first parts of keys that have several."""
+        return self._objects.folders()
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Write an object unless the key exists."""
@@ -156,8 +169,9 @@ class S3Store:
         if self._at.endpoint:
             config["aws_endpoint_url_s3"] = self._at.endpoint
         provider = None
+        self._refuse_half_a_key()
         if not self._at.anonymous and not self._environ.get("AWS_ACCESS_KEY_ID"):
-            provider = _AwsChain(self.address)
+            provider = _aws_chain(self.address)
             if self._at.region is None and provider.region:
                 config["region"] = provider.region
         return obstore.store.S3Store(
@@ -168,6 +182,15 @@ class S3Store:
             retry_config=RETRY,
             credential_provider=provider,
         )
+
+    def _refuse_half_a_key(self) -> None:
+        key, secret = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+        if not self._at.anonymous and self._environ.get(key) and not self._environ.get(secret):
+            raise StorageError(
+                f"{key} is set without {secret}",
+                where=self.address,
+                fix=f"set {secret}, too, or unset {key} and set AWS_PROFILE",
+            )
 
     def _create_large(self, key: str, source: Path, digest: Digest | None) -> bool:
         """Upload in parts; the condition is checked when they are put together."""
@@ -181,7 +204,7 @@ class S3Store:
             return False  # spares the upload; whoever comes later is caught at the end
         after = source.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise refusals.other_bytes(digest, "others", where=str(source))
+            raise refusals.changed_on_its_way(str(source), sent_to=f"{self.url}/{key}")
         return True
 
     def _put_parts(self, key: str, source: Path, size: int, digest: Digest | None) -> bool:
@@ -224,6 +247,22 @@ class S3Store:
         )
 
 
+def _aws_chain(address: str) -> "_AwsChain":
+    from botocore.exceptions import BotoCoreError, ProfileNotFound
+
+    try:
+        return _AwsChain(address)
+    except BotoCoreError as error:
+        # Other messages may quote what a credential process printed.
+        what = error if isinstance(error, ProfileNotFound) else type(error).__name__
+        raise StorageError(
+            f"the AWS settings cannot be used: {what}",
+            where=address,
+            fix="correct AWS_PROFILE or the files in ~/.aws, or read public data with "
+            "--no-sign-request",
+        ) from error
+
+
 class _AwsChain:
     """Profiles, SSO, web identity, container and instance roles, as botocore finds them."""
 
@@ -253,9 +292,10 @@ class _AwsChain:
 
 
 def _plain_http(endpoint: str) -> bool:
-    parts = urlsplit(endpoint)
+    parts = split_url(endpoint)
     return (
-        parts.scheme in {"http", "https"}
+        parts is not None
+        and parts.scheme in {"http", "https"}
         and bool(parts.hostname)
         and parts.username is None
         and not (parts.query or parts.fragment)

@@ -18,6 +18,7 @@ class SingleWriterStore:
         self.url = store.url
         self.address = store.address
         self.writable = store.writable
+        self.lists = store.lists
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Write an object unless the key exists; another writer in between is overwritten."""
@@ -42,6 +43,10 @@ class SingleWriterStore:
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`."""
         return self._store.list(prefix)
+
+    def folders(self) -> tuple[str, ...]:
+        """Return the first parts of keys that have several."""
+        return self._store.folders()
 
     def replace(self, key: str, data: bytes) -> None:
         """Write a mutable object."""

@@ -142,6 +142,13 @@ class StoreContract:
         assert len(list(store.list("d/"))) == 3
         assert list(store.list("nothing/")) == []
 
+    def test_folders_are_the_first_parts_of_keys_that_have_several(self, store: Store) -> None:
+        """What may be a dataset, without listing what lies in it."""
+        assert store.lists
+        for key in ("b/x", "a-b/x/y", "a/x", "a/y", "file"):
+            store.create(key, b"1")
+        assert store.folders() == ("a", "a-b", "b")
+
     @pytest.mark.parametrize("key", ODD_KEYS)
     def test_odd_but_allowed_keys_survive(self, store: Store, key: str) -> None:
         """Blanks, other scripts and signs that URLs escape."""

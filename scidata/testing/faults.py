@@ -74,6 +74,11 @@ class FaultyStore:
         """The wrapped store's."""
         return self.store.writable
 
+    @property
+    def lists(self) -> bool:
+        """The wrapped store's."""
+        return self.store.lists
+
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
         """Read, or fail."""
         due = self._due("read", key)
@@ -95,6 +100,10 @@ class FaultyStore:
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """List, or fail."""
         return self._around(self._due("list", prefix), lambda: self.store.list(prefix))
+
+    def folders(self) -> tuple[str, ...]:
+        """List the folders, or fail; counts as a ``list``."""
+        return self._around(self._due("list", ""), self.store.folders)
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Create, or fail."""
