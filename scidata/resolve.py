@@ -12,16 +12,12 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Literal
 
-import obstore
-from obstore.exceptions import BaseError
-
 from scidata.digest import Digest
 from scidata.errors import (
     Damage,
     IntegrityError,
     InvalidError,
     NotFoundError,
-    StorageError,
 )
 from scidata.manifest import MANIFEST, Manifest, path_fault
 from scidata.parallel import each
@@ -50,12 +46,65 @@ def list_datasets(store: StoreLike | None = None) -> tuple[str, ...]:
 
     Raises
     ------
+    NotFoundError
+        If the store is a folder that does not exist, or a file.
     StorageError
         If the store cannot be reached.
     """
-    opened = open_store(store)
-    found = each(lambda name: (name, bool(_numbers(opened, name))), _names(opened))
-    return tuple(sorted(name for name, published in found if published))
+    return tuple(published(open_store(store)))
+
+
+def published(store: Store) -> dict[str, tuple[VersionNumber, ...]]:
+    """List the numbers of the versions that exist, oldest first, of each dataset in order.
+
+    Raises
+    ------
+    ScidataError
+        As `list_datasets`.
+    """
+    found = each(lambda name: (name, version_numbers(store, name)), _names(store))
+    return dict(sorted((name, numbers) for name, numbers in found if numbers))
+
+
+def version_numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
+    """List the numbers of a dataset's versions, oldest first; none if it has no version.
+
+    Files beside the commit records whose name is no version number are somebody's own.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be reached.
+    """
+    if store.lists:
+        below = (facts.key for facts in store.list(f"{dataset}/versions/"))
+        return _sorted(_matches(_COMMIT, (k.removeprefix(f"{dataset}/") for k in below)))
+    links = _links(store, f"{dataset}/collection.json", "item")
+    return _sorted(_matches(_ITEM, links))
+
+
+def commit_key(dataset: str, version: str) -> str:
+    """Return the key of a version's commit record."""
+    return f"{dataset}/versions/{version}.json"
+
+
+def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitRecord:
+    """Read a commit record and check that it is what its name says.
+
+    Raises
+    ------
+    NotFoundError
+        If the version does not exist.
+    IntegrityError, InvalidError
+        If the commit record is malformed or describes another version.
+    StorageError
+        If the store cannot be reached.
+    """
+    key = commit_key(dataset, str(number))
+    where = f"{key} at {store.address}"
+    commit = parse_commit(store.read(key, limit=MAX_COMMIT_BYTES), where=where)
+    check_commit(commit, dataset, number, where)
+    return commit
 
 
 def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitRecord, ...]:
@@ -64,7 +113,8 @@ def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitR
     Raises
     ------
     NotFoundError
-        If the dataset has no published version; the remedy names those with similar names.
+        If the dataset has no published version, or there is no store; the remedy names
+        datasets with similar names.
     IntegrityError, InvalidError
         If a commit record is malformed or describes another version.
     StorageError
@@ -72,7 +122,7 @@ def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitR
     """
     name = Reference.parse(dataset).dataset
     opened = open_store(store)
-    commits = each(lambda number: _read_commit(opened, name, number), _existing(opened, name))
+    commits = each(lambda number: read_commit(opened, name, number), _existing(opened, name))
     return tuple(sorted(commits, key=lambda commit: commit.number))
 
 
@@ -102,7 +152,7 @@ def resolve(reference: str, store: StoreLike | None = None) -> CommitRecord:
         return _numbered(opened, wanted.dataset, wanted.number)
     numbers = _existing(opened, wanted.dataset)
     if wanted.digest is None:
-        return _read_commit(opened, wanted.dataset, numbers[-1])
+        return read_commit(opened, wanted.dataset, numbers[-1])
     return _pinned(opened, wanted.dataset, wanted.digest, numbers)
 
 
@@ -125,7 +175,7 @@ def read_tag(store: Store, commit: CommitRecord, key: str) -> bytes:
     if tag is None:
         raise NotFoundError(
             f"{commit.name} has no tag file {key!r}",
-            where=store.url,
+            where=store.address,
             fix=f"choose one of: {', '.join(sorted(commit.tags))}",
         )
     try:
@@ -196,12 +246,12 @@ def check_commit(commit: CommitRecord, dataset: str, number: VersionNumber, wher
 
 def _numbered(store: Store, dataset: str, number: VersionNumber) -> CommitRecord:
     try:
-        return _read_commit(store, dataset, number)
+        return read_commit(store, dataset, number)
     except NotFoundError as error:
         existing = ", ".join(map(str, reversed(_existing(store, dataset))))
         raise NotFoundError(
             f"{dataset}@{number} does not exist",
-            where=store.url,
+            where=store.address,
             fix=f"choose a version that exists: {existing}",
         ) from error
 
@@ -210,67 +260,35 @@ def _pinned(
     store: Store, dataset: str, digest: Digest, numbers: tuple[VersionNumber, ...]
 ) -> CommitRecord:
     for number in reversed(numbers):
-        commit = _read_commit(store, dataset, number)
+        commit = read_commit(store, dataset, number)
         if commit.digest == str(digest):
             return commit
     raise NotFoundError(
         f"no version of {dataset!r} has the digest {digest}",
-        where=store.url,
+        where=store.address,
         fix=f"see the versions and their digests: scidata list {dataset}",
     )
 
 
-def _read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitRecord:
-    key = f"{dataset}/versions/{number}.json"
-    where = f"{key} at {store.url}"
-    commit = parse_commit(store.read(key, limit=MAX_COMMIT_BYTES), where=where)
-    check_commit(commit, dataset, number, where)
-    return commit
-
-
 def _existing(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
-    numbers = _numbers(store, dataset)
+    numbers = version_numbers(store, dataset)
     if not numbers:
         names = _names(store)
         near = difflib.get_close_matches(dataset, names, n=3, cutoff=0.5) or names[:5]
         known = f"did you mean {', '.join(near)}? " if near else ""
         raise NotFoundError(
             f"the store holds no dataset {dataset!r}",
-            where=store.url,
+            where=store.address,
             fix=f"{known}see what is there: scidata list --store {store.url}",
         )
     return numbers
 
 
-def _numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
-    """Numbers of the versions that exist, oldest first."""
-    if _lists(store):
-        below = (facts.key for facts in store.list(f"{dataset}/versions/"))
-        return _sorted(_matches(_COMMIT, (k.removeprefix(f"{dataset}/") for k in below)))
-    links = _links(store, f"{dataset}/collection.json", "item")
-    return _sorted(_matches(_ITEM, links))
-
-
 def _names(store: Store) -> tuple[str, ...]:
     """Folders that may be datasets, sorted; a dataset without versions may be among them."""
-    if not _lists(store):
+    if not store.lists:
         return tuple(sorted(set(_matches(_CHILD, _links(store, "catalog.json", "child")))))
-    try:
-        listed = obstore.list_with_delimiter(store.objects())
-    except (NotFoundError, FileNotFoundError):  # a folder that nothing was published into yet
-        return ()
-    except BaseError as error:
-        raise StorageError(
-            "the store cannot be listed",
-            where=store.url,
-            fix="check the address, the network and your permission to list it",
-        ) from error
-    folders = (prefix.rstrip("/") for prefix in listed["common_prefixes"])
-    return tuple(sorted(f for f in folders if re.fullmatch(DATASET_ID, f)))
-
-
-def _lists(store: Store) -> bool:
-    return not store.url.startswith(("http://", "https://"))
+    return tuple(name for name in store.folders() if re.fullmatch(DATASET_ID, name))
 
 
 def _links(store: Store, key: str, relation: str) -> Iterator[str]:
@@ -282,7 +300,7 @@ def _links(store: Store, key: str, relation: str) -> Iterator[str]:
     except (ValueError, RecursionError) as error:
         raise InvalidError(
             f"{key!r} is not JSON",
-            where=store.url,
+            where=store.address,
             fix="ask whoever runs the store to run: scidata index",
         ) from error
     links = document.get("links") if isinstance(document, dict) else None
@@ -311,7 +329,7 @@ def _damaged_tag(store: Store, commit: CommitRecord, key: str, *, found: str) ->
     state: Literal["bad", "missing"] = "bad" if found else "missing"
     return IntegrityError(
         f"the tag file {key!r} of {commit.name} {what}",
-        where=f"{commit.dataset}/{key} at {store.url}",
+        where=f"{commit.dataset}/{key} at {store.address}",
         fix=f"check the whole version: scidata verify {commit.name} --store {store.url}",
         damage=[Damage(path=key, state=state, expected=expected, found=found)],
     )

@@ -20,6 +20,7 @@ from scidata.resolve import (
     read_manifest,
     read_tag,
     resolve,
+    version_numbers,
 )
 from scidata.storage import open_store
 from scidata.storage.base import Store
@@ -65,11 +66,6 @@ def test_what_was_never_committed_is_not_listed(store: Store) -> None:
     assert list_datasets(store) == ("tiny",)
     with pytest.raises(NotFoundError, match="never-committed"):
         resolve("never-committed", store)
-
-
-def test_an_empty_or_absent_folder_holds_no_datasets(tmp_path: Path) -> None:
-    assert list_datasets(tmp_path) == ()
-    assert list_datasets(tmp_path / "absent") == ()
 
 
 def test_an_unknown_dataset_is_answered_with_similar_names(store: Store) -> None:
@@ -232,7 +228,30 @@ def test_a_version_on_s3_opens_in_six_requests_and_a_second(s3_url: str, staged:
 def test_an_unreachable_server_is_a_storage_error(
     s3_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    wrong = "http://127.0.0.1:9"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", wrong)
     for call in (lambda: resolve("tiny", s3_url), lambda: list_datasets(s3_url)):
-        with pytest.raises(StorageError):
+        with pytest.raises(StorageError, match="cannot be reached") as caught:
             call()
+        assert wrong in caught.value.where
+
+
+def test_a_bucket_lists_its_datasets_and_not_its_files(s3_url: str, staged: Path) -> None:
+    store = open_store(s3_url)
+    write_version(store, staged)
+    rebuild(store)
+    assert list(store.folders()) == ["tiny"]
+    assert list_datasets(s3_url) == ("tiny",)
+
+
+def test_a_stray_file_beside_the_commit_records_is_no_version(store: Store) -> None:
+    for name in (
+        "01.0.0.json",
+        "1.0.json",
+        "1.0.0.status-1.json",
+        "notes.txt",
+        "9999999999.0.0.json",
+    ):
+        store.create(f"tiny/versions/{name}", b"{}")
+    store.create("tiny/versions/deep/7.0.0.json", b"{}")
+    assert list(map(str, version_numbers(store, "tiny"))) == ["0.1.0", "1.9.0", "1.10.0"]
