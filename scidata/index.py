@@ -6,7 +6,8 @@ record exists and its record and facts are the ones that were committed.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from scidata import formats
 from scidata.digest import Digest
@@ -23,7 +24,7 @@ from scidata.formats import intake, stac
 from scidata.formats.text import to_json, to_yaml
 from scidata.manifest import FACTS
 from scidata.record import Record, parse_record
-from scidata.resolve import list_datasets, read_tag, resolve
+from scidata.resolve import published, read_tag, resolve
 from scidata.storage.base import Store
 from scidata.version import Reference, VersionNumber
 
@@ -33,6 +34,11 @@ DATASET_INTAKE = "catalog.yaml"
 DATASET_STAC = "collection.json"
 
 _AT_ONCE = 8
+_ROUNDS = 5
+"""Publishers that meet more often leave the last word to whoever comes after."""
+_Committed: TypeAlias = Mapping[str, Sequence[VersionNumber]]
+"""Numbers of each dataset's versions, oldest first."""
+
 _DAMAGE = (IntegrityError, InvalidError, NotFoundError)
 
 
@@ -79,6 +85,9 @@ def rebuild(
 ) -> IndexReport:
     """Write ``index.yaml``, ``catalog.json`` and each dataset's two catalogs.
 
+    Whoever writes looks again afterwards, and writes again if versions were committed
+    meanwhile: of publishers that meet, the last one lists all.
+
     Parameters
     ----------
     datasets : iterable of str, optional
@@ -89,21 +98,40 @@ def rebuild(
     Raises
     ------
     NotFoundError
-        If a named dataset has no published version.
+        If a named dataset has no published version, or there is no store.
     StorageError
         If the store cannot be reached or written.
     """
     if not store.writable and not dry_run:
         raise StorageError(
             "the store cannot be written",
-            where=store.url,
+            where=store.address,
             fix="give the folder or bucket behind it as --store",
         )
-    names = list_datasets(store)
-    wanted = names if datasets is None else tuple(sorted(set(datasets)))
+    asked = None if datasets is None else frozenset(datasets)
+    committed = published(store)
+    report = _write(store, committed, asked, dry_run=dry_run)
+    written = set(report.written)
+    for _ in range(_ROUNDS):
+        if dry_run or not report.written or (seen := published(store)) == committed:
+            break
+        committed = seen
+        report = _write(store, committed, asked, dry_run=False)
+        written |= set(report.written)
+    return replace(
+        report,
+        written=tuple(sorted(written, key=_order)),
+        unchanged=tuple(key for key in report.unchanged if key not in written),
+    )
+
+
+def _write(
+    store: Store, committed: _Committed, asked: frozenset[str] | None, *, dry_run: bool
+) -> IndexReport:
+    wanted = tuple(committed) if asked is None else tuple(sorted(asked))
     for name in wanted:
-        _refuse_absent(name, names, store)
-    found = _find(store, names, wanted)
+        _refuse_absent(name, tuple(committed), store)
+    found = _find(store, committed, wanted)
     files = plan(found.versions, wanted)
     written = [key for key, data in files.items() if _current(store, key, len(data)) != data]
     if not dry_run:
@@ -119,6 +147,11 @@ def rebuild(
         unchanged=tuple(key for key in files if key not in written),
         damaged=found.damaged,
     )
+
+
+def _order(key: str) -> tuple[bool, bool, str]:
+    """Sort as `plan` does: datasets by name, then the Intake root, then the STAC root."""
+    return "/" not in key, key == ROOT_STAC, key
 
 
 def plan(
@@ -145,7 +178,7 @@ def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, byt
     }
 
 
-def _find(store: Store, names: Iterable[str], wanted: Iterable[str]) -> _Found:
+def _find(store: Store, committed: _Committed, wanted: Iterable[str]) -> _Found:
     """Read what the catalogs are made of.
 
     Of a dataset that only the roots list, the newest sound version is enough.
@@ -154,11 +187,10 @@ def _find(store: Store, names: Iterable[str], wanted: Iterable[str]) -> _Found:
 
     def outcomes(name: str) -> list[SoundVersion | Problem]:
         read = _read_all if name in whole else _read_newest
-        return list(read(store, name, _numbers(store, name)))
+        return list(read(store, name, committed[name]))
 
-    names = list(names)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="index") as pool:
-        read = dict(zip(names, pool.map(outcomes, names), strict=True))
+        read = dict(zip(committed, pool.map(outcomes, committed), strict=True))
     sound = {n: tuple(v for v in o if isinstance(v, SoundVersion)) for n, o in read.items()}
     return _Found(
         versions={name: versions for name, versions in sound.items() if versions},
@@ -201,7 +233,7 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
     if (facts.name, facts.digest, record.id) != (commit.name, commit.digest, name):
         raise IntegrityError(
             f"the record and facts of {commit.name} describe {record.id!r} and {facts.name}",
-            where=store.url,
+            where=store.address,
             fix=f"check the whole version: scidata verify {commit.name}",
         )
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
@@ -217,20 +249,6 @@ def _damage(store: Store, version: str, error: ScidataError) -> Problem:
     )
 
 
-def _numbers(store: Store, name: str) -> list[VersionNumber]:
-    """Return the numbers of all commit records, oldest first; foreign files are left alone."""
-    numbers: list[VersionNumber] = []
-    prefix = f"{name}/versions/"
-    for found in store.list(prefix):
-        stem, dot, suffix = found.key.removeprefix(prefix).rpartition(".")
-        if dot and suffix == "json":
-            try:
-                numbers.append(VersionNumber.parse(stem))
-            except InvalidError:
-                continue  # such as a status file beside the commit record
-    return sorted(numbers)
-
-
 def _current(store: Store, key: str, size: int) -> bytes | None:
     try:
         return store.read(key, limit=max(size, 1))
@@ -243,6 +261,6 @@ def _refuse_absent(name: str, names: Sequence[str], store: Store) -> None:
     if name not in names:
         raise NotFoundError(
             f"the store holds no dataset {name!r}",
-            where=store.url,
+            where=store.address,
             fix=f"choose one of: {', '.join(names) or 'none is published yet'}",
         )

@@ -10,8 +10,10 @@ from click.testing import CliRunner
 from scidata.cli.index import command
 from scidata.errors import NotFoundError, StorageError
 from scidata.index import rebuild
+from scidata.resolve import list_versions
 from scidata.storage import open_store
 from scidata.storage.base import Store
+from scidata.testing.faults import FaultyStore
 from tests.samples import record_fields
 from tests.versions import write_version
 
@@ -154,6 +156,7 @@ def test_one_dataset_can_be_rebuilt_and_the_roots_list_all(store: Store, staged:
 
 
 def test_an_empty_store_gets_empty_roots(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
     store = open_store(tmp_path / "empty")
     report = rebuild(store)
     assert report.written == ("index.yaml", "catalog.json")
@@ -164,6 +167,27 @@ def test_a_dataset_that_is_not_there_is_named_with_those_that_are(store: Store) 
     with pytest.raises(NotFoundError, match="'tiny2'") as caught:
         rebuild(store, ["tiny2"])
     assert "tiny" in caught.value.fix
+
+
+@pytest.mark.parametrize("datasets", [None, ["tiny"]])
+def test_a_version_committed_while_the_catalogs_are_rebuilt_is_listed(
+    store: Store, staged: Path, datasets: list[str] | None
+) -> None:
+    class Late(FaultyStore):
+        """Just before the first catalog is written, somebody commits, and lists it."""
+
+        def replace(self, key: str, data: bytes) -> None:
+            if "2.0.0" not in {v.version for v in list_versions("tiny", self.store)}:
+                write_version(self.store, staged, "2.0.0")
+                add_second_dataset(self.store, staged)
+                rebuild(self.store)
+            super().replace(key, data)
+
+    report = rebuild(Late(store), datasets)
+    assert report.datasets[-1].versions == ("1.9.0", "1.10.0", "2.0.0")
+    assert b"2.0.0" in store.read("tiny/catalog.yaml")
+    assert b"Second waves" in store.read("index.yaml")
+    assert rebuild(store).written == ()
 
 
 def test_files_beside_commit_records_are_left_alone(store: Store) -> None:
