@@ -8,7 +8,6 @@ was interrupted continues when it is started again.
 
 import getpass
 import os
-import re
 import socket
 import uuid
 from collections.abc import Callable, Sequence
@@ -32,13 +31,13 @@ from scidata.publishing.upload import (
     check_listing,
     check_unchanged,
     commit,
+    existing_commit,
     present,
-    read_commit,
     stamps,
     upload,
 )
 from scidata.record import Record, read_record_bytes
-from scidata.resolve import resolve
+from scidata.resolve import resolve, version_numbers
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.storage.probe import fault_of, is_remembered, remember
@@ -68,6 +67,13 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no environment names the user, and no list of users does
+        return f"uid-{os.getuid()}"
+
+
 def _random_token() -> str:
     return uuid.uuid4().hex
 
@@ -79,7 +85,7 @@ class Surroundings:
     now: Callable[[], datetime] = _utc_now
     token: Callable[[], str] = _random_token
     host: str = field(default_factory=socket.gethostname)
-    user: str = field(default_factory=getpass.getuser)
+    user: str = field(default_factory=_user_name)
     pid: int = field(default_factory=os.getpid)
     memory: Path = field(default_factory=_user_state)
     """Where it is noted which stores passed the probe."""
@@ -221,14 +227,14 @@ def survey(
             fix="give a folder or s3://bucket/prefix, with credentials",
         )
     # Before the bytes are read, which may take hours: can the store be reached at all?
-    published = _published(store, record.id)
+    published = version_numbers(store, record.id)
     if number not in published:
         check_number(number, published)
     noted = stamps(staged)
     measured = measure(
         staged, dataset=record.id, version=version, created="", progress=progress
     )
-    existing = read_commit(store, record.id, version) if number in published else None
+    existing = existing_commit(store, record.id, version) if number in published else None
     if existing is not None:
         check_same(existing, measured.manifest.digest)
     return Surveyed(
@@ -253,15 +259,6 @@ def _record(staged: Path) -> tuple[Record, bytes]:
             problems=checked.errors,
         )
     return checked.record, read_record_bytes(staged / "record.yaml")
-
-
-def _published(store: Store, dataset: str) -> list[VersionNumber]:
-    prefix, numbers = f"{dataset}/versions/", []
-    for facts in store.list(prefix):
-        name = facts.key.removeprefix(prefix)
-        if re.fullmatch(r"\d+\.\d+\.\d+\.json", name):
-            numbers.append(VersionNumber.parse(name.removesuffix(".json")))
-    return sorted(numbers)
 
 
 def _parent(store: Store, dataset: str, older: Sequence[VersionNumber]) -> ParentVersion | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from scidata.digest import Digest
 from scidata.errors import ConflictError, InvalidError
 from scidata.facts import Facts
-from scidata.formats import prefix_of
+from scidata.formats import catalog_of, prefix_of
 from scidata.manifest import Manifest
 from scidata.version import (
     MAX_COMMIT_BYTES,
@@ -92,8 +92,8 @@ def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: 
     """
     base = f"{version.facts.dataset}/{prefix_of(version.facts.version)}"
     payload, tags = _payload(version, base, present), _tags(version, present)
-    refuse_strangers(payload + tags, present, prefix=base)
     commit = _commit(version, tool=tool, commit_id=commit_id)
+    refuse_strangers(payload + tags, present, commit=commit)
     if (size := len(commit_bytes(commit))) > MAX_COMMIT_BYTES:  # nobody would read it
         raise InvalidError(
             f"the commit record would have {size} bytes, and {MAX_COMMIT_BYTES} are allowed",
@@ -103,25 +103,31 @@ def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: 
     return Plan(payload=payload, tags=tags, commit=commit)
 
 
-def refuse_strangers(steps: Iterable[Step], present: Mapping[str, int], *, prefix: str) -> None:
+def refuse_strangers(
+    steps: Iterable[Step], present: Mapping[str, int], *, commit: CommitRecord
+) -> None:
     """Raise `ConflictError` if the prefix holds what this version does not."""
     wanted = {step.key: step.size for step in steps}
     bad = [key for key, size in present.items() if wanted.get(key) != size]
     if bad:
         named = ", ".join(bad[:MAX_NAMED]) + (", …" if bad[MAX_NAMED:] else "")
         raise conflict(
-            f"{len(bad)} objects are there that this version does not hold: {named}", prefix
+            f"{len(bad)} objects are there that this version does not hold: {named}", commit
         )
 
 
-def conflict(message: str, prefix: str) -> ConflictError:
-    """Say that an uncommitted prefix holds other bytes, and how to go on."""
+def conflict(message: str, commit: CommitRecord) -> ConflictError:
+    """Say that an uncommitted version holds other bytes, and how to go on."""
+    dataset, version = commit.dataset, commit.version
+    prefix = f"{dataset}/{prefix_of(version)}"
+    # The pinned catalog holds the time of the first claim, so it belongs to that upload, too.
+    remains = f"{prefix}*, {dataset}/{catalog_of(version)} and {dataset}/claims/{version}.*"
     return ConflictError(
         message,
         where=prefix,
         fix="another upload of this version began with other data and was never finished: "
-        f"publish under the next version number, or remove {prefix} and its claims if nobody "
-        "works on it, then run the same command again",
+        f"publish under the next version number, or, if nobody works on it, remove {remains} "
+        "from the store and run the same command again",
     )
 
 

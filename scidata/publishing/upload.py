@@ -12,8 +12,9 @@ from scidata.errors import ConflictError, IntegrityError, NotFoundError, Storage
 from scidata.hashing import Progress
 from scidata.parallel import each
 from scidata.publishing.plan import Plan, Step, conflict, refuse_strangers
+from scidata.resolve import commit_key, read_commit
 from scidata.storage.base import Store
-from scidata.version import MAX_COMMIT_BYTES, CommitRecord, commit_bytes, parse_commit
+from scidata.version import CommitRecord, VersionNumber, commit_bytes
 
 SMALL = 8 * 2**20
 SMALL_AT_ONCE = 8
@@ -43,7 +44,7 @@ def upload(store: Store, plan: Plan, *, progress: Progress | None) -> int:
     small = [step for step in plan.steps if step.size <= SMALL]
     large = [step for step in plan.steps if step.size > SMALL]
     for steps, threads in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
-        put = partial(_put, store, prefix=plan.prefix)
+        put = partial(_put, store, commit=plan.commit)
         for size, was_sent in each(put, steps, threads=threads):
             done, sent = done + size, sent + was_sent
             if progress is not None:
@@ -65,7 +66,7 @@ def check_listing(store: Store, plan: Plan) -> None:
     missing: list[str] = []
     for _ in range(LOOKS):
         found = present(store, plan.prefix)
-        refuse_strangers(wanted, found, prefix=plan.prefix)
+        refuse_strangers(wanted, found, commit=plan.commit)
         missing = [step.key for step in wanted if step.key not in found]
         if not missing:
             return
@@ -111,11 +112,11 @@ def commit(store: Store, record: CommitRecord) -> CommitRecord:
         if store.create(key, commit_bytes(record)):
             return record
     except StorageError:
-        found = read_commit(store, record.dataset, record.version)
+        found = existing_commit(store, record.dataset, record.version)
         if found is None:
             raise
     else:
-        found = read_commit(store, record.dataset, record.version)
+        found = existing_commit(store, record.dataset, record.version)
     if found is None:
         raise StorageError(
             "the store says that the commit record exists, but does not return it",
@@ -131,19 +132,12 @@ def commit(store: Store, record: CommitRecord) -> CommitRecord:
     return found
 
 
-def commit_key(dataset: str, version: str) -> str:
-    """Return the key of a version's commit record."""
-    return f"{dataset}/versions/{version}.json"
-
-
-def read_commit(store: Store, dataset: str, version: str) -> CommitRecord | None:
+def existing_commit(store: Store, dataset: str, version: str) -> CommitRecord | None:
     """Return a version's commit record, or None if the version does not exist."""
-    key = commit_key(dataset, version)
     try:
-        data = store.read(key, limit=MAX_COMMIT_BYTES)
+        return read_commit(store, dataset, VersionNumber.parse(version))
     except NotFoundError:
         return None
-    return parse_commit(data, where=f"{key} in {store.address}")
 
 
 def present(store: Store, prefix: str) -> dict[str, int]:
@@ -162,7 +156,7 @@ def stamps(staged: Path) -> Stamps:
     return found
 
 
-def _put(store: Store, step: Step, *, prefix: str) -> tuple[int, bool]:
+def _put(store: Store, step: Step, *, commit: CommitRecord) -> tuple[int, bool]:
     """Make one object exist; returns its size, and whether it was sent now."""
     if not step.present and _create(store, step):
         return step.size, True
@@ -171,7 +165,7 @@ def _put(store: Store, step: Step, *, prefix: str) -> tuple[int, bool]:
         return step.size, True
     # Look twice, because a transfer can spoil bytes that are sound in the store.
     if there != "same" and _compare(store, step) != "same":
-        raise conflict(f"the key {step.key!r} holds other bytes", prefix)
+        raise conflict(f"the key {step.key!r} holds other bytes", commit)
     return step.size, False
 
 

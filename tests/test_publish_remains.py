@@ -1,0 +1,88 @@
+"""What an upload that never ended left behind, and that the remedies for it work."""
+
+import os
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from scidata.errors import ConflictError, IntegrityError
+from scidata.publishing import PublishOptions, Surroundings, publish
+from scidata.storage import open_store
+from scidata.storage.base import Store
+from scidata.storage.memory import MemoryStore
+from scidata.storage.s3 import ONE_PUT, S3Store
+from scidata.testing.faults import Crash, FaultyStore
+from scidata.verifying import verify
+
+
+def follow(fix: str, store: Store) -> Iterator[str]:
+    """Remove what a remedy names, as its reader would with a shell's patterns."""
+    for pattern in re.findall(r"bare/[^\s,]+", fix):
+        for key in [facts.key for facts in store.list() if fnmatchcase(facts.key, pattern)]:
+            store.delete(key)
+            yield key
+
+
+@pytest.mark.parametrize("text", ["one c\n", "of another size\n"])
+def test_following_the_remedy_for_an_upload_of_other_data_publishes(
+    bare: Path, text: str
+) -> None:
+    memory = MemoryStore()
+    publish(bare, memory, version="0.9.0")
+    commit = "bare/versions/1.0.0.json"
+    with pytest.raises(Crash):
+        publish(bare, FaultyStore(memory, at=1, only=("create",), key=commit), version="1.0.0")
+    (bare / "data" / "one.txt").write_text(text)
+    with pytest.raises(ConflictError) as caught:
+        publish(bare, memory, version="1.0.0")
+    removed = set(follow(caught.value.fix, memory))
+    assert {"bare/catalog-1.0.0.yaml", "bare/claims/1.0.0.json"} < removed
+    assert not any("0.9.0" in key for key in removed)
+    assert not publish(bare, memory, version="1.0.0").already
+    assert verify("bare@1.0.0", memory).damage == ()
+
+
+def test_a_large_object_that_was_torn_on_its_way_is_never_committed(
+    bare: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, big = open_store(s3_url), bare / "data" / "big.bin"
+    big.write_bytes(bytes(ONE_PUT + 1))
+    put = S3Store._put_parts
+
+    def torn(self: S3Store, key: str, source: Path, *arguments: object) -> bool:
+        with source.open("r+b") as file:
+            file.write(b"TORN")
+        sent = put(self, key, source, *arguments)  # type: ignore[arg-type]  # as they came
+        with source.open("r+b") as file:
+            file.write(bytes(4))
+        return sent
+
+    with monkeypatch.context() as patched:
+        patched.setattr(S3Store, "_put_parts", torn)
+        with pytest.raises(IntegrityError):
+            publish(bare, store, version="1.0.0")
+    with pytest.raises(ConflictError, match=r"big\.bin"):
+        publish(bare, store, version="1.0.0")
+    store.delete("bare/v1.0.0/data/big.bin")
+    publish(bare, store, version="1.0.0")
+    assert verify("bare@1.0.0", store).damage == ()
+
+
+def test_a_stray_file_beside_the_commit_records_does_not_stop_publishing(bare: Path) -> None:
+    memory = MemoryStore()
+    memory.create("bare/versions/01.0.0.json", b"{}")
+    publish(bare, memory, version="1.0.0")
+    assert publish(bare, memory, version="1.0.0").already
+
+
+def test_a_user_without_a_name_can_publish(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 4242")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    memory = MemoryStore()
+    publish(bare, memory, version="1.0.0", options=PublishOptions(surroundings=Surroundings()))
+    assert f'"uid-{os.getuid()}"'.encode() in memory.read("bare/claims/1.0.0.json")
