@@ -21,14 +21,15 @@ from scidata.benchmarks.machine import code_facts, hardware_facts, peak_memory_b
 from scidata.benchmarks.metrics import Missing
 from scidata.dataset import Dataset
 from scidata.errors import InvalidError, NotFoundError
+from scidata.hashing import Progress
 
 Batch: TypeAlias = dict[str, Tensor]
 Scores: TypeAlias = dict[str, dict[str, dict[str, float]]]
 """By forecaster (model, baselines), then target, then convention."""
-Progress: TypeAlias = Callable[[int, int], None]
-
 
 _MAY_BE_ZERO = {"seed", "decay", "clip"}
+_LARGEST = {"seed": 2**63 - 1, "threads": 1024}  # what torch takes, and a machine may have
+_LARGEST_OTHER = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +70,21 @@ class Settings:
                 where="settings",
                 fix="choose one of these",
             )
-        wrong = [k for k, v in values.items() if v < 0 or (v == 0 and k not in _MAY_BE_ZERO)]
+        wrong = [name for name, value in values.items() if not _is_in_range(name, value)]
         if wrong:
             raise InvalidError(
-                "not positive: " + ", ".join(f"{k} {values[k]}" for k in wrong),
+                "out of range: " + ", ".join(f"{name} {values[name]}" for name in wrong),
                 where="settings",
-                fix="give a number above 0",
+                fix="give a number above 0 and of usual size",
             )
         return replace(self, **values)  # type: ignore[arg-type]  # by name, checked above
+
+
+def _is_in_range(name: str, value: float) -> bool:
+    # Not a number is in no range.
+    return 0 <= value <= _LARGEST.get(name, _LARGEST_OTHER) and (
+        value > 0 or name in _MAY_BE_ZERO
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +205,7 @@ def run(
     }
     if finished := runs.read_result(out, identity):
         return finished
+    runs.prepare(out)
     with _alone(settings.seed, settings.threads):
         begin = perf_counter()
         experiment = task.build(dataset, profile, settings)

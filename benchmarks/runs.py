@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from scidata.errors import ConflictError, InvalidError, StorageError
 
 SCHEMA = "scidata-result/1"
 RESULT, CHECKPOINT = "result.json", "checkpoint.pt"
+
+_DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
 
 Identity = Mapping[str, object]
 """What makes two runs the same: task, profile, version, digest, settings."""
@@ -44,6 +47,8 @@ def read_result(out: Path, identity: Identity) -> dict[str, Any] | None:  # Any:
         If the folder holds the result of another run.
     InvalidError
         If it holds something else under that name.
+    StorageError
+        If it cannot be read.
     """
     path = out / RESULT
     if not path.exists():
@@ -51,7 +56,9 @@ def read_result(out: Path, identity: Identity) -> dict[str, Any] | None:  # Any:
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = result["identity"]
-    except (ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidError(
             f"{RESULT} is not a result: {error}", where=str(out), fix="choose another --out"
         ) from error
@@ -62,6 +69,22 @@ def read_result(out: Path, identity: Identity) -> dict[str, Any] | None:  # Any:
             fix="choose another --out, or move the old result away",
         )
     return result
+
+
+def prepare(out: Path) -> None:
+    """Make the folder, and find out whether it can be written, before hours of training.
+
+    Raises
+    ------
+    StorageError
+        If it cannot.
+    """
+    _make(out)
+    try:
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise _unwritable(out, error) from error
 
 
 def write_result(out: Path, identity: Identity, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,25 +128,25 @@ class Checkpoints:
             If the checkpoint is another run's.
         InvalidError
             If it is damaged.
+        StorageError
+            If it cannot be read.
         """
         if not self.path.exists():
             return State()
         try:
-            content = torch.load(self.path, weights_only=True)
-            found, state = content["identity"], State(**content["state"])
-        except (
-            RuntimeError,
-            ValueError,
-            KeyError,
-            TypeError,
-            EOFError,
-            pickle.PickleError,
-        ) as e:
+            return self._restored(model, optimizer)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        except (*_DAMAGED, pickle.PickleError) as error:
             raise InvalidError(
-                f"the checkpoint is damaged: {type(e).__name__}",
+                f"the checkpoint is damaged: {type(error).__name__}",
                 where=str(self.path),
                 fix=f"remove it to begin anew: rm {self.path}",
-            ) from e
+            ) from error
+
+    def _restored(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+        content = torch.load(self.path, weights_only=True)
+        found, state = content["identity"], State(**content["state"])
         if differing := _differing(found, self.identity):
             raise ConflictError(
                 f"the folder holds the checkpoint of another run: {differing}",
@@ -172,6 +195,14 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot read {path.name}: {error.strerror}",
+        where=str(path.parent),
+        fix="choose another --out, or move it away",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:

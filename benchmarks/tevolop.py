@@ -25,7 +25,6 @@ from scidata.benchmarks.harness import Batch, Profile, Scores, Settings, Task
 from scidata.benchmarks.metrics import FloatArray, Missing, nnse
 from scidata.benchmarks.recurrent import SeluLstm
 from scidata.benchmarks.tevolop_features import (
-    BACK,
     INPUTS,
     OUTPUTS,
     WINDOWS,
@@ -37,6 +36,7 @@ from scidata.benchmarks.tevolop_features import (
     wanted,
 )
 from scidata.dataset import Dataset
+from scidata.datasets.tevolop.fortnights import BACK
 from scidata.errors import InvalidError
 from scidata.loaders.stream import Stream
 
@@ -277,7 +277,7 @@ TASK = Task(
         ),
         "reference": Profile(
             name="reference",
-            description="The published rules: 400 and 100 pixels, all times of each",
+            description="Published rules: four fifths of the pixels train, one fifth validates",
             asset="fortnights-published",
             split="location",
             parts=("train", "validation"),

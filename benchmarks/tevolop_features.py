@@ -14,27 +14,32 @@ import torch
 from torch import Tensor
 
 from scidata.benchmarks.metrics import FloatArray
+from scidata.datasets.tevolop.fortnights import AHEAD, BACK
 from scidata.errors import InvalidError
 
 QUANTITIES = ("magnitude", "depth", "multiplicity", "multiplicity_3p29")
-BACK = (2, 4, 7, 13, 26)
-"""Lengths of the windows of ``magnitude_back``, fortnights."""
 FAULTS = 4
 ENCODINGS = 14
 INPUTS = FAULTS + len(QUANTITIES) + len(BACK) + ENCODINGS
 
-WINDOWS = {
-    "2 weeks": (1, 0),
-    "4 weeks": (2, 0),
-    "2 months": (4, 0),
-    "3 months": (7, 0),
-    "6 months": (13, 0),
-    "1 year": (26, 0),
-    "2 years": (52, 0),
-    "4 years": (104, 0),
-    "1 year after 1 year": (26, 26),
-    "2 years after 2 years": (52, 52),
-}
+WINDOWS = dict(
+    zip(
+        (
+            "2 weeks",
+            "4 weeks",
+            "2 months",
+            "3 months",
+            "6 months",
+            "1 year",
+            "2 years",
+            "4 years",
+            "1 year after 1 year",
+            "2 years after 2 years",
+        ),
+        AHEAD,
+        strict=True,
+    )
+)
 """Length and delay of the windows of ``magnitude_ahead``, fortnights, in its order."""
 OUTPUTS = len(WINDOWS) + ENCODINGS
 PERIODS = (8, 16, 32, 64)

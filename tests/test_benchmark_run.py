@@ -16,7 +16,7 @@ from scidata.benchmarks import harness, plan_task, run_task
 from scidata.cli import cli
 from scidata.datasets.tevolop.fortnights import AHEAD, BACK
 from scidata.datasets.tevolop.splits import WINDOW, by_time
-from scidata.errors import ConflictError, InvalidError, NotFoundError
+from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from tests.windows import publish_quakes
 
 SMALL = {"epochs": 2, "batch_size": 64, "stride": 4, "score_stride": 4}
@@ -176,9 +176,52 @@ def test_settings_that_do_not_exist_or_are_out_of_range_are_named(
 ) -> None:
     with pytest.raises(NotFoundError, match="no setting epoch; there are epochs"):
         _run(store, tmp_path, epoch=1)
-    with pytest.raises(InvalidError, match="epochs 0, stride -1") as caught:
+    with pytest.raises(InvalidError, match="out of range: epochs 0, stride -1") as caught:
         _run(store, tmp_path, epochs=0, stride=-1)
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seed", 10**23), ("learning_rate", float("nan")), ("clip", float("inf")),
+     ("threads", 1_000_000), ("epochs", 10**12)],
+)  # fmt: skip
+def test_settings_that_torch_cannot_take_are_refused(
+    store: Path, tmp_path: Path, name: str, value: float
+) -> None:
+    with pytest.raises(InvalidError, match=f"out of range: {name}"):
+        _run(store, tmp_path, **{name: value})
+
+
+def test_files_of_a_run_that_are_folders_are_named(store: Path, tmp_path: Path) -> None:
+    for name in ("result.json", "checkpoint.pt"):
+        (tmp_path / name / name).mkdir(parents=True)
+        with pytest.raises(StorageError, match=f"cannot read {name}"):
+            _run(store, tmp_path / name)
+
+
+def test_a_result_that_nests_without_end_is_refused(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("[" * 100_000)
+    with pytest.raises(InvalidError, match=r"result\.json is not a result"):
+        _run(store, tmp_path)
+
+
+def test_a_checkpoint_of_another_model_is_damaged(
+    first: tuple[Path, dict[str, Any]], store: Path, tmp_path: Path
+) -> None:
+    content = torch.load(first[0] / "checkpoint.pt", weights_only=True)
+    torch.save({**content, "model": {}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(InvalidError, match="the checkpoint is damaged"):
+        _run(store, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_training(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "_train", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        _run(store, tmp_path / "file" / "run")
 
 
 def test_reference_refuses_a_version_without_the_published_asset(
