@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.demonstration import Demonstration, demonstrate
+from tests.plainly import make_plain_python
 from tests.samples import write_bare, write_staged
 from tests.servers import (
     aws_environment,
@@ -113,6 +114,12 @@ def schemas() -> Path:
     if not folder.is_dir():
         pytest.skip("no official schemas: set SCIDATA_SCHEMAS to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def plain_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of an environment with Intake and readers, and without scidata."""
+    return make_plain_python(tmp_path_factory.mktemp("plain") / "env")
 
 
 @pytest.fixture(scope="session")

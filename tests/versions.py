@@ -8,6 +8,7 @@ import obstore.store
 from scidata.digest import Digest
 from scidata.facts import Facts
 from scidata.formats import tag_files
+from scidata.index import rebuild
 from scidata.measure import measure
 from scidata.record import load_record
 from scidata.storage.base import ObjectFacts, Store
@@ -38,6 +39,13 @@ def write_version(
     commit = describe(measured.facts, tags)
     store.create(f"{record.id}/versions/{version}.json", commit_bytes(commit))
     return commit
+
+
+def write_catalogued(store: Store, staged: Path) -> None:
+    """Put two versions of a staged dataset into a store, and their catalogs."""
+    write_version(store, staged, "1.0.0")
+    write_version(store, staged, "1.1.0", parent="1.0.0")
+    rebuild(store)
 
 
 def describe(facts: Facts, tags: Mapping[str, bytes]) -> CommitRecord:

@@ -16,7 +16,8 @@ from scidata.errors import Damage, IntegrityError, InvalidError
 from scidata.formats import intake_entries as forms
 from scidata.record.safe_yaml import read_yaml
 
-MAX_CATALOG_BYTES = 2**20
+MAX_CATALOG_BYTES = 16 * 2**20
+"""Room for the 20,000 datasets that `scidata.catalog.rules` admits in a root."""
 MAX_PROBLEMS = 20
 
 
@@ -52,7 +53,7 @@ def open_catalog(
     IntegrityError
         If it has another digest.
     InvalidError
-        If it is larger than 1 MiB, is not YAML, or says anything that is not on the list of
+        If it is larger than 16 MiB, is not YAML, or says anything that is not on the list of
         `scidata.catalog.rules`; every such place is a problem.
     StorageError
         If it cannot be reached.
@@ -84,7 +85,7 @@ def _check_digest(fetched: Fetched, expected: Digest) -> None:
 
 
 def _read(fetched: Fetched) -> dict[str, Any]:  # Any: YAML, checked here
-    value, unread = read_yaml(fetched.data, where=shown(fetched.url))
+    value, unread = read_yaml(fetched.data, where=shown(fetched.url), limit=MAX_CATALOG_BYTES)
     problems = [*unread, *catalog_problems(value)]
     if problems or not isinstance(value, dict):
         raise InvalidError(

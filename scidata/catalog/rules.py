@@ -129,10 +129,11 @@ def _part_problems(
         yield from _data_problems(f"data.{name}", item)
     for name, entry in entries.items():
         yield from _entry_problems(f"entries.{name}", entry, data)
+    names = {*entries, *data}
     for name, target in aliases.items():
-        if not isinstance(target, str) or target not in {**entries, **data}:
+        if not isinstance(target, str) or target not in names:
             yield _problem(f"aliases.{name}", f"points to {target!r}, which is not there")
-        elif name in {**entries, **data} and name != target:
+        elif name in names and name != target:
             yield _problem(f"aliases.{name}", "hides another entry of that name")
 
 

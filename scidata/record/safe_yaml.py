@@ -2,7 +2,7 @@
 
 The subset is what JSON can say: mappings with text keys, sequences, text, integers, decimal
 numbers, true, false and null. Dates stay text. Tags, anchors, aliases and repeated keys are
-problems; so are more than 1 MiB and more than 20 levels.
+problems; so are more bytes than the caller allows (1 MiB of a record) and more than 20 levels.
 """
 
 import re
@@ -29,8 +29,10 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
 _DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]*([eE][-+][0-9]+)?")
 
 
-def read_yaml(data: bytes, *, where: str) -> tuple[Value, tuple[Problem, ...]]:
-    """Read a document of untrusted bytes.
+def read_yaml(
+    data: bytes, *, where: str, limit: int = MAX_BYTES
+) -> tuple[Value, tuple[Problem, ...]]:
+    """Read a document of at most `limit` untrusted bytes.
 
     Returns
     -------
@@ -42,11 +44,11 @@ def read_yaml(data: bytes, *, where: str) -> tuple[Value, tuple[Problem, ...]]:
     InvalidError
         If the bytes are too many, not UTF-8, not YAML or nested too deeply.
     """
-    if len(data) > MAX_BYTES:
+    if len(data) > limit:
         raise _refusal(
             "yaml-size",
             where,
-            f"{len(data)} bytes are more than {MAX_BYTES}",
+            f"{len(data)} bytes are more than {limit}",
             "describe the dataset here and move tables into its data",
         )
     try:
