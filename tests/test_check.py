@@ -107,6 +107,11 @@ def test_a_store_or_table_that_cannot_be_read_is_named(staged: Path) -> None:
     assert codes == ["data/array.zarr", "data/table.parquet"]
 
 
+def test_a_table_without_a_file_is_named(staged: Path) -> None:
+    (staged / "data" / "empty.parquet").mkdir()
+    assert ("asset", "data/empty.parquet") in found(check(staged))
+
+
 @pytest.mark.parametrize(
     ("change", "code", "path"),
     [
@@ -276,6 +281,7 @@ def test_samples_of_an_asset_that_is_not_there_are_named(staged: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{}", '{"assets": []}', '{"assets": {"array": {"over": 1}}}', "[" * 100_000,
+     '{"assets": {"array": {"over": [], "variables": {"wave": {}}}}}',
      '{"assets": {"array": {"over": "sample/train", "variables": {"height": {}}}}}',
      '{"assets": {"array": {"over": "sample/night", "variables": {"wave": {}}}}}'],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What is measured of a staged dataset, and what is refused before a byte is published."""
 
+import errno
 import hashlib
 import json
 import os
@@ -7,17 +8,19 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scidata import measure as measuring
 from scidata.digest import Digest
-from scidata.errors import IntegrityError, InvalidError
+from scidata.errors import IntegrityError, InvalidError, StorageError
 from scidata.facts import Asset
 from scidata.hashing import Progress, hash_files
 from scidata.measure import Measured, asset_key, measure
-from scidata.measure.variables import MAX_METADATA_BYTES
+from scidata.measure.variables import MAX_METADATA_BYTES, parquet_variables, zarr_variables
 from tests.samples import CHANNELS, SAMPLES
 
 
@@ -272,3 +275,37 @@ def test_a_damaged_table_is_refused(staged: Path, data: bytes) -> None:
 def test_the_key_is_the_name_without_suffix(stem: str, compressed: str) -> None:
     assert asset_key(f"{stem}.csv{compressed}") == stem
     assert asset_key(f"{stem}.zarr") == stem
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    staged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = staged / "data" / "array.zarr" / "wave"
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
+    with pytest.raises(StorageError, match="cannot be read: Permission denied"):
+        measured(staged)
+
+
+def test_a_type_without_configuration_keeps_its_name(staged: Path) -> None:
+    path = staged / "data" / "array.zarr" / "zarr.json"
+    root = json.loads(path.read_text())
+    node = root["consolidated_metadata"]["metadata"]["wave"]
+    node["data_type"] = {"name": "numpy.datetime64", "configuration": None}
+    path.write_text(json.dumps(root))
+    variables, _ = zarr_variables(path.parent)
+    assert {v.name: v.dtype for v in variables}["wave"] == "numpy.datetime64"
+
+
+def test_a_column_whose_notes_are_no_text_has_none(tmp_path: Path) -> None:
+    field = pa.field("a", pa.int64(), metadata={b"units": b"\xff", b"\xfe": b"x"})
+    table = pa.table([[1]], schema=pa.schema([field]))
+    pq.write_table(table, tmp_path / "table.parquet")
+    (variable,) = parquet_variables([tmp_path / "table.parquet"])
+    assert variable.units is None

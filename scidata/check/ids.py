@@ -90,8 +90,12 @@ def _coordinate(store: Path, name: str) -> "Labels":
     values = np.asarray(array[...])
     since = _SINCE.fullmatch(str(array.attrs.get("units")))
     if since and array.attrs.get("calendar") in _CALENDARS:
-        micro = np.rint(values * (_SECONDS[since[1]] * _MICRO)).astype("timedelta64[us]")
-        return np.datetime64(since[2].replace(" ", "T"), "us") + micro
+        unit = _SECONDS[since[1]] * _MICRO
+        whole = values.dtype.kind in "iu"
+        micro = values.astype(np.int64) * unit if whole else np.rint(values * unit)
+        start = np.datetime64(since[2].replace(" ", "T"), "us")
+        moments: Labels = start + micro.astype("timedelta64[us]")
+        return moments
     return values
 
 

@@ -102,7 +102,7 @@ def statistics_problems(path: Path, record: Record, assets: Assets) -> Iterator[
             raise ValueError(f"more than {MAX_STATISTICS_BYTES} bytes")  # noqa: TRY301 - below
         held = json.loads(path.read_bytes())
         described = [
-            (asset, part["over"], name)
+            (asset, str(part["over"]), name)
             for asset, part in held["assets"].items()
             for name in part["variables"]
         ]

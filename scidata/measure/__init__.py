@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scidata.digest import Digest
-from scidata.errors import Damage, IntegrityError, InvalidError, Problem
+from scidata.errors import Damage, IntegrityError, InvalidError, Problem, StorageError
 from scidata.facts import Asset, AssetKind, Facts, Variable
 from scidata.formats.media import PARQUET, TEXT, UNKNOWN, ZARR, media_type
 from scidata.hashing import Progress, hash_files
@@ -81,6 +81,8 @@ def measure(
         whose metadata cannot be read.
     IntegrityError
         Naming every file that changed, appeared or vanished while it was hashed.
+    StorageError
+        If a file or folder cannot be read.
     """
     before = _survey(staged)
     entries = _entries(staged, before)
@@ -112,11 +114,18 @@ def _survey(staged: Path) -> dict[str, _Stamp]:
         )
     files: dict[str, _Stamp] = {}
     problems: list[Problem] = []
-    for path, found in _walk(data, PAYLOAD.rstrip("/")):
-        if isinstance(found, _Stamp):
-            files[path] = found
-        else:
-            problems.append(_problem(path, found))
+    try:
+        for path, found in _walk(data, PAYLOAD.rstrip("/")):
+            if isinstance(found, _Stamp):
+                files[path] = found
+            else:
+                problems.append(_problem(path, found))
+    except OSError as error:
+        raise StorageError(
+            f"{str(error.filename)!r} cannot be read: {error.strerror}",
+            where=str(staged),
+            fix="make it readable, then run the same command again",
+        ) from error
     files = dict(sorted(files.items(), key=lambda item: item[0].encode("utf-8", "replace")))
     problems += path_problems(files)
     problems += _asset_problems(files)

@@ -55,8 +55,15 @@ def parquet_variables(files: list[Path]) -> tuple[Variable, ...]:
     Raises
     ------
     InvalidError
-        If a file is not Parquet, its footer is larger than 64 MiB, or two schemas differ.
+        If there is no file, one is not Parquet, its footer is larger than 64 MiB, or two
+        schemas differ.
     """
+    if not files:
+        raise InvalidError(
+            "the table has no file",
+            where="data",
+            fix="put its Parquet files into the folder, or remove it",
+        )
     footers = [_read_footer(path) for path in files]
     schema, _ = footers[0]
     for path, (other, _rows) in zip(files, footers, strict=True):
@@ -150,7 +157,8 @@ def _zarr_variable(
 
 def _zarr_dtype(declared: object) -> str:
     if isinstance(declared, dict):
-        unit = declared.get("configuration", {}).get("unit")
+        configuration = declared.get("configuration")
+        unit = configuration.get("unit") if isinstance(configuration, dict) else None
         return f"{declared.get('name')}[{unit}]" if unit else str(declared.get("name"))
     return str(declared)
 
@@ -180,7 +188,10 @@ def _read_footer(path: Path) -> "tuple[pa.Schema, int]":
 
 
 def _column(field: "pa.Field", rows: int) -> Variable:
-    notes = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
+    # Bytes, of any encoding: what is no text is no note.
+    written: Mapping[bytes, bytes] = field.metadata or {}
+    notes = {k.decode(errors="replace"): v.decode(errors="replace") for k, v in written.items()}
+    notes = {k: v for k, v in notes.items() if "\ufffd" not in k + v}
     return Variable(
         name=field.name,
         dtype=str(field.type),
