@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scidata.errors import ConflictError, IntegrityError
+from scidata.errors import ConflictError, IntegrityError, StorageError
 from scidata.publishing import PublishOptions, Surroundings, publish
+from scidata.publishing.upload import stamps
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.storage.memory import MemoryStore
@@ -76,6 +77,25 @@ def test_a_stray_file_beside_the_commit_records_does_not_stop_publishing(bare: P
     memory.create("bare/versions/01.0.0.json", b"{}")
     publish(bare, memory, version="1.0.0")
     assert publish(bare, memory, version="1.0.0").already
+
+
+def test_a_staged_file_that_vanishes_or_cannot_be_looked_at_is_no_traceback(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(error: OSError) -> None:
+        def lstat(self: Path) -> os.stat_result:
+            if self.name == "one.txt":
+                raise error
+            return os.lstat(self)
+
+        monkeypatch.setattr(Path, "lstat", lstat)
+
+    failing(FileNotFoundError(2, "gone"))
+    assert list(stamps(bare)) == ["data/deep/two.txt"]
+    failing(PermissionError(13, "Permission denied"))
+    with pytest.raises(StorageError, match="Permission denied") as caught:
+        stamps(bare)
+    assert str(bare / "data" / "one.txt") in caught.value.message
 
 
 def test_a_user_without_a_name_can_publish(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:

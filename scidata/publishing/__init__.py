@@ -156,7 +156,7 @@ def publish(
     ------
     InvalidError
         With every problem of the record, the data or the paths; or for a version number that
-        is malformed or too small. Nothing was written.
+        is malformed or too small. No object of the version was written.
     ConflictError
         If the version exists with other data, or somebody else is publishing it.
     IntegrityError

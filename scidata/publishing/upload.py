@@ -146,10 +146,25 @@ def present(store: Store, prefix: str) -> dict[str, int]:
 
 
 def stamps(staged: Path) -> Stamps:
-    """Note what changes when somebody writes to a staged file."""
+    """Note what changes when somebody writes to a staged file.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be looked at.
+    """
     found: dict[str, tuple[int, int, int]] = {}
     for path in (staged / "data").rglob("*"):
-        status = path.lstat()
+        try:
+            status = path.lstat()
+        except FileNotFoundError:  # removed meanwhile: that it is missing here will tell
+            continue
+        except OSError as error:
+            raise StorageError(
+                f"{str(path)!r} cannot be read: {error.strerror}",
+                where=str(staged),
+                fix="make it readable, then run the same command again",
+            ) from error
         if not path.is_dir():
             stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
             found[path.relative_to(staged).as_posix()] = stamp
