@@ -1,27 +1,19 @@
 """Stores: the contract, on every backend, and what only one of them can get wrong."""
 
 import errno
-import hashlib
 import os
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from scidata.digest import Digest
-from scidata.errors import IntegrityError, InvalidError, NotFoundError, StorageError
-from scidata.publishing import publish
-from scidata.storage import default_store_url, local, open_store, refusals
-from scidata.storage.base import ObjectFacts, Store
+from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.storage import default_store_url, local, open_store
+from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore
-from scidata.storage.objects import Objects
-from scidata.storage.s3 import ONE_PUT, S3Store
 from scidata.testing.contracts import StoreContract
-from tests.servers import Proxy, create_bucket, create_public_object, faulty_proxy, free_port
+from tests.servers import free_port
 
 
 class TestMemoryStore(StoreContract):
@@ -96,95 +88,6 @@ def test_http_explains_that_it_can_neither_list_nor_write(http_store: Store) -> 
     with pytest.raises(StorageError, match="read-only"):
         http_store.create("x", b"")
     assert not http_store.writable
-
-
-# The store that ignores ranges and conditions
-
-
-def test_a_server_that_ignores_ranges_is_still_streamed_rightly(rclone_url: str) -> None:
-    store = open_store(rclone_url)
-    data = bytes(range(256)) * 40_000
-    store.create("big", data)
-    for start in (0, 5, 4 * 2**20 + 1, len(data)):
-        assert b"".join(store.stream("big", start=start)) == data[start:]
-
-
-# Large files
-
-
-@pytest.mark.parametrize("url_fixture", ["s3_url", "rclone_url"])
-def test_a_file_too_large_for_one_request_goes_in_parts_and_is_never_overwritten(
-    url_fixture: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    store = open_store(request.getfixturevalue(url_fixture))
-    source = tmp_path / "large"
-    with source.open("wb") as file:
-        file.truncate(ONE_PUT + 1)
-    digest = Digest(hashlib.sha256(bytes(ONE_PUT + 1)).hexdigest())
-    assert store.create("large", source, digest=digest)
-    assert store.head("large").size == ONE_PUT + 1
-    assert store.head("large").digest is None  # the server has not compared it
-    assert not store.create("large", source, digest=digest)
-
-
-def test_a_large_file_that_changes_on_its_way_names_the_object_to_remove(
-    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = tmp_path / "large"
-    with source.open("wb") as file:
-        file.truncate(ONE_PUT + 1)
-    put = S3Store._put_parts
-
-    def meddle(self: S3Store, key: str, path: Path, size: int, digest: Digest | None) -> bool:
-        sent = put(self, key, path, size, digest)
-        os.utime(path, ns=(0, 0))
-        return sent
-
-    monkeypatch.setattr(S3Store, "_put_parts", meddle)
-    with pytest.raises(IntegrityError, match="changed while it was uploaded") as caught:
-        open_store(s3_url).create("a/large", source)
-    assert f"remove {s3_url}/a/large" in caught.value.fix
-
-
-def test_a_large_file_that_loses_a_race_is_not_put_together(
-    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unseen(self: Objects, key: str) -> ObjectFacts:
-        raise NotFoundError("not yet", where=key, fix="")
-
-    store = open_store(s3_url)
-    store.create("large", b"the winner's")
-    with (tmp_path / "large").open("wb") as file:
-        file.truncate(ONE_PUT + 1)
-    with monkeypatch.context() as patched:
-        patched.setattr(Objects, "head", unseen)
-        assert not store.create("large", tmp_path / "large")
-    assert store.read("large") == b"the winner's"
-
-
-def test_a_lost_race_is_recognised_even_if_the_server_does_not_name_the_condition() -> None:
-    from botocore.exceptions import ClientError
-
-    error = OSError(errno.EINVAL, "At least one of the pre-conditions did not hold")
-    assert not refusals.is_taken(error)
-    error.__cause__ = ClientError({"Error": {"Code": "PreconditionFailed"}}, "Complete")
-    assert refusals.is_taken(error)
-    assert refusals.is_taken(FileExistsError())
-
-
-def test_a_large_file_for_a_server_that_is_gone_is_a_storage_error(
-    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unseen(self: Objects, key: str) -> ObjectFacts:
-        raise NotFoundError("not yet", where=key, fix="")
-
-    with (tmp_path / "large").open("wb") as file:
-        file.truncate(ONE_PUT + 1)
-    monkeypatch.setattr(Objects, "head", unseen)
-    gone = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(StorageError, match="cannot be reached") as caught:
-        open_store(s3_url, endpoint_url=gone).create("large", tmp_path / "large")
-    assert gone in str(caught.value)
 
 
 # A folder's own dangers
@@ -293,158 +196,3 @@ def test_options_go_before_the_environment(s3_url: str, s3_endpoint: str) -> Non
     other = f"http://127.0.0.1:{free_port()}"
     assert other in open_store(s3_url, endpoint_url=other).address
     assert s3_endpoint in open_store(s3_url).address
-
-
-# Servers that cannot or will not
-
-
-def test_a_wrong_endpoint_fails_within_ten_seconds_and_is_named(s3_url: str) -> None:
-    wrong = f"http://127.0.0.1:{free_port()}"
-    store = open_store(s3_url, endpoint_url=wrong)
-    begun = time.monotonic()
-    with pytest.raises(StorageError, match="cannot be reached") as caught:
-        store.create("x", b"")
-    with pytest.raises(StorageError, match="cannot be reached"):
-        list(store.list())
-    assert time.monotonic() - begun < 10
-    assert wrong in str(caught.value)
-    assert "--endpoint-url" in caught.value.fix
-
-
-def test_wrong_credentials_are_a_storage_error_that_does_not_repeat_them(
-    rclone_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAWRONGWRONG")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
-    with pytest.raises(StorageError, match="refused access") as caught:
-        open_store(rclone_url).read("x")
-    assert "AKIAWRONGWRONG" not in str(caught.value)
-    assert "hunter2" not in str(caught.value)
-
-
-def test_no_credentials_at_all_are_a_storage_error_with_a_remedy(
-    s3_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(StorageError, match="no AWS credentials") as caught:
-        open_store(s3_url)
-    assert "--no-sign-request" in caught.value.fix
-
-
-def test_a_profile_that_does_not_exist_is_named(
-    s3_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setenv("AWS_PROFILE", "typo")
-    with pytest.raises(StorageError, match="typo") as caught:
-        open_store(s3_url)
-    assert "AWS_PROFILE" in caught.value.fix
-
-
-def test_half_of_a_key_is_a_storage_error_with_a_remedy(
-    s3_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(StorageError, match="AWS_SECRET_ACCESS_KEY") as caught:
-        open_store(s3_url)
-    assert "AWS_SECRET_ACCESS_KEY" in caught.value.fix
-    assert "loopback" not in str(caught.value)
-
-
-def test_a_profile_in_the_users_settings_is_found(
-    s3_url: str, isolated_user: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    (isolated_user / ".aws").mkdir()
-    (isolated_user / ".aws" / "credentials").write_text(
-        "[lab]\naws_access_key_id = loopback-key\naws_secret_access_key = loopback-secret\n"
-    )
-    monkeypatch.setenv("AWS_PROFILE", "lab")
-    store = open_store(s3_url)
-    assert store.create("x", b"1")
-    assert store.read("x") == b"1"
-
-
-def test_anonymous_access_reads_without_credentials(
-    s3_url: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    create_public_object(s3_endpoint, s3_url.split("/")[2], "prefix/x", b"1")
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert open_store(s3_url, anonymous=True).read("x") == b"1"
-
-
-def test_a_bucket_that_does_not_exist_is_a_storage_error(s3_url: str) -> None:
-    store = open_store("s3://no-such-bucket-here/x")
-    for act in (lambda: store.create("x", b""), lambda: list(store.list())):
-        with pytest.raises(StorageError, match="the bucket does not exist"):
-            act()
-
-
-@pytest.fixture
-def proxied(s3_url: str, s3_endpoint: str) -> Iterator[tuple[Store, Proxy]]:
-    with faulty_proxy(s3_endpoint) as proxy:
-        yield open_store(s3_url, endpoint_url=proxy.url), proxy
-
-
-def test_a_busy_server_is_asked_again(proxied: tuple[Store, Proxy]) -> None:
-    store, proxy = proxied
-    for method, act in (
-        ("PUT", lambda: store.create("x", b"1")),
-        ("GET", lambda: store.read("x")),
-        ("HEAD", lambda: store.head("x")),
-    ):
-        proxy.method, proxy.fault, proxy.times = method, "busy", 4
-        assert act()
-        assert proxy.times == 0
-
-
-def test_a_lost_answer_to_a_create_writes_the_object_once(
-    proxied: tuple[Store, Proxy],
-) -> None:
-    store, proxy = proxied
-    proxy.method, proxy.fault = "PUT", "lost-answer"
-    with suppress(StorageError):  # a server may be asked again or not; never overwritten
-        store.create("x", b"first")
-    assert not store.create("x", b"second")
-    assert store.read("x") == b"first"
-
-
-def test_a_stream_that_breaks_is_taken_up_where_it_broke(proxied: tuple[Store, Proxy]) -> None:
-    store, proxy = proxied
-    data = bytes(range(256)) * 50_000
-    store.create("big", data)
-    proxy.method, proxy.fault = "GET", "cut"
-    assert b"".join(store.stream("big")) == data
-    assert proxy.times == 0
-
-
-def test_a_refusal_is_not_asked_again(proxied: tuple[Store, Proxy]) -> None:
-    store, proxy = proxied
-    proxy.method, proxy.fault = "GET", "forbidden"
-    with pytest.raises(StorageError, match="refused access"):
-        store.read("x")
-    assert len(proxy.seen) == 1
-
-
-def test_publishing_needs_neither_delete_nor_any_request_but_put_get_head_and_list(
-    s3_url: str, s3_endpoint: str, bare: Path
-) -> None:
-    with faulty_proxy(s3_endpoint) as proxy:
-        proxy.method, proxy.fault, proxy.times = "POST", "forbidden", 1000
-        store = open_store(s3_url, endpoint_url=proxy.url)
-        assert publish(bare, store, version="1.0.0").warnings == ()
-    refused = [line for line in proxy.seen if line.startswith("POST")]
-    assert refused  # the probe tried to remove its objects
-    assert all("?delete" in line for line in refused)
-    assert {line.split()[0] for line in proxy.seen} <= {"PUT", "GET", "HEAD", "POST"}
-
-
-def test_two_servers_with_the_same_bucket_have_different_addresses(s3_endpoint: str) -> None:
-    create_bucket(s3_endpoint, "twin-bucket")
-    first = open_store("s3://twin-bucket", endpoint_url=s3_endpoint, anonymous=True)
-    second = open_store("s3://twin-bucket", anonymous=True)
-    assert (first.url, first.address) != (second.url, second.address)
