@@ -1,7 +1,7 @@
 """Stream the samples of a published version into PyTorch.
 
-`published` finds and checks what a version holds; `arrays` opens a Zarr asset of it and fails
-where a chunk is missing. Those two need no torch. `plan` decides which samples come in which
+`arrays` opens a Zarr asset of a version and fails where a chunk is missing; it needs no torch.
+`plan` decides which samples come in which
 order (pure); `samples` turns blocks into batches; `stream` is the iterable; `opening` makes one
 from a version, and `intake` from a catalog entry.
 """

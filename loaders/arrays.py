@@ -8,6 +8,7 @@ not.
 """
 
 import os
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,6 +111,13 @@ class PublishedArrays(WrapperStore[Store]):
         if found != expected:
             damage = Damage(path=key, state="bad", expected=str(expected), found=str(found))
             raise _damaged(key, self.where, damage)
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Answer from the manifest: how groups without consolidated metadata are opened."""
+        base = f"{prefix.rstrip('/')}/" if prefix else ""
+        below = (path.removeprefix(base) for path in self.manifest if path.startswith(base))
+        for name in dict.fromkeys(path.partition("/")[0] for path in below):
+            yield name
 
     async def exists(self, key: str) -> bool:
         """Answer from the manifest, without a request."""

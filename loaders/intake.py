@@ -23,8 +23,8 @@ from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.loaders.opening import open_stream
 from scidata.loaders.plan import Order
-from scidata.loaders.published import check_pin, read_published, read_record
 from scidata.loaders.stream import DEFAULT_MEMORY, Stream
+from scidata.published import check_pin, read_published, read_record
 from scidata.resolve import resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store

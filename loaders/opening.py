@@ -2,9 +2,16 @@
 
 from scidata.errors import InvalidError
 from scidata.loaders.plan import Order
-from scidata.loaders.published import Published, find_asset, find_split, read_split
 from scidata.loaders.samples import SampleSpec
 from scidata.loaders.stream import DEFAULT_MEMORY, Source, Stream
+from scidata.published import (
+    Published,
+    find_asset,
+    find_split,
+    is_consolidated,
+    read_facts,
+    read_split,
+)
 from scidata.record import Record, Samples
 
 
@@ -34,7 +41,7 @@ def open_stream(
         split=f"{rule.name}/{part}",
         objects=published.store.objects(f"{commit.dataset}/{found.href}"),
         manifest=published.manifest.under(found.path),
-        consolidated=True,
+        consolidated=is_consolidated(read_facts(published.store, commit), found.key),
         spec=SampleSpec(
             series=samples.series,
             along=samples.along,

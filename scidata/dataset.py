@@ -1,8 +1,9 @@
 """An opened version: from it everything is read, checked and streamed.
 
 Opening costs one or two requests. The record, the facts and the manifest are read when they are
-first needed, and compared with the digests in the commit record; arrays, tables and splits are
-compared with the manifest.
+first needed, and compared with the digests in the commit record; tables, splits and whole
+objects of arrays are compared with the manifest. Of sharded arrays only ranges of objects are
+read: that an object is there is checked, its bytes are not (`scidata.verify` compares them).
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError
 from scidata.facts import Facts
-from scidata.resolve import read_tag, resolve
+from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from scidata.loaders.published import Published
     from scidata.loaders.stream import Stream
+    from scidata.published import Published
     from scidata.record import Record
 
 STATISTICS = "data/statistics.json"
@@ -60,20 +61,21 @@ class Dataset:
     @cached_property
     def record(self) -> "Record":
         """What the dataset is; checked against the commit record."""
-        from scidata.loaders.published import read_record
+        from scidata.published import read_record
 
         return read_record(self.store, self.commit)
 
     @cached_property
     def facts(self) -> Facts:
         """Sizes, variables, shapes; checked against the commit record."""
-        key = f"v{self.commit.version}/meta/facts.json"
-        return Facts.model_validate_json(read_tag(self.store, self.commit, key))
+        from scidata.published import read_facts
+
+        return read_facts(self.store, self.commit)
 
     @cached_property
     def published(self) -> "Published":
         """Store, commit record and manifest, as the loaders take them."""
-        from scidata.loaders.published import read_published
+        from scidata.published import read_published
 
         return read_published(self.store, self.commit)
 
@@ -95,14 +97,14 @@ class Dataset:
             When a chunk is missing from the store, or a whole object differs from its digest.
         """
         from scidata.loaders.arrays import open_arrays
-        from scidata.loaders.published import find_asset
+        from scidata.published import find_asset, is_consolidated
 
         found = find_asset(self.commit, asset, "zarr")
         return open_arrays(
             self.store.objects(f"{self.commit.dataset}/{found.href}"),
             self.published.manifest.under(found.path),
             where=f"{self.name}/{found.path} at {self.store.url}",
-            consolidated=f"{found.path}/zarr.json" in self.published.manifest,
+            consolidated=is_consolidated(self.facts, asset),
         )
 
     def to_pandas(self, asset: str) -> "pd.DataFrame":
@@ -122,7 +124,7 @@ class Dataset:
 
         import pandas as pd
 
-        from scidata.loaders.published import find_asset, read_file
+        from scidata.published import find_asset, read_file
 
         found = find_asset(self.commit, asset, "parquet")
         data = read_file(self.published, found.path, limit=MAX_TABLE_BYTES)
@@ -141,7 +143,7 @@ class Dataset:
         tuple of str
             Sorted.
         """
-        from scidata.loaders.published import find_split, read_split
+        from scidata.published import find_split, read_split
 
         rule, part = find_split(self.record, name)
         return read_split(self.published, rule, part)
@@ -155,7 +157,7 @@ class Dataset:
             One asset's: ``{"over": "time/train", "variables": {name: {"mean": …}}}``. By
             default all, by key.
         """
-        from scidata.loaders.published import read_file
+        from scidata.published import read_file
 
         document = json.loads(read_file(self.published, STATISTICS))
         if document.get("schema") != "scidata-statistics/1":
@@ -288,7 +290,7 @@ def open(
     StorageError
         If the store cannot be reached.
     """
-    from scidata.loaders.published import check_pin
+    from scidata.published import check_pin
 
     opened = open_store(store)
     commit = resolve(reference, opened)

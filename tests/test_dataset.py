@@ -1,5 +1,6 @@
 """Opening a version: by name or digest, from anywhere, in few requests, every byte checked."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,25 @@ def test_to_xarray_is_lazy_and_equal_to_what_was_published(store: Path) -> None:
         assert np.array_equal(found[name], expected[name], equal_nan=True)
 
 
+def test_arrays_without_consolidated_metadata_open_from_anywhere(
+    store: Path, tmp_path: Path
+) -> None:
+    staged = tmp_path / "staged"
+    shutil.copytree(store.parent / "quakes", staged)
+    root = staged / "data" / "fortnights.zarr" / "zarr.json"
+    metadata = json.loads(root.read_text())
+    del metadata["consolidated_metadata"]
+    root.write_text(json.dumps(metadata))
+    publish(staged, tmp_path / "store", version="2.0.0")
+    with folder_server(tmp_path / "store") as url:
+        for place in (tmp_path / "store", url):
+            opened = scidata.open("quakes@2.0.0", place)
+            expected = scidata.open(NAME, store)
+            assert opened.to_xarray("fortnights").equals(expected.to_xarray("fortnights"))
+            batch = next(iter(opened.stream("train", batch_size=2)))
+            assert batch["magnitude"].shape == (2, 26)
+
+
 def test_to_pandas_reads_a_table(staged: Path, tmp_path: Path) -> None:
     publish(staged, tmp_path / "store", version="1.0.0")
     table = scidata.open("tiny", tmp_path / "store").to_pandas("table")
@@ -152,14 +172,14 @@ def test_a_flipped_byte_is_found_wherever_it_is_used(
         use(scidata.open(NAME, copy.parents[1]))
 
 
-def test_opening_from_s3_takes_six_requests_with_the_metadata_of_an_array(
+def test_opening_from_s3_takes_seven_requests_with_the_metadata_of_an_array(
     s3_store: str, s3_endpoint: str
 ) -> None:
     with faulty_proxy(s3_endpoint) as proxy:
         found = scidata.open(NAME, open_store(s3_store, endpoint_url=proxy.url))
         found.to_xarray("fortnights")
-        # Commit record, manifest, metadata, and the labels of three dimensions.
-        assert len(proxy.seen) == 6, proxy.seen
+        # Commit record, manifest, facts, metadata, and the labels of three dimensions.
+        assert len(proxy.seen) == 7, proxy.seen
         assert found.facts.assets
         assert found.record.title
         assert len(proxy.seen) == 8

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
-from scidata.manifest import Manifest
+from scidata.facts import Facts, parse_facts
+from scidata.manifest import FACTS, Manifest
 from scidata.record import Record, SplitRule, parse_record
 from scidata.resolve import read_manifest, read_tag
 from scidata.split import parse, split_path
@@ -57,6 +58,17 @@ def read_record(store: Store, commit: CommitRecord) -> Record:
     """Read the record of a version."""
     key = f"v{commit.version}/meta/record.yaml"
     return parse_record(read_tag(store, commit, key), where=f"{commit.name}/meta/record.yaml")
+
+
+def read_facts(store: Store, commit: CommitRecord) -> Facts:
+    """Read the facts of a version."""
+    key = f"v{commit.version}/{FACTS}"
+    return parse_facts(read_tag(store, commit, key), where=f"{commit.name}/{FACTS}")
+
+
+def is_consolidated(facts: Facts, key: str) -> bool:
+    """Tell whether the root of a Zarr asset holds the metadata of every array."""
+    return any(asset.key == key and asset.consolidated for asset in facts.assets)
 
 
 def find_asset(commit: CommitRecord, key: str, kind: str | None = None) -> CommitAsset:
