@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError
-from scidata.facts import Facts
+from scidata.facts import STATISTICS, Facts
 from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from scidata.published import Published
     from scidata.record import Record
 
-STATISTICS = "data/statistics.json"
 MAX_TABLE_BYTES = 8 * 2**30
 
 

@@ -12,6 +12,9 @@ from scidata.digest import Digest
 from scidata.errors import InvalidError, Problem
 from scidata.version import DATASET_ID
 
+STATISTICS = "data/statistics.json"
+"""Count, mean, deviation and range of each variable, in a staged dataset and in a version."""
+
 AssetKind = Literal["zarr", "parquet", "splits", "file"]
 
 

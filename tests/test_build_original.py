@@ -1,5 +1,6 @@
 """Building from the benchmark's own published files: another source, the same schema."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -159,6 +160,24 @@ def test_a_benchmark_folder_that_lacks_a_file_is_refused(
     next(published.rglob("*w_depth*")).unlink()
     with pytest.raises(InvalidError, match="depth"):
         build("tevolop", published, tmp_path / "out", now=NOW)
+
+
+def test_one_set_given_alone_keeps_what_lies_beside_it(published: Path, tmp_path: Path) -> None:
+    build("tevolop", published, tmp_path / "whole", now=NOW)
+    build("tevolop", published / "1950start", tmp_path / "set", now=NOW)
+    for path in ("data/splits/location/validation.txt", "record.yaml"):
+        assert (tmp_path / "set" / path).read_bytes() == (
+            tmp_path / "whole" / path
+        ).read_bytes()
+
+
+def test_of_two_sets_one_is_to_be_named(published: Path, tmp_path: Path) -> None:
+    shutil.copytree(published / "1950start", published / "1990start")
+    with pytest.raises(InvalidError, match="more than one set") as caught:
+        build("tevolop", published, tmp_path / "out", now=NOW)
+    remedy = caught.value.problems[0].fix if caught.value.problems else caught.value.fix
+    assert str(published / "1950start") in remedy
+    build("tevolop", published / "1950start", tmp_path / "out", now=NOW)
 
 
 def test_a_daily_file_with_a_day_too_many_is_refused(published: Path, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from scidata.check.assets import error, read_assets
 from scidata.check.splits import split_problems
 from scidata.check.variables import (
-    STATISTICS,
     sample_problems,
     statistics_problems,
     variable_problems,
 )
 from scidata.errors import NotFoundError, Problem, StorageError
+from scidata.facts import STATISTICS
 from scidata.record import Record, check_record, read_record_bytes
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from scidata.check.assets import Assets, error, lengths, one_of, warning
 from scidata.errors import Problem
-from scidata.facts import Variable
+from scidata.facts import STATISTICS, Variable
 from scidata.record import Record, Samples, VariableNote
 
 MAX_STATISTICS_BYTES = 16 * 2**20
-STATISTICS = "data/statistics.json"
 
 
 def variable_problems(notes: tuple[VariableNote, ...], assets: Assets) -> Iterator[Problem]:

@@ -89,22 +89,27 @@ def find(folder: Path) -> Layout | None:
         return None
     sets = {(n["first"], n["last"], n["days"], n["pixels"]) for _, n in named}
     daily = {_QUANTITY[n["quantity"]]: path for path, n in named}
+    folders = sorted({path.parent for path, _ in named})
     missing = [q for q, name in _QUANTITY.items() if name not in daily]
     if len(sets) > 1 or len(named) > len(_QUANTITY) or missing:
         message = (
             f"no file for {', '.join(missing)}" if missing else "it holds more than one set"
         )
-        raise damaged(str(folder), "layout", message, f"{_AGAIN}, with one set of daily files")
+        fix = f"{_AGAIN}, with one set of daily files"
+        if len(folders) > 1:
+            fix = f"give the folder of one of them, such as --source {folders[0]}"
+        raise damaged(str(folder), "layout", message, fix)
     first, _, days, pixels = sets.pop()
+    whole = _whole(folder, folders)
     return Layout(
-        folder=folder,
-        daily={name: daily[name] for name in VARIABLES},
+        folder=whole,
+        daily={name: whole / _below(daily[name], whole) for name in VARIABLES},
         first_year=_year(int(first), folder),
         day_count=int(days),
         pixels=_pixels(int(pixels), folder),
-        faults=_only(folder, _FAULTS),
-        split=_only(folder, _SPLIT),
-        largest=_only(folder, _LARGEST),
+        faults=_only(whole, _FAULTS),
+        split=_only(whole, _SPLIT),
+        largest=_only(whole, _LARGEST),
     )
 
 
@@ -281,6 +286,18 @@ def _locations(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(p for pattern in ("*", "*/*") for p in folder.glob(pattern) if p.is_file())
+
+
+def _whole(folder: Path, folders: list[Path]) -> Path:
+    """Return the folder above a set of daily files, if the other files lie there."""
+    above = folder.absolute().parent
+    others = (_FAULTS, _SPLIT, _LARGEST)
+    alone = folders == [folder] and not any(_only(folder, name) for name in others)
+    return above if alone and any(_only(above, name) for name in others) else folder
+
+
+def _below(path: Path, folder: Path) -> Path:
+    return path.absolute().relative_to(folder.absolute())
 
 
 def _only(folder: Path, pattern: str) -> Path | None:

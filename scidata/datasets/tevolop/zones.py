@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from scidata.datasets.tevolop.grid import Int, Pixels
 
-ZONES = 36
 CURVES = ("identity", "north-south flipped", "east-west flipped", "both flipped")
 _CUTS = (3, 3, 2, 2)
 
