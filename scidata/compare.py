@@ -24,6 +24,8 @@ class Verified:
     """Of the manifest that was found; None if there is none."""
     against: str
     """What vouches for the manifest; empty if nothing outside the folder does."""
+    published: bool
+    """The published manifest was read from a store, and the files compared with it."""
     files: int
     """Payload and tag files compared."""
     bytes: int

@@ -33,12 +33,13 @@ def run(*arguments: str | Path) -> str:
 
 def test_list_prints_the_newest_version_of_each_dataset(published: Path) -> None:
     header, row = run("list", "--store", published).splitlines()
-    assert header.split() == ["VERSION", "FILES", "SIZE", "CREATED", "DIGEST"]
-    assert row.startswith("tiny@1.1.0")
+    assert header.split() == ["DATASET", "NEWEST", "FILES", "SIZE", "CREATED", "DIGEST"]
+    assert row.split()[:2] == ["tiny", "1.1.0"]
 
 
 def test_list_prints_the_versions_of_a_dataset_oldest_first(published: Path) -> None:
-    rows = run("list", "tiny", "--store", published).splitlines()[1:]
+    header, *rows = run("list", "tiny", "--store", published).splitlines()
+    assert header.split() == ["VERSION", "FILES", "SIZE", "CREATED", "DIGEST"]
     assert [row.split()[0] for row in rows] == ["tiny@1.0.0", "tiny@1.1.0"]
 
 

@@ -7,6 +7,7 @@ import click
 from scidata.building import Built, build
 from scidata.cli.output import exits, json_option, print_json, progress_bar, quiet_option
 from scidata.datasets import RECIPES
+from scidata.wording import counted
 
 
 @click.command(epilog=exits(2, 3, 4, 6, 7))
@@ -69,10 +70,10 @@ def _print(built: Built, *, shipped: bool) -> None:
         click.echo(f"{built.staged} is done already: the same source and options")
         return
     origin = " (ships with scidata)" if shipped else ""
-    files = "1 file" if len(built.files) == 1 else f"{len(built.files)} files"
+    files = counted(len(built.files), "file")
     click.echo(f"source   {built.source}{origin}, {built.form}, {files}")
     for name, count in built.counts.items():
         if count or name == "magnitude_floor":
-            click.echo(f"  {name.replace('_', ' '):24}{count:>10}")
+            click.echo(f"  {name.replace('_', ' '):24}{count:>10,}")
     verb = "wrote" if built.written else "would write"
     click.echo(f"{verb} {built.staged}: {', '.join(built.assets)}")

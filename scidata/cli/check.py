@@ -9,6 +9,7 @@ from scidata.check import Checked, check
 from scidata.cli.output import exits, json_option, print_json
 from scidata.errors import InvalidError, Problem
 from scidata.record import record_schema
+from scidata.wording import counted
 
 
 @click.command(epilog=exits(2, 3, 4))
@@ -54,14 +55,10 @@ def _print(path: Path, checked: Checked) -> None:
     for problem in checked.problems:
         click.echo(_lines(problem))
     errors, warnings = len(checked.errors), len(checked.warnings)
-    counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    counts = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
     click.echo(f"{path}: {'ok, ' if not errors else ''}{counts}")
 
 
 def _lines(problem: Problem) -> str:
     head = f"{problem.severity} {problem.path}: {problem.message} [{problem.code}]"
     return f"{head}\n    {problem.fix}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -6,6 +6,7 @@ import click
 
 from scidata.cli.output import exits, json_option, print_json, store_options
 from scidata.errors import IntegrityError
+from scidata.wording import counted
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6))
@@ -42,7 +43,8 @@ def command(
         for key in report.written:
             click.echo(f"{verb} {key}")
         click.echo(
-            f"{len(report.unchanged)} up to date, {_counted(len(report.datasets))} listed"
+            f"{len(report.unchanged):,} up to date, "
+            f"{counted(len(report.datasets), 'dataset')} listed"
         )
     if report.damaged:
         raise IntegrityError(
@@ -51,7 +53,3 @@ def command(
             where=store.url,
             fix=report.damaged[0].fix,
         )
-
-
-def _counted(count: int) -> str:
-    return f"{count} dataset" if count == 1 else f"{count} datasets"

@@ -49,7 +49,12 @@ def command(
     elif not rows:
         click.echo(f"no datasets in {store.url}", err=True)
     else:
-        print_table(["VERSION", "FILES", "SIZE", "CREATED", "DIGEST"], map(_row, rows))
+        name = ["VERSION"] if dataset else ["DATASET", "NEWEST"]
+        cells = ([c.name] if dataset else [c.dataset, c.version] for c in rows)
+        print_table(
+            [*name, "FILES", "SIZE", "CREATED", "DIGEST"],
+            [[*cell, *_row(commit)] for cell, commit in zip(cells, rows, strict=True)],
+        )
 
 
 def _fields(commit: CommitRecord) -> dict[str, object]:
@@ -64,4 +69,4 @@ def _fields(commit: CommitRecord) -> dict[str, object]:
 
 
 def _row(commit: CommitRecord) -> list[object]:
-    return [commit.name, commit.files, amount(commit.bytes), commit.created, commit.digest]
+    return [f"{commit.files:,}", amount(commit.bytes), commit.created, commit.digest]

@@ -1,7 +1,9 @@
 """What every verb shares: its options, its progress bar, and how a result is printed."""
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -14,6 +16,10 @@ EXIT_CODES = (
     "Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 invalid, 5 integrity, 6 storage, "
     "7 conflict, 130 interrupted."
 )
+
+TITLE_WIDTH = 10
+PLAIN_WIDTH = 96
+"""Columns of a line where standard output is no terminal."""
 
 F = TypeVar("F", bound=Callable[..., Any])  # Any: click decorates functions of any signature
 
@@ -84,6 +90,19 @@ def print_json(schema: str, fields: Mapping[str, object]) -> None:
     """Print one document with a ``schema`` field; fields are only ever added."""
     document = {"schema": schema, **fields}
     click.echo(json.dumps(document, indent=1, ensure_ascii=False, default=str))
+
+
+def print_field(title: str, value: str) -> None:
+    """Print a line ``title     value``, wrapped to the terminal below the value's beginning."""
+    wrapped = textwrap.fill(
+        " ".join(value.split()),
+        width=shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns,
+        initial_indent=f"{title:<{TITLE_WIDTH}}",
+        subsequent_indent=" " * TITLE_WIDTH,
+        break_long_words=False,  # such as digests and addresses, which people copy
+        break_on_hyphens=False,
+    )
+    click.echo(wrapped)
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

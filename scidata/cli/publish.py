@@ -17,7 +17,7 @@ from scidata.publishing.plain import plain_commands
 from scidata.publishing.plan import Plan
 from scidata.storage import open_store
 from scidata.version import CommitRecord
-from scidata.wording import amount
+from scidata.wording import amount, counted
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6, 7))
@@ -93,7 +93,9 @@ def _print_plan(planned: Plan | CommitRecord, url: str, *, as_json: bool) -> Non
     for step in steps:
         click.echo(f"would upload {step.key} ({amount(step.size)})")
     total = amount(sum(step.size for step in steps))
-    click.echo(f"would upload {len(steps)} objects, {total}, and commit {commit.name}")
+    click.echo(
+        f"would upload {counted(len(steps), 'object')}, {total}, and commit {commit.name}"
+    )
     click.echo(f"digest {commit.digest}")
 
 
@@ -113,8 +115,8 @@ def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> 
         return
     click.echo(f"{'already published' if done.already else 'published'} {commit.name}")
     click.echo(f"digest    {commit.digest}")
-    click.echo(f"payload   {commit.files} files, {amount(commit.bytes)}")
-    click.echo(f"uploaded  {done.uploaded} objects, {done.skipped} were there")
+    click.echo(f"payload   {counted(commit.files, 'file')}, {amount(commit.bytes)}")
+    click.echo(f"uploaded  {counted(done.uploaded, 'object')}, {done.skipped:,} there before")
     click.echo(f"where     {url}/{commit.dataset}/{commit.prefixes[-1]}/")
     click.echo("\nWithout scidata, into a new folder, anybody checks it so:")
     for line in commands:

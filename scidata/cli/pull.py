@@ -15,7 +15,7 @@ from scidata.cli.output import (
 from scidata.pulling import Pulled, PullPlan, apply, plan_pull
 from scidata.resolve import resolve
 from scidata.storage import open_store
-from scidata.wording import amount
+from scidata.wording import amount, counted
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6, 7))
@@ -68,13 +68,13 @@ def command(
     if out is None:
         commit = resolve(reference, store)
         reference, out = commit.name, Path(f"{commit.dataset}-{commit.version}")
-    plan = plan_pull(reference, out, store, assets=assets, globs=globs)
-    if dry_run:
+    with progress_bar(f"pull {reference}", shown=not (quiet or as_json)) as progress:
+        plan = plan_pull(reference, out, store, assets=assets, globs=globs, progress=progress)
+        pulled = None if dry_run else apply(plan, store, progress=progress)
+    if pulled is None:
         _print_plan(plan, as_json=as_json)
-        return
-    with progress_bar(f"pull {plan.commit.name}", shown=not (quiet or as_json)) as progress:
-        pulled = apply(plan, store, progress=progress)
-    _print(pulled, as_json=as_json)
+    else:
+        _print(pulled, as_json=as_json)
 
 
 def _print_plan(plan: PullPlan, *, as_json: bool) -> None:
@@ -93,8 +93,8 @@ def _print_plan(plan: PullPlan, *, as_json: bool) -> None:
         print_json("scidata-pull/1", fields)
         return
     click.echo(
-        f"would fetch {len(plan.fetches)} files ({amount(plan.bytes)}) of "
-        f"{plan.commit.name} into {plan.destination}; {len(plan.kept)} are there already"
+        f"would fetch {counted(len(plan.fetches), 'file')} ({amount(plan.bytes)}) of "
+        f"{plan.commit.name} into {plan.destination}; {len(plan.kept):,} there already"
     )
     for path in plan.replaced:
         click.echo(f"would replace {path}: its bytes differ")
@@ -106,8 +106,9 @@ def _print(pulled: Pulled, *, as_json: bool) -> None:
         return
     kind = "part of " if pulled.partial else ""
     click.echo(
-        f"{pulled.destination} holds {kind}{pulled.name} {pulled.digest}: {pulled.files} files "
-        f"checked, {pulled.fetched} fetched ({amount(pulled.fetched_bytes)})"
+        f"{pulled.destination} holds {kind}{pulled.name} {pulled.digest}: "
+        f"{counted(pulled.files, 'file')} checked, {pulled.fetched:,} fetched "
+        f"({amount(pulled.fetched_bytes)})"
     )
     for path in pulled.replaced:
         click.echo(f"replaced {path}: its bytes differed")

@@ -57,7 +57,9 @@ class _Verbs(click.Group):
 def cli(*, debug: bool) -> None:
     """Publish, verify, cite and stream machine-learning datasets.
 
-    Results go to standard output, everything else to standard error.
+    Results go to standard output, everything else to standard error. With --json, standard
+    output is one JSON document, or empty if there is no result; then the error is one JSON
+    document, scidata-error/1, on standard error.
     """
 
 
@@ -68,18 +70,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
     try:
         code = cli.main(arguments, prog_name="scidata", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("interrupted; run the same command again to continue", err=True)
+        fix = "run the same command again to continue"
+        if as_json:
+            _print_error(kind="interrupted", message="interrupted", where="scidata", fix=fix)
+        else:
+            click.echo(f"interrupted; {fix}", err=True)
         return 130
     except click.ClickException as error:
-        error.show()
+        _report_usage(error, as_json=as_json)
         return error.exit_code
     except ScidataError as error:
-        _report(error, as_json="--json" in arguments)
-        if "--debug" in arguments:
-            traceback.print_exc()
+        _report(error, as_json=as_json, debug="--debug" in arguments)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output went away (`| head`): that is its right.
@@ -88,22 +93,39 @@ def _run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _report(error: ScidataError, *, as_json: bool) -> None:
-    details = _details(error)
+def _report_usage(error: click.ClickException, *, as_json: bool) -> None:
+    if not as_json:
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "scidata"
+    _print_error(
+        kind="usage", message=error.format_message(), where=path, fix=f"see: {path} --help"
+    )
+
+
+def _report(error: ScidataError, *, as_json: bool, debug: bool) -> None:
+    trace = "".join(traceback.format_exception(error)) if debug else ""
     if as_json:
-        document = {
-            "schema": "scidata-error/1",
-            "kind": error.kind,
-            "message": error.message,
-            "where": error.where,
-            "fix": error.fix,
-            "details": details,
-        }
-        click.echo(json.dumps(document, indent=1, ensure_ascii=False), err=True)
+        more = {"traceback": trace} if debug else {}
+        _print_error(
+            kind=error.kind,
+            message=error.message,
+            where=error.where,
+            fix=error.fix,
+            details=_details(error),
+            **more,
+        )
         return
     click.echo(f"error: {error}", err=True)
-    for detail in details:
+    for detail in _details(error):
         click.echo("  - " + _sentence(detail), err=True)
+    click.echo(trace, err=True, nl=False)
+
+
+def _print_error(**fields: object) -> None:
+    document = {"schema": "scidata-error/1", "details": [], **fields}
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False), err=True)
 
 
 def _details(error: ScidataError) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import click
 from scidata.cli.output import (
     exits,
     json_option,
+    print_field,
     print_json,
     print_table,
     store_options,
@@ -15,7 +16,7 @@ from scidata.formats.stac_cube import describe
 from scidata.formats.text import license_name, license_url
 from scidata.show import Shown, show
 from scidata.storage import open_store
-from scidata.wording import amount
+from scidata.wording import amount, counted
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6))
@@ -40,13 +41,14 @@ def command(
         print_json("scidata-show/1", _fields(shown))
         return
     for title, value in _head(shown):
-        click.echo(f"{title:<10}{value}")
+        print_field(title, value)
     _print_assets(shown)
     _print_splits(shown)
     for known in shown.record.limitations:
         span = f" ({known.start} to {known.end or 'now'})" if known.start else ""
-        click.echo(f"limit     {' '.join(known.description.split())}{span}")
-    click.echo(f"\ncite      {shown.citation}")
+        print_field("limit", f"{known.description}{span}")
+    click.echo()
+    print_field("cite", shown.citation)
 
 
 def _fields(shown: Shown) -> dict[str, object]:
@@ -67,9 +69,9 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
     yield "licence", f"{license_name(record)} {license_url(record)}"
     yield "access", record.access
     yield "created", commit.created
-    yield "size", f"{commit.files} files, {amount(commit.bytes)}"
+    yield "size", f"{counted(commit.files, 'file')}, {amount(commit.bytes)}"
     if record.synthetic_note is not None:
-        yield "synthetic", " ".join(record.synthetic_note.split())
+        yield "synthetic", record.synthetic_note
     if commit.unsafe_store:
         yield "warning", "published to a store that ignores conditional writes"
 
@@ -77,7 +79,7 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
 def _print_assets(shown: Shown) -> None:
     click.echo()
     rows = [
-        (asset.key, asset.kind, asset.files, amount(asset.bytes), asset.path)
+        (asset.key, asset.kind, f"{asset.files:,}", amount(asset.bytes), asset.path)
         for asset in shown.facts.assets
     ]
     print_table(["ASSET", "KIND", "FILES", "SIZE", "PATH"], rows)
@@ -100,8 +102,7 @@ def _print_assets(shown: Shown) -> None:
 def _print_splits(shown: Shown) -> None:
     click.echo()
     for rule in shown.record.splits:
-        counts = ", ".join(f"{part} {n}" for part, n in shown.parts[rule.name].items())
+        counts = ", ".join(f"{part} {n:,}" for part, n in shown.parts[rule.name].items())
         default = " (default)" if rule.default else ""
-        click.echo(f"split     {rule.name}{default} of {rule.dimension}: {counts}")
-        leaks = " ".join(rule.leaks.split()) if rule.leaks else "none known"
-        click.echo(f"  leaks   {leaks}")
+        print_field("split", f"{rule.name}{default} of {rule.dimension}: {counts}")
+        print_field("  leaks", rule.leaks or "none known")

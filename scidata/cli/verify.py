@@ -16,7 +16,7 @@ from scidata.compare import Verified
 from scidata.errors import IntegrityError
 from scidata.storage import open_store
 from scidata.verifying import verify
-from scidata.wording import amount
+from scidata.wording import amount, counted
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6))
@@ -82,6 +82,7 @@ def _fields(found: Verified) -> dict[str, object]:
     return {
         **vars(found),
         "sound": found.sound,
+        "verdict": _verdict(found),
         "digest": str(found.digest) if found.digest else None,
         "damage": [vars(item) for item in found.damage],
     }
@@ -91,14 +92,26 @@ def _print(found: Verified) -> None:
     for item in found.damage:
         detail = f" ({item.found})" if item.state == "extra" and item.found else ""
         click.echo(f"{item}{detail}")
-    count = len(found.damage)
-    verdict = "sound" if found.sound else f"damaged: {count} file{'s' * (count != 1)}"
     how = "names and sizes" if found.fast else amount(found.bytes)
     click.echo(
-        f"{verdict}  {found.name or found.target}  {found.digest or 'no manifest'}  "
-        f"{found.files} files, {how}"
+        f"{_verdict(found)}  {found.name or found.target}  {found.digest or 'no manifest'}  "
+        f"{counted(found.files, 'file')}, {how}"
     )
-    if found.against:
-        click.echo(f"compared with {found.against}")
+    click.echo(f"compared with {_compared(found)}")
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
+
+
+def _verdict(found: Verified) -> str:
+    part = f"part ({found.held:,} of {counted(found.payload, 'file')})"
+    if found.sound:
+        return f"sound {part}" if found.partial else "sound"
+    damaged = f"damaged: {counted(len(found.damage), 'file')}"
+    return f"{damaged} of a {part}" if found.partial else damaged
+
+
+def _compared(found: Verified) -> str:
+    """Say what the files were compared with, and what that was compared with."""
+    if found.published:
+        return f"the manifest of {found.against}"
+    return f"the manifest in {found.target}, and that with {found.against or 'nothing else'}"

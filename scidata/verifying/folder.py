@@ -65,7 +65,6 @@ class Expected:
     """Payload files of the version."""
     held: int = 0
     """How many of them the folder says it holds."""
-    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -106,6 +105,7 @@ def verify_folder(
         name=bag.name or (vouched.commit.name if vouched.commit else ""),
         digest=bag.digest,
         against=vouched.against,
+        published=vouched.commit is not None,
         files=len(tally.seen),
         bytes=tally.bytes,
         fast=fast,
@@ -113,7 +113,7 @@ def verify_folder(
         held=expected.held,
         partial=bag.partial is not None,
         damage=compare.ordered(damage),
-        notes=(*expected.notes, *notes, *_identity(bag, vouched)),
+        notes=(*notes, *_identity(bag, vouched)),
     )
 
 
@@ -201,14 +201,12 @@ def _held(partial: bytes, expected: Expected) -> Expected:
     if reasons:
         damage.append(compare.bad(PARTIAL, "lines of the manifest", compare.several(reasons)))
     payload = {path: expected.payload[path] for path in held if path in expected.payload}
-    note = f"a partial copy: {len(payload)} of {expected.whole} files of the version"
     return replace(
         expected,
         payload=payload,
         held=len(payload),
         tags={path: value for path, value in expected.tags.items() if path != DECLARATION},
         damage=tuple(damage),
-        notes=(*expected.notes, note),
     )
 
 

@@ -77,6 +77,7 @@ def verify_version(
         target=store.url,
         name=version.commit.name,
         digest=Digest.parse(version.commit.digest),
+        published=True,
         against=f"{version.commit.name} in {store.url}",
         files=len(version.tags | chosen),
         bytes=read,
