@@ -8,7 +8,7 @@ from scidata.facts import Facts, parse_facts
 from scidata.manifest import FACTS, Manifest
 from scidata.record import Record, SplitRule, parse_record
 from scidata.resolve import read_manifest, read_tag
-from scidata.split import parse, split_path
+from scidata.split import MAX_PART_BYTES, parse, split_path
 from scidata.storage.base import Store
 from scidata.version import CommitAsset, CommitRecord
 
@@ -37,7 +37,7 @@ def check_pin(commit: CommitRecord, digest: Digest | None, where: str) -> None:
     IntegrityError
         If they differ: somebody published other bytes under this name.
     """
-    if digest is not None and str(digest) != commit.digest:
+    if not commit.has(digest):
         raise IntegrityError(
             f"{commit.name} has the digest {commit.digest}, not {digest}",
             where=where,
@@ -149,4 +149,7 @@ def read_file(published: Published, path: str, *, limit: int = MAX_FILE_BYTES) -
 def read_split(published: Published, rule: SplitRule, part: str) -> tuple[str, ...]:
     """Read the ids of a split part, compared with the manifest."""
     path = split_path(rule.name, part)
-    return parse(read_file(published, path), where=f"{published.commit.name}/{path}")
+    return parse(
+        read_file(published, path, limit=MAX_PART_BYTES),
+        where=f"{published.commit.name}/{path}",
+    )

@@ -13,8 +13,6 @@ from scidata.record import SplitRule
 if TYPE_CHECKING:
     from scidata.check.ids import Labels
 
-MAX_SPLIT_BYTES = 256 * 2**20
-
 
 def split_problems(
     staged: Path, rules: tuple[SplitRule, ...], assets: Assets
@@ -44,9 +42,9 @@ def _read_part(staged: Path, path: str) -> tuple[str, ...]:
     file = staged / path
     try:
         size = file.stat().st_size
-        if size > MAX_SPLIT_BYTES:
+        if size > split.MAX_PART_BYTES:
             raise InvalidError(
-                f"{size} bytes are more than {MAX_SPLIT_BYTES}",
+                f"{size} bytes are more than {split.MAX_PART_BYTES}",
                 where=path,
                 fix="make one id stand for more samples",
             )

@@ -123,7 +123,7 @@ def _table(store: Store, commit: CommitRecord) -> dict[str, tuple[int, str]]:
 
 
 def _list(store: Store, commit: CommitRecord) -> Mapping[str, int] | None:
-    if store.url.startswith(("http://", "https://")):
+    if not store.lists:
         return None
     prefix = f"{commit.dataset}/v{commit.version}/"
     return {facts.key.removeprefix(prefix): facts.size for facts in store.list(prefix)}
