@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,10 +16,10 @@ import yaml
 import zarr
 
 from scidata.check import Checked, check
-from scidata.check.assets import read_assets
 from scidata.check.ids import read_labels, unknown_ids
 from scidata.cli import main
-from scidata.errors import NotFoundError
+from scidata.errors import InvalidError, NotFoundError
+from scidata.measure import measure, survey
 
 Change = Callable[[dict[str, Any]], object]  # Any: YAML at the edge
 
@@ -109,7 +110,79 @@ def test_a_store_or_table_that_cannot_be_read_is_named(staged: Path) -> None:
 
 def test_a_table_without_a_file_is_named(staged: Path) -> None:
     (staged / "data" / "empty.parquet").mkdir()
-    assert ("asset", "data/empty.parquet") in found(check(staged))
+    assert found(check(staged)) == [("staged-path", "data/empty.parquet")]
+
+
+def clear_data(data: Path) -> None:
+    shutil.rmtree(data)
+    data.mkdir()
+
+
+def pipe_for_part(data: Path) -> None:
+    part = data / "splits" / "sample" / "train.txt"
+    part.unlink()
+    os.mkfifo(part)
+
+
+REFUSED: dict[str, Callable[[Path], object]] = {
+    "data": clear_data,
+    "data/link": lambda data: (data / "link").symlink_to("table.parquet"),
+    "data/pipe": lambda data: os.mkfifo(data / "pipe"),
+    "data/splits/sample/train.txt": pipe_for_part,
+    "data/none": lambda data: (data / "none").mkdir(),
+    "data/a:b": lambda data: (data / "a:b").write_text(""),
+    "data/a.csv": lambda data: (
+        (data / "a.csv").write_text(""),
+        (data / "A.csv").write_text(""),
+    ),
+    "data/a.txt": lambda data: (
+        (data / "a.csv").write_text(""),
+        (data / "a.txt").write_text(""),
+    ),
+    "data/.hidden": lambda data: (data / ".hidden").write_text(""),
+    "data/array.zarr": lambda data: (data / "array.zarr/zarr.json").unlink(),
+    "data/table.parquet": lambda data: (data / "table.parquet").write_bytes(b"PAR1"),
+}
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_everything_that_publishing_refuses_is_named_once(staged: Path, path: str) -> None:
+    REFUSED[path](staged / "data")
+    named = [problem.path for problem in check(staged).errors]
+    assert named.count(path) == 1
+    with pytest.raises(InvalidError):
+        measure(staged, dataset="tiny", version="1.0.0", created="2026-01-02T03:04:05Z")
+
+
+def test_the_data_are_looked_at_though_the_record_has_errors(staged: Path) -> None:
+    (staged / "data" / "empty").mkdir()
+    checked = change_record(staged, lambda fields: fields.update(id="A"))
+    assert found(checked) == [("id-form", "id"), ("staged-path", "data/empty")]
+    assert "not compared" in checked.warnings[-1].message
+
+
+def test_variables_of_a_form_that_is_not_looked_into_are_believed(staged: Path) -> None:
+    (staged / "data" / "notes.csv").write_text("height\n1\n")
+
+    def change(fields: dict[str, Any]) -> None:
+        fields["variables"][0] |= {"name": "height", "asset": "notes"}
+        fields["splits"][0]["asset"] = "notes"
+
+    checked = change_record(staged, change)
+    assert checked.errors == ()
+    assert ("not-looked-into", "data/notes.csv") in [(p.code, p.path) for p in checked.warnings]
+
+
+def test_samples_of_a_form_that_is_not_streamed_are_named(staged: Path) -> None:
+    (staged / "data" / "notes.csv").write_text("height\n1\n")
+
+    def change(fields: dict[str, Any]) -> None:
+        del fields["variables"]
+        fields["samples"] = SAMPLES | {"asset": "notes"}
+
+    checked = change_record(staged, change)
+    assert found(checked) == [("asset-kind", "samples.asset")]
+    assert checked.errors[0].message == "'data/notes.csv' is no Zarr v3 store"
 
 
 @pytest.mark.parametrize(
@@ -148,8 +221,9 @@ def test_ids_are_compared_with_the_coordinate_they_are_of(
         "key", data=np.asarray(values), dimension_names=("key",), attributes={"units": units}
     )
     assert array.shape == (len(values),)
-    assets, problems = read_assets(tmp_path)
-    assert problems == ()
+    surveyed = survey(tmp_path)
+    assert surveyed.problems == ()
+    assets = surveyed.variables
     labels = read_labels("key", staged=tmp_path, assets=assets)
     assert unknown_ids(good, labels) == []
     assert unknown_ids([*good, bad], labels) == [bad]
@@ -183,7 +257,7 @@ def test_a_record_that_may_not_be_read_exits_6(staged: Path) -> None:
 
 
 def test_ids_are_compared_with_the_column_they_are_of(staged: Path) -> None:
-    assets, _ = read_assets(staged)
+    assets = survey(staged).variables
     table = {key: assets[key] for key in assets if key == "table"}
     labels = read_labels("sample", staged=staged, assets=table)
     assert unknown_ids(["0000", "0023"], labels) == []

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scidata.check.assets import error, read_assets
+from scidata.check.assets import error, opaque_warnings, warning
 from scidata.check.splits import split_problems
 from scidata.check.variables import (
     sample_problems,
     statistics_problems,
     variable_problems,
 )
-from scidata.errors import NotFoundError, Problem, StorageError
+from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
 from scidata.facts import STATISTICS
+from scidata.measure import survey
 from scidata.record import Record, check_record, read_record_bytes
 
 
@@ -58,7 +59,7 @@ def check(path: Path) -> Checked:
     """
     try:
         return _check(path)
-    except (NotFoundError, StorageError):
+    except (InvalidError, NotFoundError, StorageError):
         raise
     except OSError as error:
         raise StorageError(
@@ -80,19 +81,25 @@ def _check(path: Path) -> Checked:
             fix=f"write one with: scidata init NAME --out {file}",
         )
     record, problems = check_record(read_record_bytes(file), where=str(file))
-    if not (path / "data").is_dir():
-        problems += (error("no-data", "data", "there is no folder data/", "build it first"),)
-    elif record is not None:
-        problems += tuple(_data_problems(path, record))
+    problems += tuple(_data_problems(path, record))
     ordered = sorted(problems, key=lambda problem: problem.severity != "error")
     return Checked(record=record, problems=tuple(ordered), staged=True)
 
 
-def _data_problems(staged: Path, record: Record) -> Iterator[Problem]:
-    assets, unreadable = read_assets(staged)
-    yield from unreadable
-    yield from variable_problems(record.variables, assets)
-    yield from split_problems(staged, record.splits, assets)
+def _data_problems(staged: Path, record: Record | None) -> Iterator[Problem]:
+    try:
+        surveyed = survey(staged)
+    except InvalidError as refused:
+        yield error("no-data", "data", "there is no folder data/", refused.fix)
+        return
+    yield from surveyed.problems
+    yield from opaque_warnings(surveyed)
+    if record is None:
+        message = "variables, splits and samples were not compared with the data"
+        yield warning("not-compared", "data", message, "correct the record, then check again")
+        return
+    yield from variable_problems(record.variables, surveyed)
+    yield from split_problems(staged, record.splits, surveyed)
     if record.samples is not None:
-        yield from sample_problems(record.samples, assets)
-    yield from statistics_problems(staged / STATISTICS, record, assets)
+        yield from sample_problems(record.samples, surveyed)
+    yield from statistics_problems(staged / STATISTICS, record, surveyed)

@@ -1,36 +1,23 @@
 """The array stores and tables of a staged dataset, as far as their metadata tell."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from scidata.errors import InvalidError, Problem
+from scidata.errors import Problem
 from scidata.facts import Variable
-from scidata.measure.variables import parquet_variables, zarr_variables
+from scidata.measure import Surveyed
 
 Assets: TypeAlias = Mapping[str, tuple[Variable, ...]]
 """The variables of each array store and table, by the asset's key."""
 
 
-def read_assets(staged: Path) -> tuple[Assets, tuple[Problem, ...]]:
-    """Read the metadata of every array store and table in ``data/``.
-
-    Returns
-    -------
-    tuple
-        What could be read, and a problem for each asset that could not.
-    """
-    assets: dict[str, tuple[Variable, ...]] = {}
-    problems: list[Problem] = []
-    for entry in sorted((staged / "data").iterdir()):
-        try:
-            if entry.suffix == ".zarr":
-                assets[entry.stem], _ = zarr_variables(entry)
-            elif entry.suffix == ".parquet":
-                assets[entry.stem] = parquet_variables(table_files(entry))
-        except InvalidError as refused:
-            problems.append(error("asset", f"data/{entry.name}", refused.message, refused.fix))
-    return assets, tuple(problems)
+def opaque_warnings(surveyed: Surveyed) -> Iterator[Problem]:
+    """Say once of each asset of another form that nothing in it was compared."""
+    for path in surveyed.opaque.values():
+        message = "not looked into: arrays are read from Zarr v3 stores, tables from Parquet"
+        fix = "publish it as it is; to_xarray, to_pandas and streams do not read it"
+        yield warning("not-looked-into", path, message, fix)
 
 
 def table_files(entry: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from scidata import split
 from scidata.check.assets import Assets, error, lengths, one_of, warning
 from scidata.check.ids import read_labels, repeated_ids, unknown_ids
 from scidata.errors import InvalidError, Problem
+from scidata.measure import Surveyed
 from scidata.record import SplitRule
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def split_problems(
-    staged: Path, rules: tuple[SplitRule, ...], assets: Assets
+    staged: Path, rules: tuple[SplitRule, ...], surveyed: Surveyed
 ) -> Iterator[Problem]:
     """Yield parts that are missing, malformed, overlap or name unknown ids, and other files."""
     known: set[str] = set()
@@ -30,7 +31,7 @@ def split_problems(
                 place = f"splits[{n}].parts[{m}]"
                 yield error("split-part", place, f"{path}: {refused.message}", refused.fix)
         yield from _overlaps(parts, f"splits[{n}]", rule)
-        yield from _id_problems(parts, f"splits[{n}]", rule, staged, assets)
+        yield from _id_problems(parts, f"splits[{n}]", rule, staged, surveyed)
     for file in sorted((staged / split.SPLITS).rglob("*")):
         path = file.relative_to(staged).as_posix()
         if file.is_file() and path not in known:
@@ -40,6 +41,8 @@ def split_problems(
 
 def _read_part(staged: Path, path: str) -> tuple[str, ...]:
     file = staged / path
+    if file.exists() and not file.is_file():
+        raise InvalidError("it is no file", where=path, fix="write the ids into a text file")
     try:
         size = file.stat().st_size
         if size > split.MAX_PART_BYTES:
@@ -78,15 +81,19 @@ def _id_problems(
     place: str,
     rule: SplitRule,
     staged: Path,
-    assets: Assets,
+    surveyed: Surveyed,
 ) -> Iterator[Problem]:
+    assets: Assets = surveyed.variables
+    unread = surveyed.opaque.keys() | surveyed.broken
+    if rule.asset in unread:
+        return
     if rule.asset is not None:
         if rule.asset not in assets:
-            message, fix = f"no asset {rule.asset!r}", one_of(assets)
+            message, fix = f"no asset {rule.asset!r}", one_of({*assets, *unread})
             yield error("asset-missing", f"{place}.asset", message, fix)
             return
         assets = {rule.asset: assets[rule.asset]}
-    if assets and not lengths(assets, rule.dimension):
+    if assets and not (unread and rule.asset is None) and not lengths(assets, rule.dimension):
         message = f"no dimension or column {rule.dimension!r} in the data"
         fix = "name what the ids are of, as the data name it"
         yield warning("split-dimension", f"{place}.dimension", message, fix)

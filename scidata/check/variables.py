@@ -7,29 +7,38 @@ from pathlib import Path
 from scidata.check.assets import Assets, error, lengths, one_of, warning
 from scidata.errors import Problem
 from scidata.facts import STATISTICS, Variable
+from scidata.measure import Surveyed
 from scidata.record import Record, Samples, VariableNote
 
 MAX_STATISTICS_BYTES = 16 * 2**20
 
 
-def variable_problems(notes: tuple[VariableNote, ...], assets: Assets) -> Iterator[Problem]:
+def variable_problems(notes: tuple[VariableNote, ...], surveyed: Surveyed) -> Iterator[Problem]:
     """Yield what the record says of variables that the data contradict, or lack."""
+    assets = surveyed.variables
+    unread = surveyed.opaque.keys() | surveyed.broken
     described: set[tuple[str, str]] = set()
     for n, note in enumerate(notes):
         place = f"variables[{n}]"
+        if note.asset in unread:
+            continue
         if note.asset is not None and note.asset not in assets:
-            fix = one_of(assets)
+            fix = one_of({*assets, *unread})
             yield error("asset-missing", f"{place}.asset", f"no asset {note.asset!r}", fix)
             continue
         found = _find(note, assets)
         described |= found.keys()
-        if not found:
+        if not found and (note.asset is not None or not unread):
             where = f"asset {note.asset!r}" if note.asset else "any asset"
             names = {v.name for key in assets if note.asset in (None, key) for v in assets[key]}
             message = f"no variable {note.name!r} in {where}"
             yield error("variable-missing", f"{place}.name", message, one_of(names))
         for (key, _), variable in found.items():
             yield from _differences(note, variable, key, place)
+    yield from _undescribed(assets, described)
+
+
+def _undescribed(assets: Assets, described: set[tuple[str, str]]) -> Iterator[Problem]:
     for key, variables in assets.items():
         for variable in variables:
             if (key, variable.name) not in described:
@@ -62,13 +71,25 @@ def _differences(note: VariableNote, held: Variable, key: str, place: str) -> It
         yield warning("recommended", f"{place}.units", message, 'add units:; "1" for none')
 
 
-def sample_problems(samples: Samples, assets: Assets) -> Iterator[Problem]:
+def sample_problems(samples: Samples, surveyed: Surveyed) -> Iterator[Problem]:
     """Yield what a sample names that the data lack, or hold in other dimensions."""
+    assets = surveyed.variables
+    if samples.asset in surveyed.broken:
+        return
+    if samples.asset in surveyed.opaque:
+        message = f"{surveyed.opaque[samples.asset]!r} is no Zarr v3 store"
+        fix = "write the arrays as Zarr v3, or remove samples: nothing else is streamed"
+        yield error("asset-kind", "samples.asset", message, fix)
+        return
     if samples.asset not in assets:
         fix = one_of(assets)
         yield error("asset-missing", "samples.asset", f"no asset {samples.asset!r}", fix)
         return
-    held = {variable.name: variable for variable in assets[samples.asset]}
+    yield from _sample_faults(samples, assets[samples.asset])
+
+
+def _sample_faults(samples: Samples, variables: tuple[Variable, ...]) -> Iterator[Problem]:
+    held = {variable.name: variable for variable in variables}
     both = (samples.series, samples.along)
     for field, names, dims in (
         ("inputs", samples.inputs, both),
@@ -83,14 +104,14 @@ def sample_problems(samples: Samples, assets: Assets) -> Iterator[Problem]:
             elif held[name].dims[: len(dims)] != dims:
                 message = f"{name!r} has the dimensions {held[name].dims}, not {dims} first"
                 yield error("sample-dims", place, message, "write it with these, in this order")
-    steps = lengths({samples.asset: assets[samples.asset]}, samples.along)
+    steps = lengths({samples.asset: variables}, samples.along)
     needed = samples.window + samples.lead
     if steps and needed > min(steps):
         message = f"{needed} steps, but {samples.along!r} has {min(steps)}"
         yield error("sample-window", "samples.window", message, "choose a shorter window")
 
 
-def statistics_problems(path: Path, record: Record, assets: Assets) -> Iterator[Problem]:
+def statistics_problems(path: Path, record: Record, surveyed: Surveyed) -> Iterator[Problem]:
     """Yield statistics of variables or split parts that are not there."""
     if not path.is_file():
         return
@@ -109,8 +130,10 @@ def statistics_problems(path: Path, record: Record, assets: Assets) -> Iterator[
         yield error("statistics", place, f"it cannot be read: {cause!r}", fix)
         return
     parts = {f"{s.name}/{p.name}" for s in record.splits for p in s.parts} | {"all"}
+    unread = surveyed.opaque.keys() | surveyed.broken
     for asset, over, name in described:
-        if name not in {variable.name for variable in assets.get(asset, ())}:
+        held_names = {variable.name for variable in surveyed.variables.get(asset, ())}
+        if asset not in unread and name not in held_names:
             message = f"no variable {name!r} in asset {asset!r}"
             yield error("statistics", place, message, fix)
         if over not in parts:

@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, Problem, StorageError
-from scidata.facts import Asset, AssetKind, Facts, Variable
+from scidata.facts import STATISTICS, Asset, AssetKind, Facts, Variable
 from scidata.formats.media import PARQUET, TEXT, UNKNOWN, ZARR, media_type
 from scidata.hashing import Progress, hash_files
-from scidata.manifest import MAX_PROBLEMS, PAYLOAD, Manifest, path_problems
+from scidata.manifest import MAX_PROBLEMS, PAYLOAD, Manifest, path_fault, path_problems
 from scidata.measure.variables import parquet_variables, zarr_variables
 from scidata.split import SPLITS
 
@@ -103,8 +103,66 @@ def measure(
     return Measured(manifest=manifest, sizes=sizes, facts=facts)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Surveyed:
+    """What lies in a staged dataset, as far as names and metadata tell."""
+
+    variables: Mapping[str, tuple[Variable, ...]]
+    """Of each array store and table, by the asset's key."""
+    opaque: Mapping[str, str]
+    """Paths of the assets of other forms, by key: they are not looked into."""
+    broken: frozenset[str]
+    """Keys of the assets that could not be read."""
+    problems: tuple[Problem, ...]
+    """Everything for which `measure` would refuse to hash a byte."""
+
+
+def survey(staged: Path) -> Surveyed:
+    """Look at a staged dataset as `measure` does, and hash nothing.
+
+    Raises
+    ------
+    InvalidError
+        If there is no folder ``data/``.
+    StorageError
+        If a file or folder cannot be read.
+    """
+    files, problems, irregular = _look(staged)
+    variables: dict[str, tuple[Variable, ...]] = {}
+    opaque: dict[str, str] = {}
+    broken = {asset_key(top) for top in irregular}
+    for top, paths in _tops(files).items():
+        key = asset_key(top)
+        if top in irregular:
+            continue
+        try:
+            entry = _entry(staged, top, paths)
+        except InvalidError as refused:
+            broken.add(key)
+            problems.append(_unreadable(PAYLOAD + top, refused))
+            continue
+        if entry.kind in {"zarr", "parquet"}:
+            variables[key] = entry.variables
+        elif entry.kind == "file" and entry.path != STATISTICS:
+            opaque[key] = entry.path
+    return Surveyed(
+        variables=variables,
+        opaque=opaque,
+        broken=frozenset(broken),
+        problems=tuple(problems),
+    )
+
+
 def _survey(staged: Path) -> dict[str, _Stamp]:
     """List every file below ``data/``, or raise with every path that may not be published."""
+    files, problems, _ = _look(staged)
+    if problems:
+        raise _refusal(str(staged), problems)
+    return files
+
+
+def _look(staged: Path) -> tuple[dict[str, _Stamp], list[Problem], frozenset[str]]:
+    """List every file, every problem, and the top-level names that hold more than files."""
     data = staged / PAYLOAD.rstrip("/")
     if data.is_symlink() or not data.is_dir():
         raise InvalidError(
@@ -113,13 +171,13 @@ def _survey(staged: Path) -> dict[str, _Stamp]:
             fix="make a staged dataset with `scidata build`, or put the files into data/",
         )
     files: dict[str, _Stamp] = {}
-    problems: list[Problem] = []
+    faults: dict[str, str] = {}
     try:
         for path, found in _walk(data, PAYLOAD.rstrip("/")):
             if isinstance(found, _Stamp):
                 files[path] = found
             else:
-                problems.append(_problem(path, found))
+                faults[path] = found
     except OSError as error:
         raise StorageError(
             f"{str(error.filename)!r} cannot be read: {error.strerror}",
@@ -127,13 +185,10 @@ def _survey(staged: Path) -> dict[str, _Stamp]:
             fix="make it readable, then run the same command again",
         ) from error
     files = dict(sorted(files.items(), key=lambda item: item[0].encode("utf-8", "replace")))
+    problems = [_problem(path, fault) for path, fault in sorted(faults.items())]
     problems += path_problems(files)
     problems += _asset_problems(files)
-    if not files and not problems:
-        problems.append(_problem(PAYLOAD, "holds no file"))
-    if problems:
-        raise _refusal(str(staged), problems)
-    return files
+    return files, problems, frozenset(path.split("/")[1] for path in faults if "/" in path)
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, _Stamp | str]]:
@@ -188,6 +243,8 @@ def _asset_problems(files: Iterable[str]) -> Iterator[Problem]:
     for top in tops[: MAX_ASSETS + 1]:
         key = asset_key(top)
         twin = seen.setdefault(key, top)
+        if path_fault(PAYLOAD + top):
+            continue  # said of its files already
         if not _KEY.fullmatch(key):
             yield _problem(
                 PAYLOAD + top, "names an asset: use letters, digits, hyphens, underscores, dots"
@@ -230,10 +287,15 @@ class _Entry:
 
 def _entries(staged: Path, files: Iterable[str]) -> list[_Entry]:
     """Read metadata first: a store that cannot be read is refused before hours of hashing."""
+    return [_entry(staged, top, paths) for top, paths in _tops(files).items()]
+
+
+def _tops(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Group the files by their top-level name in ``data/``."""
     groups: dict[str, list[str]] = {}
     for path in files:
         groups.setdefault(path.split("/")[1], []).append(path)
-    return [_entry(staged, top, tuple(paths)) for top, paths in groups.items()]
+    return {top: tuple(paths) for top, paths in groups.items()}
 
 
 def _entry(staged: Path, top: str, files: tuple[str, ...]) -> _Entry:
@@ -293,10 +355,11 @@ def _problem(path: str, message: str) -> Problem:
     )
 
 
+def _unreadable(path: str, refused: InvalidError) -> Problem:
+    return Problem(code="asset", path=path, message=refused.message, fix=refused.fix)
+
+
 def _refusal(where: str, problems: list[Problem]) -> InvalidError:
-    return InvalidError(
-        f"{len(problems)} problems: {problems[0]}",
-        where=where,
-        fix="see each problem's remedy",
-        problems=problems[:MAX_PROBLEMS],
-    )
+    listed = InvalidError.listing(problems, where=where, fix="see each problem's remedy")
+    listed.problems = listed.problems[:MAX_PROBLEMS]
+    return listed
