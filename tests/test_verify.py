@@ -29,7 +29,6 @@ from tests.damage import (
     two_versions,
 )
 
-
 TAGS = "tagmanifest-sha256.txt"
 
 
