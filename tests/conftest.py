@@ -1,6 +1,7 @@
 """Fixtures for every test: an isolated user, servers on loopback, and a tiny dataset."""
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ from tests.servers import (
     moto_server,
     rclone_server,
 )
+
+# The servers and judges (rclone, aws) lie beside this Python, whether or not its environment is
+# activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 FOREIGN = (
     "AWS_ENDPOINT_URL",

@@ -152,7 +152,9 @@ def test_verify_names_the_file_whose_byte_was_flipped(copy: Path, data: st.DataO
     try:
         found = named(verify(copy))
         path = file.relative_to(copy).as_posix()
-        if path == TAGS:
+        if path == TAGS and file.read_bytes().lower() == whole.lower():
+            pass  # another tool's bag may write digests in upper case: it says the same
+        elif path == TAGS:
             assert found & told_by_tags(whole, place)
         else:
             assert ("bad", path) in found
