@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.demonstration import Demonstration, demonstrate
 from tests.plainly import make_plain_python
@@ -22,6 +23,11 @@ from tests.servers import (
 # The servers and judges (rclone, aws) lie beside this Python, whether or not its environment is
 # activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+# The same examples at each run where a change is judged; new ones wherever somebody develops.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 FOREIGN = (
     "AWS_ENDPOINT_URL",

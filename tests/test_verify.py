@@ -155,22 +155,28 @@ def test_verify_names_the_file_whose_byte_was_flipped(copy: Path, data: st.DataO
         if path == TAGS and file.read_bytes().lower() == whole.lower():
             pass  # another tool's bag may write digests in upper case: it says the same
         elif path == TAGS:
-            assert found & told_by_tags(whole, place)
+            assert found & told_by_tags(whole, file.read_bytes(), place)
         else:
             assert ("bad", path) in found
     finally:
         file.write_bytes(whole)
 
 
-def told_by_tags(whole: bytes, place: int) -> set[tuple[str, str]]:
+def told_by_tags(whole: bytes, flipped: bytes, place: int) -> set[tuple[str, str]]:
     """What a flip in the tag manifest may name: nothing in the folder vouches for this file.
 
-    A line that still reads as one names the file that it is about, which then differs, or is
-    no longer named by any line.
+    A line that still reads as one names the file that it is about, which then differs or is no
+    longer named by any line; or another file, which is not there.
     """
     first = whole.count(b"\n", 0, place)
     path = whole.splitlines()[first].decode().split("  ")[1]
-    return {("bad", TAGS), ("bad", path), ("extra", path)}
+    line = flipped.split(b"\n")[first].decode(errors="replace")
+    return {
+        ("bad", TAGS),
+        ("bad", path),
+        ("extra", path),
+        ("missing", line[64:].lstrip(" *\t")),
+    }
 
 
 def test_verify_finds_nothing_wrong_with_a_sound_copy(copy: Path, published: Path) -> None:
