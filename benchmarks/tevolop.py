@@ -179,7 +179,7 @@ class Experiment:
         found, history = self._observe(stream), self._history
         past = history.magnitudes
         # A held-out location has no past that the model may know: it gets the others' mean.
-        own = np.array_equal(stream.selection.series, self._train.selection.series)
+        own = np.array_equal(_pixels(stream), _pixels(self._train))
         seasons = baselines.seasonal(past, history.season, period=BACK[-1], per_series=own)
         forecasts: dict[str, FloatArray] = {
             "model": self._forecast(stream, step),
@@ -204,27 +204,32 @@ class Experiment:
     @torch.inference_mode()
     def _forecast(self, stream: Stream, step: Callable[[], None]) -> FloatArray:
         """Return the model's magnitudes, (S, E, 10)."""
-        chosen = stream.selection
-        forecast = np.full((len(chosen.series), len(chosen.ends), len(WINDOWS)), np.nan, "f4")
+        pixels, ends = _pixels(stream), stream.axes["time"].last
+        forecast = np.full((len(pixels), len(ends), len(WINDOWS)), np.nan, "f4")
         for batch in stream:
             scaled = self.model(features(batch, self._scaling, self._encoding))
-            rows = np.searchsorted(chosen.series, batch["location"].numpy())
-            columns = np.searchsorted(chosen.ends, batch["time"].numpy())
+            rows = np.searchsorted(pixels, batch["location"].numpy())
+            columns = np.searchsorted(ends, batch["time"].numpy())
             restored = self._scaling.restore(TARGET, scaled[:, : len(WINDOWS)])
             forecast[rows, columns] = restored.numpy()
             step()
         return forecast
 
     def _observe(self, stream: Stream) -> Observed:
-        chosen = stream.selection
-        series, ends = slice(chosen.series[0], chosen.series[-1] + 1), chosen.ends
+        pixels, ends = _pixels(stream), stream.axes["time"].last
+        series = slice(pixels[0], pixels[-1] + 1)
         near = self._arrays.isel(location=series, time=slice(ends[0], ends[-1] + 1))
-        rows, columns = np.ix_(chosen.series - chosen.series[0], ends - ends[0])
+        rows, columns = np.ix_(pixels - pixels[0], ends - ends[0])
         names = (TARGET, "magnitude", "magnitude_back")
         ahead, magnitude, back = (near[name].values[rows, columns] for name in names)
         return Observed(
             ahead, persistence(magnitude, back), season(near["time"].values[columns[0]])
         )
+
+
+def _pixels(stream: Stream) -> npt.NDArray[np.int64]:
+    """Return the locations of a split part, (S,)."""
+    return stream.axes["location"].starts
 
 
 def _check_statistics(statistics: Mapping[str, Any], profile: Profile) -> None:

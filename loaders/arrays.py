@@ -10,7 +10,7 @@ not.
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import obstore.store
 import xarray as xr
@@ -23,14 +23,11 @@ from scidata.errors import Damage, IntegrityError, StorageError
 from scidata.manifest import Manifest
 from scidata.storage import open_store
 
-if TYPE_CHECKING:
-    from zarr.storage import FsspecStore
-
 SMALL, SMALL_OBJECTS = 64 * 2**10, 64
 """Bytes of an object that is kept once read, and how many of them: 4 MiB at most."""
 
 # Rust's threads do not survive a fork, and a read in the child would wait for ever.
-_IMPORTED_IN = os.getpid()
+IMPORTED_IN = os.getpid()
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,21 @@ class Place:
         endpoint = config.get("endpoint_url_s3") or config.get("endpoint")
         url = f"s3://{config['bucket']}/{objects.prefix or ''}".rstrip("/")
         return cls(url, endpoint, str(config.get("skip_signature")).lower() == "true")
+
+    def through_python(self) -> Any:  # Any: fsspec has no types
+        """Return an asynchronous file system for S3 or https that needs nothing from Rust."""
+        if self.url.startswith("s3://"):
+            import s3fs
+
+            return s3fs.S3FileSystem(
+                anon=self.anonymous,
+                endpoint_url=self.endpoint,
+                asynchronous=True,
+                skip_instance_cache=True,
+            )
+        from fsspec.implementations.http import HTTPFileSystem
+
+        return HTTPFileSystem(asynchronous=True, skip_instance_cache=True)
 
     def open(self) -> obstore.store.ObjectStore:
         """Open the objects; credentials come from this process's environment."""
@@ -99,7 +111,7 @@ class PublishedArrays(WrapperStore[Store]):
                 fix="check that the store can be reached, then run the same again",
             ) from error
         if buffer is None:
-            raise _damaged(key, self.where, Damage(path=key, state="missing"))
+            raise damaged(key, self.where, Damage(path=key, state="missing"))
         if byte_range is None:
             self._compare(key, buffer)
             if len(buffer) <= SMALL and len(self._small) < SMALL_OBJECTS:
@@ -110,7 +122,7 @@ class PublishedArrays(WrapperStore[Store]):
         expected, found = self.manifest[key], Digest.of(buffer.to_bytes())
         if found != expected:
             damage = Damage(path=key, state="bad", expected=str(expected), found=str(found))
-            raise _damaged(key, self.where, damage)
+            raise damaged(key, self.where, damage)
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Answer from the manifest: how groups without consolidated metadata are opened."""
@@ -147,10 +159,7 @@ def open_arrays(
     StorageError
         When the store cannot be read.
     """
-    inner: Store = ObjectStore(objects, read_only=True)
-    if os.getpid() != _IMPORTED_IN:
-        inner = _without_rust(objects)
-    store = PublishedArrays(inner, manifest, where)
+    store = open_published(objects, manifest, where)
     # Any: what chunks=None returns is not in xarray's stubs as lazy arrays, but it is one.
     arrays: Any = xr.open_zarr(
         store, chunks=None, zarr_format=3, consolidated=consolidated, decode_timedelta=False
@@ -158,13 +167,26 @@ def open_arrays(
     return cast("xr.Dataset", arrays)
 
 
+def open_published(
+    objects: obstore.store.ObjectStore, manifest: Manifest, where: str
+) -> PublishedArrays:
+    """Return the objects of an asset as a Zarr store; also in processes made by fork."""
+    inner: Store = ObjectStore(objects, read_only=True)
+    if os.getpid() != IMPORTED_IN:
+        inner = _without_rust(objects)
+    return PublishedArrays(inner, manifest, where)
+
+
 def _without_rust(objects: obstore.store.ObjectStore) -> Store:
     """Return the same objects through Python only, for processes made by fork."""
     place = Place.of(objects)
     if isinstance(objects, obstore.store.LocalStore):
         return LocalStore(str(objects.prefix), read_only=True)
-    if place is not None and isinstance(objects, obstore.store.S3Store):
-        return _through_s3fs(place)
+    if place is not None:
+        from zarr.storage import FsspecStore
+
+        files, root = place.through_python(), place.url.removeprefix("s3://")
+        return FsspecStore(files, read_only=True, path=root)
     raise StorageError(
         f"{type(objects).__name__} cannot be read by a process made by fork",
         where="stream",
@@ -172,17 +194,8 @@ def _without_rust(objects: obstore.store.ObjectStore) -> Store:
     )
 
 
-def _through_s3fs(place: Place) -> "FsspecStore":
-    import s3fs
-    from zarr.storage import FsspecStore
-
-    files = s3fs.S3FileSystem(
-        anon=place.anonymous, endpoint_url=place.endpoint, asynchronous=True
-    )
-    return FsspecStore(files, read_only=True, path=place.url.removeprefix("s3://"))
-
-
-def _damaged(key: str, where: str, damage: Damage) -> IntegrityError:
+def damaged(key: str, where: str, damage: Damage) -> IntegrityError:
+    """Say that an object is missing or differs from the manifest."""
     return IntegrityError(
         str(damage),
         where=where,

@@ -9,12 +9,13 @@ The entry in a version's Intake catalog (written by `scidata.formats.intake`) na
     digest       sha256:…, the digest that the version must have
     split        time/train
 
-``read`` takes besides: batch_size (default 1), shuffle, seed, epoch, rank, world_size, last,
-stride, asset, memory, as `scidata.dataset.Dataset.stream` does. Plain Intake needs scidata and
+``read`` takes besides: batch_size (default 1) and all that `scidata.dataset.Dataset.stream`
+takes. Plain Intake needs scidata and
 torch for this entry only, and only when it is read.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from intake.readers.readers import BaseReader
@@ -22,12 +23,14 @@ from intake.readers.readers import BaseReader
 from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.loaders.opening import open_stream
-from scidata.loaders.plan import Order
-from scidata.loaders.stream import DEFAULT_MEMORY, Stream
+from scidata.loaders.order import Order, named
+from scidata.loaders.stream import Stream
 from scidata.published import check_pin, read_published, read_record
 from scidata.resolve import resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store
+
+_ORDER = {field.name for field in fields(Order)} - {"history"}
 
 
 class StreamReader(BaseReader):  # type: ignore[misc]  # intake ships no types
@@ -44,21 +47,20 @@ class StreamReader(BaseReader):  # type: ignore[misc]  # intake ships no types
         split: str = "train",
         digest: str | None = None,
         asset: str | None = None,
-        **options: Any,  # Any: the fields of Order, which checks them, stride and memory
+        **options: Any,  # Any: the fields of Order, and what open_stream takes
     ) -> Stream:
         store = _store_of(str(data.url), data.storage_options or {})
         commit = resolve(reference, store)
         check_pin(commit, None if digest is None else Digest.parse(digest), store.url)
-        stride = options.pop("stride", 1)
-        memory = options.pop("memory", DEFAULT_MEMORY)
+        order = {k: options.pop(k) for k in _ORDER & options.keys()}
+        order["shuffle"] = named(order.get("shuffle", False))
         return open_stream(
             read_published(store, commit),
             read_record(store, commit),
-            Order(**{"batch_size": 1, **options}),
+            Order(**{"batch_size": 1, **order}),
             split=split,
             asset=asset,
-            stride=stride,
-            memory=memory,
+            **options,
         )
 
 

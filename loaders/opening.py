@@ -1,9 +1,12 @@
 """From a version in a store to a stream of its samples."""
 
+from collections.abc import Iterable, Sequence
+from typing import TypedDict, Unpack
+
 from scidata.errors import InvalidError
-from scidata.loaders.plan import Order
-from scidata.loaders.samples import SampleSpec
-from scidata.loaders.stream import DEFAULT_MEMORY, Source, Stream
+from scidata.loaders.order import Order
+from scidata.loaders.source import Asset, Source, Transform
+from scidata.loaders.stream import DEFAULT_MEMORY, Stream
 from scidata.published import (
     Published,
     find_asset,
@@ -11,8 +14,32 @@ from scidata.published import (
     is_consolidated,
     read_facts,
     read_split,
+    read_statistics,
 )
 from scidata.record import Record, Samples
+
+
+class StreamOptions(TypedDict, total=False):
+    """What `Dataset.stream` takes besides the order of the samples; all may be left out."""
+
+    asset: str | None
+    """A Zarr asset with the variables of the samples. By default the one that the split fits,
+    else that of the samples."""
+    samples: Samples | None
+    """What a sample is, in place of what the record declares."""
+    stride: int | None
+    """Steps from one window to the next, in place of what the samples declare."""
+    memory: int | None
+    """Bytes that the stream holds at most; by default 640 MiB. It bounds how far the shuffle
+    ``window`` reaches, too."""
+    threads: int | None
+    """That decode; by default one a core that this process may use."""
+    normalize: Sequence[str]
+    """Variables that are scaled to mean 0 and deviation 1 by the version's statistics."""
+    transform: Transform | None
+    """A function of a sample, a dictionary of tensors, applied to each in the background."""
+    verify: bool
+    """Compare every object with its digest before it is decoded."""
 
 
 def open_stream(
@@ -21,41 +48,46 @@ def open_stream(
     order: Order,
     *,
     split: str = "train",
-    asset: str | None = None,
-    stride: int = 1,
-    memory: int = DEFAULT_MEMORY,
+    **options: Unpack[StreamOptions],
 ) -> Stream:
     """Open the stream of a split part; `Dataset.stream` says what each option means."""
-    if stride < 1:
-        raise InvalidError(
-            f"stride {stride} is not positive", where="stream", fix="give 1 or more"
-        )
-    commit = published.commit
-    samples = _samples(record)
+    samples, asset = options.get("samples"), options.get("asset")
+    declared = _strided(samples or _samples(record), options.get("stride"))
     rule, part = find_split(record, split)
-    found = find_asset(commit, asset or rule.asset or samples.asset, "zarr")
+    key = asset or (samples.asset if samples else None) or rule.asset or declared.asset
+    opened = _asset(published, key)
     source = Source(
-        name=commit.name,
-        digest=commit.digest,
-        asset=found.key,
+        name=published.commit.name,
+        digest=published.commit.digest,
+        asset=opened,
+        joined={join.asset: _asset(published, join.asset) for join in declared.joins},
+        samples=declared,
         split=f"{rule.name}/{part}",
+        dimension=rule.dimension,
+        ids=read_split(published, rule, part),
+        normalize=_scales(published, opened.key, options.get("normalize", ())),
+        transform=options.get("transform"),
+        verify=options.get("verify", False),
+    )
+    memory = options.get("memory")
+    return Stream(
+        source,
+        order,
+        memory=DEFAULT_MEMORY if memory is None else memory,
+        threads=options.get("threads"),
+    )
+
+
+def _asset(published: Published, key: str) -> Asset:
+    commit = published.commit
+    found = find_asset(commit, key, "zarr")
+    return Asset(
+        key=found.key,
         objects=published.store.objects(f"{commit.dataset}/{found.href}"),
         manifest=published.manifest.under(found.path),
         consolidated=is_consolidated(read_facts(published.store, commit), found.key),
-        spec=SampleSpec(
-            series=samples.series,
-            along=samples.along,
-            window=samples.window,
-            inputs=samples.inputs,
-            targets=samples.targets,
-            constants=samples.constants,
-            lead=samples.lead,
-        ),
-        dimension=rule.dimension,
-        ids=read_split(published, rule, part),
-        stride=stride,
+        where=f"{commit.name}, asset {found.key!r}",
     )
-    return Stream(source, order, memory=memory)
 
 
 def _samples(record: Record) -> Samples:
@@ -63,7 +95,40 @@ def _samples(record: Record) -> Samples:
         raise InvalidError(
             f"the record of {record.id!r} does not say what a sample is",
             where=f"record of {record.id}",
-            fix="read it with to_xarray or to_pandas, or publish a version whose record has "
-            "the field samples",
+            fix="read it with to_xarray or to_pandas, give samples=, or publish a version whose "
+            "record has the field samples",
         )
     return record.samples
+
+
+def _strided(samples: Samples, stride: int | None) -> Samples:
+    """Let the first window stand at every `stride`-th place."""
+    if stride is None:
+        return samples
+    if stride < 1 or not samples.windows:
+        raise InvalidError(
+            f"stride {stride} is not positive" if stride < 1 else "samples have no window",
+            where="stream",
+            fix="give 1 or more" if stride < 1 else "leave stride out",
+        )
+    first = samples.windows[0].model_copy(update={"stride": stride})
+    return samples.model_copy(update={"windows": (first, *samples.windows[1:])})
+
+
+def _scales(
+    published: Published, asset: str, names: Iterable[str]
+) -> dict[str, tuple[float, float]]:
+    wanted = tuple(names)
+    if not wanted:
+        return {}
+    variables = read_statistics(published, asset)["variables"]
+    absent = [name for name in wanted if not variables.get(name, {}).get("std")]
+    if absent:
+        raise InvalidError(
+            f"there is no deviation of {', '.join(map(repr, absent))}, or it is 0",
+            where=f"{published.commit.name}, statistics of {asset!r}",
+            fix="leave it out of normalize",
+        )
+    return {
+        name: (float(variables[name]["mean"]), float(variables[name]["std"])) for name in wanted
+    }

@@ -1,215 +1,229 @@
-"""Which samples come in which order, decided before a byte is read.
+"""What samples there are, and how they are cut into tiles that fit into memory.
 
-Pure: numbers in, numbers out. The windows of a split are cut into tiles (some series, some
-times) that fit into memory; an epoch is a sequence of blocks of tiles, each shuffled inside;
-every rank gets one contiguous share of that sequence. So a batch is known from its number
-alone, which makes resuming exact, and no count of workers can change the order.
+Pure: numbers in, numbers out. A sample stands at one place along each of some axes: an entry, or
+the first step of a window. The places of a split are cut along every axis into groups of
+neighbours that are stored together; a tile is one group of each axis. What of an array a tile
+needs, its `runs` tell: whole chunks along entries, so that what the split leaves out is not
+read, and one stretch of steps along windows.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal, TypeAlias
+from functools import cached_property
+from math import prod
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from scidata.errors import InvalidError
+from scidata.loaders.order import IntArray, Order, places
 
-IntArray: TypeAlias = npt.NDArray[np.int64]
-LastBatch: TypeAlias = Literal["keep", "drop"]
-
-# Per window: the row of its last step, its series and its time, 8 bytes each.
-WINDOW_BYTES = 24
+Run: TypeAlias = tuple[int, int]
+"""First index and one past the last."""
 
 
 @dataclass(frozen=True)
-class Tile:
-    """Windows of some neighbouring series that end at some neighbouring times.
+class Axis:
+    """Where samples stand along one dimension."""
 
-    The four numbers are positions in the split's list of series and in its list of ends.
-    """
-
-    series_start: int
-    series_stop: int
-    ends_start: int
-    ends_stop: int
-    bytes: int
-    """What it takes in memory."""
+    dimension: str
+    length: int
+    """Of the dimension in the asset."""
+    starts: IntArray
+    """(n,) int64, ascending: entries, or first steps of windows. Of random windows: empty."""
+    size: int = 1
+    """Steps in a window; 1 for entries."""
+    random: bool = False
+    """Windows stand anywhere, elsewhere in every epoch."""
 
     @property
-    def windows(self) -> int:
-        """How many samples it holds: series times ends."""
-        return (self.series_stop - self.series_start) * (self.ends_stop - self.ends_start)
+    def places(self) -> int:
+        """How many places samples stand at; a random window counts once."""
+        return 1 if self.random else len(self.starts)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What fixes the order of an epoch, and this process's share of it."""
-
-    batch_size: int
-    shuffle: bool = False
-    seed: int = 0
-    epoch: int = 0
-    rank: int = 0
-    world_size: int = 1
-    last: LastBatch = "keep"
-    """`keep`: every sample once; shares differ by one sample at most. `drop`: every rank gets
-    the same number of full batches, as synchronous training needs; the rest is left out."""
-
-    def __post_init__(self) -> None:
-        faults = {
-            f"batch_size {self.batch_size} is not positive": self.batch_size < 1,
-            f"world_size {self.world_size} is not positive": self.world_size < 1,
-            f"rank {self.rank} is not in 0…{self.world_size - 1}": not (
-                0 <= self.rank < max(self.world_size, 1)
-            ),
-            f"seed {self.seed} is not in 0…2**63-1": not 0 <= self.seed < 2**63,
-            f"epoch {self.epoch} is negative": self.epoch < 0,
-            f"last {self.last!r} is neither 'keep' nor 'drop'": self.last
-            not in {"keep", "drop"},
-        }
-        if wrong := [message for message, broken in faults.items() if broken]:
-            raise InvalidError(
-                "; ".join(wrong), where="stream", fix="see help(scidata.dataset.Dataset.stream)"
-            )
+    @property
+    def last(self) -> IntArray:
+        """(n,) int64: last steps of the windows."""
+        return self.starts + (self.size - 1)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Part of a batch: positions `start` to `stop` in the order of one block."""
+class Group:
+    """Neighbouring places along one axis, and what of the dimension they need."""
 
-    block: int
     start: int
     stop: int
+    """Positions in the axis's list of places."""
+    runs: tuple[Run, ...]
+    """Parts of the dimension, ascending."""
+
+    @property
+    def extent(self) -> int:
+        """Length of all runs together."""
+        return sum(stop - start for start, stop in self.runs)
+
+    def local(self, indices: IntArray) -> IntArray:
+        """Tell where indices of the dimension lie when the runs are put one after another."""
+        begins = np.array([start for start, _ in self.runs], np.int64)
+        lengths = np.array([stop - start for start, stop in self.runs], np.int64)
+        before = np.cumsum(lengths) - lengths
+        run = np.searchsorted(begins, indices, side="right") - 1
+        return indices - begins[run] + before[run]
 
 
-def tiles(
-    series: IntArray, ends: IntArray, *, chunk: int, window: int, cell_bytes: int, budget: int
-) -> tuple[Tile, ...]:
-    """Cut the windows of a split into tiles.
+@dataclass(frozen=True)
+class Points:
+    """Places of some samples: first indices along every axis, (axes, n) int64."""
+
+    starts: IntArray
+    numbers: IntArray
+    """(n,) int64: number of each sample in its split part, whatever the tiles."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The tiles of a split part, numbered; the last axis moves first."""
+
+    axes: tuple[Axis, ...]
+    groups: tuple[tuple[Group, ...], ...]
+    """Of every axis."""
+    crops: int = 1
+    """Samples at each place, if windows stand at random."""
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Groups along every axis."""
+        return tuple(map(len, self.groups))
+
+    @property
+    def counts(self) -> IntArray:
+        """(tiles,) int64: samples of each tile."""
+        total = np.array([self.crops], np.int64)
+        for groups in self.groups:
+            sizes = np.array([g.stop - g.start for g in groups], np.int64)
+            total = (total[:, None] * sizes).reshape(-1)
+        return total
+
+    @property
+    def samples(self) -> int:
+        """Samples of the split part."""
+        return self.crops * prod(axis.places for axis in self.axes)
+
+    def tile(self, number: int) -> tuple[Group, ...]:
+        """Return the groups of a tile, one an axis."""
+        found = np.unravel_index(number, self.shape)
+        return tuple(groups[i] for groups, i in zip(self.groups, found, strict=True))
+
+    def points(self, tile: int, numbers: IntArray, order: Order) -> Points:
+        """Say where samples of a tile stand.
+
+        Parameters
+        ----------
+        tile : int
+        numbers : (n,) int64
+            In the tile.
+        order : Order
+            Seed and epoch draw the places of random windows.
+        """
+        groups = self.tile(tile)
+        sizes = [g.stop - g.start for g in groups]
+        found = np.unravel_index(numbers, (*sizes, self.crops))
+        positions = [g.start + i for g, i in zip(groups, found[:-1], strict=True)]
+        full = (*(axis.places for axis in self.axes), self.crops)
+        unique = np.ravel_multi_index((*positions, found[-1]), full).astype(np.int64)
+        starts = [
+            _drawn(axis, n, unique, order) if axis.random else axis.starts[at]
+            for n, (axis, at) in enumerate(zip(self.axes, positions, strict=True))
+        ]
+        return Points(np.array(starts, np.int64).reshape(len(self.axes), -1), unique)
+
+
+def _drawn(axis: Axis, n: int, numbers: IntArray, order: Order) -> IntArray:
+    free = np.uint64(axis.length - axis.size + 1)
+    return (places(numbers, n, order) % free).astype(np.int64)
+
+
+def whole(axes: Sequence[Axis], crops: int = 1) -> Tiling:
+    """Take all samples as one tile."""
+    groups = tuple((Group(0, axis.places, ((0, axis.length),)),) for axis in axes)
+    return Tiling(tuple(axes), groups, crops)
+
+
+def cut(
+    axes: Sequence[Axis],
+    units: Sequence[int],
+    weigh: Callable[[Sequence[int]], int],
+    *,
+    crops: int = 1,
+    target: int,
+) -> Tiling:
+    """Cut the samples into tiles of about `target` bytes.
 
     Parameters
     ----------
-    series, ends : (S,), (E,) int64, ascending
-        Which series, and at which times their windows end (indices into the asset).
-    chunk : int
-        Series in a chunk of the published array: no tile crosses one, so none is read twice.
-    window : int
-        Steps in a window.
-    cell_bytes : int
-        Bytes in memory of one step of one series, all variables.
-    budget : int
-        Bytes that a tile may take; a chunk that is larger is cut along time.
-
-    Returns
-    -------
-    tuple of Tile
-        Together they hold each pair of series and end exactly once.
+    axes : sequence of Axis
+    units : sequence of int
+        Steps along each axis that are stored in one chunk.
+    weigh : callable
+        Bytes of a tile with these lengths along the axes.
+    crops : int
+        Samples at each place.
+    target : int, B
+        Tiles are larger only where one chunk, or a random window's axis, is.
     """
-    borders = np.flatnonzero(np.diff(series // chunk)) + 1
-    starts = [0, *borders.tolist(), len(series)]
-    found: list[Tile] = []
-    for start, stop in pairwise(starts):
-        if start < stop and len(ends):
-            found += _cut((start, stop), ends, window, cell_bytes, budget)
+    lengths = _lengths(axes, units, weigh, target)
+    groups = [
+        _windows(axis, length) if axis.size > 1 or axis.random else _entries(axis, unit, length)
+        for axis, unit, length in zip(axes, units, lengths, strict=True)
+    ]
+    return Tiling(tuple(axes), tuple(groups), crops)
+
+
+def _lengths(
+    axes: Sequence[Axis],
+    units: Sequence[int],
+    weigh: Callable[[Sequence[int]], int],
+    target: int,
+) -> list[int]:
+    lengths = [axis.length for axis in axes]
+    # Entries first: cutting along windows reads what two tiles share twice.
+    for n in sorted(range(len(axes)), key=lambda n: axes[n].size > 1):
+        if axes[n].random:
+            continue
+        fits = weigh([*lengths[:n], 1, *lengths[n + 1 :]])
+        most = max(target // max(fits, 1), 1)
+        least = units[n] if axes[n].size == 1 else max(units[n], 4 * axes[n].size)
+        lengths[n] = min(max(most // units[n] * units[n], least), lengths[n])
+    return lengths
+
+
+def _entries(axis: Axis, unit: int, length: int) -> tuple[Group, ...]:
+    """Group entries by the chunks that hold one, as many as fill `length`."""
+    chunk_of = axis.starts // unit
+    chunks, firsts = np.unique(chunk_of, return_index=True)
+    per_group = max(length // unit, 1)
+    found = []
+    for low in range(0, len(chunks), per_group):
+        held = chunks[low : low + per_group]
+        stop = firsts[low + per_group] if low + per_group < len(chunks) else len(axis.starts)
+        found.append(Group(int(firsts[low]), int(stop), _runs(held, unit, axis.length)))
     return tuple(found)
 
 
-def _cut(
-    series: tuple[int, int], ends: IntArray, window: int, cell_bytes: int, budget: int
-) -> list[Tile]:
-    start, stop = series
-
-    def size(low: int, high: int) -> int:
-        steps = int(ends[high - 1] - ends[low]) + window
-        return (stop - start) * (steps * cell_bytes + (high - low) * WINDOW_BYTES)
-
-    pieces = min(len(ends), -(-size(0, len(ends)) // max(budget, 1)))
-    cuts = [round(i * len(ends) / pieces) for i in range(pieces + 1)]
-    return [Tile(start, stop, low, high, size(low, high)) for low, high in pairwise(cuts)]
+def _runs(chunks: IntArray, unit: int, length: int) -> tuple[Run, ...]:
+    breaks = np.flatnonzero(np.diff(chunks) > 1) + 1
+    return tuple(
+        (int(part[0]) * unit, min((int(part[-1]) + 1) * unit, length))
+        for part in np.split(chunks, breaks)
+    )
 
 
-def blocks(found: Sequence[Tile], order: Order, *, budget: int) -> tuple[tuple[Tile, ...], ...]:
-    """Group tiles into blocks, each in memory at once; other groups in every shuffled epoch."""
-    if order.shuffle:
-        found = [found[i] for i in permutation(len(found), order.seed, order.epoch, 0)]
-    groups: list[list[Tile]] = []
-    free = 0
-    for tile in found:
-        if not groups or tile.bytes > free:
-            groups.append([])
-            free = budget
-        groups[-1].append(tile)
-        free -= tile.bytes
-    return tuple(map(tuple, groups))
-
-
-def share(total: int, order: Order) -> tuple[int, int]:
-    """Return the positions `start`, `stop` of the epoch that belong to this rank.
-
-    With `keep` the shares of all ranks are disjoint and complete for any number of ranks.
-    """
-    if order.last == "keep":
-        return (
-            order.rank * total // order.world_size,
-            (order.rank + 1) * total // order.world_size,
-        )
-    each = total // order.world_size // order.batch_size * order.batch_size
-    return order.rank * each, (order.rank + 1) * each
-
-
-def batch_count(total: int, order: Order) -> int:
-    """How many batches this rank gets in an epoch of `total` samples."""
-    start, stop = share(total, order)
-    return -(-(stop - start) // order.batch_size)
-
-
-def pieces(offsets: Sequence[int], order: Order, batch: int) -> Iterator[Piece]:
-    """Yield where the samples of a batch lie.
-
-    Parameters
-    ----------
-    offsets : sequence of int
-        Running sum of the number of samples in each block, from 0: one more than blocks.
-    order : Order
-    batch : int
-        Number of the batch in this rank's share.
-    """
-    start, stop = share(offsets[-1], order)
-    low = start + batch * order.batch_size
-    high = min(low + order.batch_size, stop)
-    block = bisect_right(offsets, low) - 1
-    while low < high:
-        last = min(high, offsets[block + 1])
-        if low < last:
-            yield Piece(block, low - offsets[block], last - offsets[block])
-        low, block = last, block + 1
-
-
-def permutation(count: int, seed: int, epoch: int, block: int) -> IntArray:
-    """Return 0…count-1 in an order that the four numbers fix for good.
-
-    Returns
-    -------
-    (count,) int64
-    """
-    # A hash, not numpy.random: a resumed job must see the same order after an upgrade.
-    salt = np.uint64(0)
-    for number in (seed, epoch, block):
-        salt = _mix(np.array([salt ^ np.uint64(number)], np.uint64))[0]
-    keys = _mix(np.arange(count, dtype=np.uint64) ^ salt)
-    return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
-
-
-def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Scramble each value, one to one.
-
-    SplitMix64: Steele et al., doi:10.1145/2660193.2660195.
-    """
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
+def _windows(axis: Axis, length: int) -> tuple[Group, ...]:
+    if axis.random:
+        return (Group(0, 1, ((0, axis.length),)),)
+    owner = axis.starts // length
+    firsts = np.flatnonzero(np.diff(owner, prepend=-1))
+    stops = [*firsts[1:].tolist(), len(axis.starts)]
+    return tuple(
+        Group(low, high, ((int(axis.starts[low]), int(axis.starts[high - 1]) + axis.size),))
+        for low, high in zip(firsts.tolist(), stops, strict=True)
+    )

@@ -1,116 +1,161 @@
-"""From blocks of a published asset to batches of tensors: what a sample is, and how it is cut.
+"""What a sample is: where samples stand along each axis, and what of each variable is theirs.
 
-A sample is a window of steps of one series, the targets at its last step, and what is constant
-for the series. Batches are cut from a block in memory by one indexing operation per variable.
+A sample is an entry of each of some dimensions and a window along others. Of a variable that has
+these dimensions it takes the entry and the window, or only the window's last step; dimensions
+that are named nowhere are taken whole.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
-import torch
 import xarray as xr
-from torch import Tensor
 
 from scidata.errors import InvalidError, NotFoundError
-from scidata.loaders.plan import IntArray, Tile, permutation
+from scidata.loaders.layout import Layout
+from scidata.loaders.order import IntArray
+from scidata.loaders.plan import Axis, Tiling
+from scidata.record import Samples
 from scidata.split import label_meanings, meaning, repeated
 
 MAX_NAMED = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleSpec:
-    """What a sample is made of; names are variables and dimensions of the asset."""
+@dataclass(frozen=True)
+class Field:
+    """A variable of the batches, and which part of its array a sample takes."""
 
-    series: str
-    """Dimension that tells the series apart, such as ``location``."""
-    along: str
-    """Dimension that windows run along, such as ``time``."""
-    window: int
-    """Steps in a window."""
-    inputs: tuple[str, ...]
-    targets: tuple[str, ...]
-    """Taken at the window's last step."""
-    constants: tuple[str, ...] = ()
-    lead: int = 0
-    """Steps after the window that its nearest target takes; without them it is no sample."""
+    name: str
+    layout: Layout
+    axes: tuple[int | None, ...]
+    """Of every dimension of the array: the axis that it follows; None if it is taken whole."""
+    sizes: tuple[int, ...]
+    """Steps taken along every dimension."""
+    offsets: tuple[int, ...]
+    """Steps from where the sample stands to the first that is taken."""
+    kept: tuple[bool, ...]
+    """Dimensions that the tensor has."""
+    rows: IntArray | None = None
+    """Of a joined variable: (entries,) the row of each entry of the first axis."""
 
     @property
-    def moving(self) -> tuple[str, ...]:
-        """Inputs and targets, each name once."""
-        return tuple(dict.fromkeys((*self.inputs, *self.targets)))
+    def shape(self) -> tuple[int, ...]:
+        """Of a sample's tensor."""
+        return tuple(n for n, kept in zip(self.sizes, self.kept, strict=True) if kept)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a sample's tensor."""
+        return prod(self.sizes) * self.layout.dtype.itemsize
+
+    def corners(self, starts: IntArray) -> IntArray:
+        """Return the first index of samples along every dimension, (n, dimensions) int64.
+
+        Parameters
+        ----------
+        starts : (axes, n) int64
+            First indices along the axes: in the array, or in what a tile holds of it.
+        """
+        found = np.zeros((starts.shape[1], len(self.axes)), np.int64)
+        for dim, (axis, offset) in enumerate(zip(self.axes, self.offsets, strict=True)):
+            if axis is not None:
+                at = starts[axis] if self.rows is None or dim else self.rows[starts[axis]]
+                found[:, dim] = at + offset
+        return found
+
+    def extent(self, lengths: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of what a tile holds, given its lengths along the axes."""
+        return tuple(
+            size if axis is None else lengths[axis]
+            for axis, size in zip(self.axes, self.layout.shape, strict=True)
+        )
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The windows of a split part: each of these series, ending at each of these times."""
-
-    series: IntArray
-    """(S,) int64, ascending indices into the asset."""
-    ends: IntArray
-    """(E,) int64, ascending indices of the last step."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Tiles in memory, flattened: a row is one step of one series."""
-
-    moving: dict[str, Tensor]
-    """Each (R, …) float32 or int64."""
-    constants: dict[str, Tensor]
-    """Each (L, …) float32 or int64, a row per series of a tile."""
-    rows: IntArray
-    """(N,) the row of each window's last step."""
-    series_rows: IntArray
-    """(N,) the row of its constants."""
-    series: IntArray
-    """(N,) index of its series in the asset."""
-    ends: IntArray
-    """(N,) index of its last step in the asset."""
-
-
-def check_spec(arrays: xr.Dataset, spec: SampleSpec, *, where: str) -> None:
-    """Check that the asset has what the samples need.
+def fields(
+    layouts: Mapping[str, Layout], axes: Sequence[Axis], samples: Samples, *, where: str
+) -> tuple[Field, ...]:
+    """Say what samples take of each variable; inputs first, each name once.
 
     Raises
     ------
     InvalidError
-        If a variable is absent, or does not begin with the dimensions series and along.
+        If a variable is absent, or lacks a dimension that every sample stands along.
     """
-    faults = [
-        f"{name!r} is {tuple(arrays[name].dims)}" if name in arrays else f"{name!r} is absent"
-        for names, dims in (
-            (spec.moving, (spec.series, spec.along)),
-            (spec.constants, (spec.series,)),
-        )
-        for name in names
-        if name not in arrays or tuple(arrays[name].dims[: len(dims)]) != dims
-    ]
+    number = {axis.dimension: n for n, axis in enumerate(axes)}
+    names = tuple(dict.fromkeys((*samples.inputs, *samples.targets)))
+    faults = list(_faults(layouts, names, samples))
     if faults:
         raise InvalidError(
             f"the samples in the record do not fit the asset: {'; '.join(faults)}",
             where=where,
-            fix=f"let inputs and targets begin with ({spec.series}, {spec.along}), constants "
-            f"with ({spec.series})",
+            fix=f"choose variables with the dimension {samples.each[0]!r}",
         )
+    windowed = {window.dimension for window in samples.windows}
+    found = []
+    for name in names:
+        held = layouts[name]
+        last = name in samples.targets and samples.targets_at == "last"
+        sizes, offsets, kept = [], [], []
+        for dim, length in zip(held.dims, held.shape, strict=True):
+            axis = axes[number[dim]] if dim in number else None
+            one = axis is not None and (dim not in windowed or last)
+            sizes.append(length if axis is None else 1 if one else axis.size)
+            offsets.append(axis.size - 1 if axis is not None and one else 0)
+            kept.append(not one)
+        follows = tuple(number.get(dim) for dim in held.dims)
+        found.append(Field(name, held, follows, tuple(sizes), tuple(offsets), tuple(kept)))
+    return tuple(found)
+
+
+def _faults(
+    layouts: Mapping[str, Layout], names: Iterable[str], samples: Samples
+) -> Iterable[str]:
+    for name in names:
+        if name not in layouts:
+            yield f"{name!r} is absent"
+        elif samples.each[0] not in layouts[name].dims:
+            yield f"{name!r} is {layouts[name].dims}"
+
+
+def joined(layout: Layout, rows: IntArray) -> Field:
+    """Say what samples take of a variable of another asset: the row that each names."""
+    return Field(
+        layout.name,
+        layout,
+        (0, *(None for _ in layout.dims[1:])),
+        (1, *layout.shape[1:]),
+        (0,) * len(layout.shape),
+        (False, *(True for _ in layout.dims[1:])),
+        rows,
+    )
 
 
 def select(
-    arrays: xr.Dataset, spec: SampleSpec, dimension: str, ids: Sequence[str], *, stride: int
-) -> Selection:
-    """Find the windows that a split part means.
+    sizes: Mapping[str, int],
+    labels: Mapping[str, xr.DataArray],
+    samples: Samples,
+    dimension: str,
+    ids: Sequence[str],
+) -> tuple[Axis, ...]:
+    """Find where the samples of a split part stand.
 
     Parameters
     ----------
+    sizes : mapping
+        Length of every dimension of the asset.
+    labels : mapping
+        Labels of the dimension that ids name, if it has any; else ids are numbers from 0.
+    samples : Samples
     dimension : str
-        What the ids name: the series, or the times of a window's last step.
+        What the ids name: entries, or the last steps of windows.
     ids : sequence of str
         Sorted, each once.
-    stride : int
-        Take every stride-th time only.
+
+    Returns
+    -------
+    tuple of Axis
+        Entries first, then windows, as the record names them.
 
     Raises
     ------
@@ -120,34 +165,64 @@ def select(
         If a time has no full window before it or no target after it, two ids mean the same, or
         the split goes along another dimension.
     """
-    first, stop = spec.window - 1, arrays.sizes[spec.along] - spec.lead
-    every = np.arange(first, stop, dtype=np.int64)
-    if dimension == spec.series:
-        return Selection(indices(arrays[spec.series], ids), every[::stride])
-    if dimension != spec.along:
+    dims = (*samples.each, *(window.dimension for window in samples.windows))
+    absent = [dim for dim in dims if dim not in sizes]
+    if absent or dimension not in dims:
         raise InvalidError(
-            f"the split goes along {dimension!r}",
-            where=f"samples of series {spec.series!r} along {spec.along!r}",
-            fix=f"choose a split along {spec.series!r} or {spec.along!r}",
+            f"the asset has no dimension {', '.join(map(repr, absent))}"
+            if absent
+            else f"the split goes along {dimension!r}",
+            where=f"samples along {', '.join(map(repr, dims))}",
+            fix=f"choose a split along {' or '.join(map(repr, dims))}",
         )
-    ends = indices(arrays[spec.along], ids)
-    _check_ends(ends, first, stop, spec)
-    return Selection(np.arange(arrays.sizes[spec.series], dtype=np.int64), ends[::stride])
-
-
-def _check_ends(ends: IntArray, first: int, stop: int, spec: SampleSpec) -> None:
-    early, late = int((ends < first).sum()), int((ends >= stop).sum())
-    if early:
-        message = f"{early} samples end before a full window of {spec.window} steps"
-    elif late:
-        message = f"{late} samples end less than {spec.lead} steps before the last"
-    else:
-        return
-    raise InvalidError(
-        message,
-        where=f"split along {spec.along!r}",
-        fix="leave out of the split what has no full window and no target",
+    axes = [_whole_axis(samples, dim, sizes[dim]) for dim in dims]
+    at = dims.index(dimension)
+    named = labels.get(dimension, xr.DataArray(np.arange(sizes[dimension]), dims=dimension))
+    found = indices(named.rename(dimension), ids)
+    strides = {window.dimension: window.stride for window in samples.windows}
+    axes[at] = _chosen(axes[at], found)
+    return tuple(
+        replace(axis, starts=axis.starts[:: strides.get(axis.dimension, 1)]) for axis in axes
     )
+
+
+def _whole_axis(samples: Samples, dimension: str, length: int) -> Axis:
+    if dimension in samples.each:
+        return Axis(dimension, length, np.arange(length, dtype=np.int64))
+    window = next(w for w in samples.windows if w.dimension == dimension)
+    if window.size > length:
+        raise InvalidError(
+            f"a window of {window.size} steps is longer than {dimension!r}, which has {length}",
+            where="samples",
+            fix="choose a shorter window",
+        )
+    if samples.crops:
+        none = np.empty(0, np.int64)
+        return Axis(dimension, length, none, window.size, random=True)
+    lead = samples.lead if window is samples.windows[0] else 0
+    stop = max(length - window.size + 1 - lead, 0)
+    starts = np.arange(0, stop, dtype=np.int64)
+    return Axis(dimension, length, starts, window.size)
+
+
+def _chosen(axis: Axis, found: IntArray) -> Axis:
+    """Keep of an axis what a split names: entries, or the last steps of windows."""
+    starts, most = found - (axis.size - 1), int(axis.starts[-1]) if len(axis.starts) else -1
+    early, late = int((starts < 0).sum()), int((starts > most).sum())
+    if axis.random or early or late:
+        what = (
+            "windows at random places belong to no part of it"
+            if axis.random
+            else f"{early} samples end before a full window of {axis.size} steps"
+            if early
+            else f"{late} samples end after the last that has its targets"
+        )
+        raise InvalidError(
+            what,
+            where=f"split along {axis.dimension!r}",
+            fix="leave out of the split what has no full window and no target",
+        )
+    return replace(axis, starts=starts)
 
 
 def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
@@ -192,129 +267,6 @@ def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
     return np.sort(np.array(found, np.int64))
 
 
-def cell_bytes(arrays: xr.Dataset, spec: SampleSpec) -> int:
-    """Bytes in memory of one step of one series, all inputs and targets."""
-    return sum(
-        prod(arrays[n].shape[2:]) * tensor_dtype(arrays[n].dtype).itemsize for n in spec.moving
-    )
-
-
-def series_chunk(arrays: xr.Dataset, spec: SampleSpec) -> int:
-    """Series that are stored together: the shard of the first input, else its chunk."""
-    encoding = arrays[spec.inputs[0]].encoding
-    stored = encoding.get("shards") or encoding.get("chunks")
-    return int(stored[0]) if stored else arrays.sizes[spec.series]
-
-
-def tensor_dtype(dtype: np.dtype) -> np.dtype:
-    """Float32 for floating numbers, int64 for the others."""
-    return np.dtype(np.float32 if np.issubdtype(dtype, np.floating) else np.int64)
-
-
-def read_block(
-    arrays: xr.Dataset, spec: SampleSpec, selection: Selection, tiles: Sequence[Tile]
-) -> Block:
-    """Read tiles from the store, each variable once, and list their windows.
-
-    Windows come tile by tile, series by series, in order of time.
-    """
-    cuts = [_Cut.of(selection, tile, spec.window) for tile in tiles]
-    heights = [len(c.series) * c.steps for c in cuts]
-    row_offsets = np.cumsum([0, *heights[:-1]])
-    series_offsets = np.cumsum([0, *(len(c.series) for c in cuts[:-1])])
-    return Block(
-        moving={n: _flat([c.read(arrays[n], spec) for c in cuts]) for n in spec.moving},
-        constants={
-            n: _flat([_as_tensor_dtype(arrays[n][c.series].values) for c in cuts])
-            for n in spec.constants
-        },
-        rows=_join(o + c.rows() for o, c in zip(row_offsets, cuts, strict=True)),
-        series_rows=_join(
-            o + np.repeat(np.arange(len(c.series)), len(c.ends))
-            for o, c in zip(series_offsets, cuts, strict=True)
-        ),
-        series=_join(np.repeat(c.series, len(c.ends)) for c in cuts),
-        ends=_join(np.tile(c.ends, len(c.series)) for c in cuts),
-    )
-
-
-def shuffled(block: Block, seed: int, epoch: int, number: int) -> Block:
-    """Put all windows of a block into the order that seed, epoch and block number fix."""
-    order = permutation(len(block.rows), seed, epoch, number + 1)
-    return Block(
-        moving=block.moving,
-        constants=block.constants,
-        rows=block.rows[order],
-        series_rows=block.series_rows[order],
-        series=block.series[order],
-        ends=block.ends[order],
-    )
-
-
-def cut_batch(block: Block, spec: SampleSpec, start: int, stop: int) -> dict[str, Tensor]:
-    """Cut windows `start` to `stop` of a block.
-
-    Returns
-    -------
-    dict
-        Inputs (B, window, …), targets (B, …), constants (B, …), and under the names of the two
-        dimensions the indices of the series and of the last step, (B,) int64.
-    """
-    rows = torch.from_numpy(block.rows[start:stop])
-    steps = rows[:, None] + torch.arange(1 - spec.window, 1)
-    constant_rows = torch.from_numpy(block.series_rows[start:stop])
-    batch = {n: _take(block.moving[n], steps) for n in spec.inputs}
-    batch |= {n: _take(block.moving[n], rows) for n in spec.targets}
-    batch |= {n: _take(block.constants[n], constant_rows) for n in spec.constants}
-    batch[spec.series] = torch.from_numpy(block.series[start:stop].copy())
-    batch[spec.along] = torch.from_numpy(block.ends[start:stop].copy())
-    return batch
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """A tile in terms of the asset: which series, which ends, which steps are read."""
-
-    series: IntArray
-    ends: IntArray
-    first: int
-    steps: int
-
-    @classmethod
-    def of(cls, selection: Selection, tile: Tile, window: int) -> "_Cut":
-        ends = selection.ends[tile.ends_start : tile.ends_stop]
-        first = int(ends[0]) - window + 1
-        series = selection.series[tile.series_start : tile.series_stop]
-        return cls(series, ends, first, int(ends[-1]) + 1 - first)
-
-    def read(self, array: xr.DataArray, spec: SampleSpec) -> npt.NDArray[np.generic]:
-        chosen = array.isel({spec.along: slice(self.first, self.first + self.steps)})
-        low, high = int(self.series[0]), int(self.series[-1]) + 1
-        # One contiguous read, then a choice in memory: picking rows in Zarr is far slower.
-        values = chosen.isel({spec.series: slice(low, high)}).values
-        if high - low != len(self.series):
-            values = values[self.series - low]
-        values = _as_tensor_dtype(values)
-        return values.reshape(len(self.series) * self.steps, *values.shape[2:])
-
-    def rows(self) -> IntArray:
-        starts = np.arange(len(self.series), dtype=np.int64) * self.steps
-        return (starts[:, None] + (self.ends - self.first)[None, :]).reshape(-1)
-
-
-def _as_tensor_dtype(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    return values.astype(tensor_dtype(values.dtype), copy=False)
-
-
-def _take(values: Tensor, rows: Tensor) -> Tensor:
-    taken = values.index_select(0, rows.reshape(-1))
-    return taken.reshape(*rows.shape, *values.shape[1:])
-
-
-def _flat(parts: Sequence[npt.NDArray[np.generic]]) -> Tensor:
-    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return torch.from_numpy(np.require(joined, requirements=["C", "W"]))
-
-
-def _join(parts: Iterable[IntArray]) -> IntArray:
-    return np.concatenate(list(parts)).astype(np.int64, copy=False)
+def lengths(tiling: Tiling) -> tuple[int, ...]:
+    """Return the greatest length of a tile along every axis."""
+    return tuple(max((g.extent for g in groups), default=0) for groups in tiling.groups)

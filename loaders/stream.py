@@ -1,87 +1,25 @@
-"""The iterable: batches of one rank's share of one epoch, in an order that nothing disturbs.
-
-How far the shuffle reaches: over all windows of the block in memory (`memory` bytes), and
-blocks are made of other tiles in another order every epoch. A dataset smaller than that is
-shuffled as a whole.
-"""
+"""The iterable: batches of one rank's share of one epoch, in an order that nothing disturbs."""
 
 import os
+import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import obstore.store
 import torch
-import xarray as xr
-from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from scidata.errors import InvalidError
-from scidata.loaders import plan
-from scidata.loaders.arrays import Place, open_arrays
-from scidata.loaders.samples import (
-    Block,
-    SampleSpec,
-    Selection,
-    cell_bytes,
-    check_spec,
-    cut_batch,
-    read_block,
-    select,
-    series_chunk,
-    shuffled,
-)
-from scidata.manifest import Manifest
+from scidata.loaders.engine import Batch, Engine
+from scidata.loaders.meter import Gauge, Meter
+from scidata.loaders.order import Order, Progress, Walk, walk
+from scidata.loaders.plan import Axis
+from scidata.loaders.program import Opened, prepare
+from scidata.loaders.source import Source
 
-DEFAULT_MEMORY = 256 * 2**20
-STATE = "scidata-stream/1"
-
-Batch = dict[str, Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Which windows of which published asset; small, and the same in every process."""
-
-    name: str
-    """``tevolop@1.0.0``."""
-    digest: str
-    asset: str
-    split: str
-    objects: obstore.store.ObjectStore
-    """Of the asset, ``zarr.json`` at the root."""
-    manifest: Manifest
-    """Of the asset, relative to it."""
-    consolidated: bool
-    spec: SampleSpec
-    dimension: str
-    """Which dimension the split's ids name."""
-    ids: tuple[str, ...]
-    stride: int = 1
-
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return f"{self.name}, asset {self.asset!r}"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Put the objects' place in their stead, so that no credential travels."""
-        return {**self.__dict__, "objects": Place.of(self.objects) or self.objects}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open the objects in this process."""
-        objects = state["objects"]
-        opened = objects.open() if isinstance(objects, Place) else objects
-        self.__dict__.update({**state, "objects": opened})
-
-    def open(self) -> xr.Dataset:
-        """Open the asset lazily and check that it fits the samples."""
-        arrays = open_arrays(
-            self.objects, self.manifest, where=self.where, consolidated=self.consolidated
-        )
-        check_spec(arrays, self.spec, where=self.where)
-        return arrays
+DEFAULT_MEMORY = 640 * 2**20
+STATE = "scidata-stream/2"
 
 
 class Stream(IterableDataset[Batch]):
@@ -98,17 +36,25 @@ class Stream(IterableDataset[Batch]):
     order : Order
         Batch size, shuffle, seed, epoch, rank, world size, last batch.
     memory : int
-        Bytes for the block in memory; it also bounds how far the shuffle reaches, so it is part
-        of what fixes the order.
+        Bytes that the stream holds at most. With the shuffle ``window`` it also bounds from how
+        many tiles samples are mixed, so it is part of what fixes the order.
+    threads : int, optional
+        That decode. By default one a core that this process may use.
 
     Notes
     -----
     `set_epoch` chooses the next epoch. `state_dict` says where this process is;
-    `load_state_dict` continues there, in any process with the same arguments.
+    `load_state_dict` continues there, in any process with the same arguments, and on another
+    number of ranks. `meter` tells where the time goes.
     """
 
     def __init__(
-        self, source: Source, order: plan.Order, *, memory: int = DEFAULT_MEMORY
+        self,
+        source: Source,
+        order: Order,
+        *,
+        memory: int = DEFAULT_MEMORY,
+        threads: int | None = None,
     ) -> None:
         super().__init__()
         if memory < 1:
@@ -118,43 +64,56 @@ class Stream(IterableDataset[Batch]):
         self.source = source
         self.order = order
         self.memory = memory
+        self.threads = threads
+        self.gauge = Gauge()
         self._next = 0
         self._resume = 0
-        self._arrays: xr.Dataset | None = None
+        self._way: Walk | None = None
+        self._opened: Opened | None = None
+        self._engine: Engine | None = None
         self._opened_in: int | None = None
-        arrays = self._open()
-        self.selection: Selection = select(
-            arrays, source.spec, source.dimension, source.ids, stride=source.stride
-        )
-        self._tiles = plan.tiles(
-            self.selection.series,
-            self.selection.ends,
-            chunk=series_chunk(arrays, source.spec),
-            window=source.spec.window,
-            cell_bytes=cell_bytes(arrays, source.spec),
-            budget=max(memory // 2, 1),
-        )
+        self._open()
 
     @property
     def sizes(self) -> dict[str, int]:
         """Length of each dimension of the asset."""
-        return {str(name): size for name, size in self._open().sizes.items()}
+        return dict(self._open().sizes)
+
+    @property
+    def axes(self) -> dict[str, Axis]:
+        """Where the samples of the split part stand, by dimension."""
+        return {axis.dimension: axis for axis in self._open().program.tiling.axes}
 
     @property
     def samples(self) -> int:
         """Samples of the split part, over all ranks."""
-        return len(self.selection.series) * len(self.selection.ends)
+        return self._open().program.tiling.samples
+
+    @property
+    def reach(self) -> float:
+        """Share of the epoch that samples are mixed from: 1 if it is shuffled as a whole."""
+        opened = self._open()
+        if self.order.shuffle != "window":
+            return float(self.order.shuffle == "exact")
+        return min(opened.program.reach / max(len(opened.program.tiling.counts), 1), 1.0)
+
+    @property
+    def meter(self) -> Meter:
+        """What was counted in this process since the stream was made."""
+        return self.gauge.read()
 
     def __len__(self) -> int:
-        """Batches of this rank in an epoch."""
-        return plan.batch_count(self.samples, self.order)
+        """Batches of this rank in an epoch, or in what is left of it on other ranks."""
+        return len(self._walk())
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of the epoch; after `load_state_dict` those that are left of it."""
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         self._next, self._resume = self._resume, 0
-        for number, batch in self._batches(range(self._next + first, len(self), step)):
+        way = self._walk()
+        numbers = range(self._next + first, len(way), step)
+        for number, batch in self._running().batches(way, numbers):
             # Before the yield: whoever asks for the state has got this batch already.
             self._next = number + 1
             yield batch
@@ -165,7 +124,7 @@ class Stream(IterableDataset[Batch]):
         Worker processes get it when the ``DataLoader`` is iterated anew; those that it keeps
         (``persistent_workers``) do not.
         """
-        self.order = replace(self.order, epoch=epoch)
+        self.order = replace(self.order, epoch=epoch, history=())
         self._next = self._resume = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -174,10 +133,21 @@ class Stream(IterableDataset[Batch]):
         With worker processes the batches are counted there: put the number of batches that you
         got under ``batch`` before you load the state.
         """
-        return {**self._identity(), "epoch": self.order.epoch, "batch": self._next}
+        order = self.order
+        return {
+            **self._identity(),
+            "epoch": order.epoch,
+            "batch": self._next,
+            "world_size": order.world_size,
+            "batch_size": order.batch_size,
+            "history": [[p.world_size, p.batch_size, p.last, p.batches] for p in order.history],
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue after the batch that a state was taken at.
+
+        On another number of ranks, what no rank has seen yet is shared anew; every rank of the
+        old run must have got the same number of batches.
 
         Raises
         ------
@@ -186,64 +156,93 @@ class Stream(IterableDataset[Batch]):
         """
         mine = self._identity()
         differing = [k for k, v in mine.items() if state.get(k) != v]
-        batch, epoch = state.get("batch"), state.get("epoch")
-        if differing or not isinstance(batch, int) or not isinstance(epoch, int):
+        try:
+            batch, epoch = int(state["batch"]), int(state["epoch"])
+            then = int(state["world_size"]), int(state["batch_size"])
+            history = tuple(
+                Progress(int(w), int(b), k, int(n)) for w, b, k, n in state["history"]
+            )
+        except (LookupError, TypeError, ValueError) as error:
+            differing.append(str(error))
+        if differing:
             raise InvalidError(
-                f"the state is another stream's: {', '.join(differing) or 'batch, epoch'}",
+                f"the state is another stream's: {', '.join(differing)}",
                 where=self.source.where,
                 fix="make the stream with the arguments that the state was taken with",
             )
-        self.set_epoch(epoch)
-        self._next = self._resume = min(max(batch, 0), len(self))
+        same = then == (self.order.world_size, self.order.batch_size)
+        if not same:
+            history += (Progress(*then, self.order.last, batch),)
+        self.order = replace(self.order, epoch=epoch, history=history)
+        self._next = self._resume = min(max(batch, 0), len(self)) if same else 0
+
+    def close(self) -> None:
+        """End the threads and let go of the memory; the next iteration begins them anew."""
+        if self._engine is not None and self._opened_in == os.getpid():
+            self._engine.close()
+        self._engine = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what belongs to one process: the opened arrays."""
-        return {**self.__dict__, "_arrays": None, "_opened_in": None}
+        """Leave out what belongs to one process: opened arrays and threads."""
+        return {
+            **self.__dict__,
+            "_opened": None,
+            "_engine": None,
+            "_opened_in": None,
+            "_way": None,
+        }
 
     def _identity(self) -> dict[str, Any]:
         order, source = self.order, self.source
         return {
             "schema": STATE,
             "digest": source.digest,
-            "asset": source.asset,
+            "asset": source.asset.key,
             "split": source.split,
-            "stride": source.stride,
-            "batch_size": order.batch_size,
+            "samples": source.samples.model_dump(mode="json"),
             "shuffle": order.shuffle,
             "seed": order.seed,
-            "rank": order.rank,
-            "world_size": order.world_size,
             "last": order.last,
-            "memory": self.memory,
+            "tiles": self._open().program.signature,
         }
 
-    def _open(self) -> xr.Dataset:
-        if self._arrays is None or self._opened_in != os.getpid():
-            self._arrays, self._opened_in = self.source.open(), os.getpid()
-        return self._arrays
+    def _walk(self) -> Walk:
+        if self._way is None or self._way.order != self.order:
+            program = self._open().program
+            counts = program.tiling.counts.tolist()
+            self._way = walk(counts, self.order, reach=program.reach)
+        return self._way
 
-    def _batches(self, numbers: range) -> Iterator[tuple[int, Batch]]:
-        groups = plan.blocks(self._tiles, self.order, budget=max(self.memory // 2, 1))
-        sizes = [sum(tile.windows for tile in group) for group in groups]
-        offsets = list(accumulate(sizes, initial=0))
-        held: tuple[int, Block] | None = None
-        for number in numbers:
-            parts: list[Batch] = []
-            for piece in plan.pieces(offsets, self.order, number):
-                if held is None or held[0] != piece.block:
-                    held = None  # let go of the old block before the next one is read
-                    held = (piece.block, self._block(groups[piece.block], piece.block))
-                parts.append(cut_batch(held[1], self.source.spec, piece.start, piece.stop))
-            yield number, _joined(parts)
+    def _open(self) -> Opened:
+        if self._opened is None or self._opened_in != os.getpid():
+            self._opened = prepare(self.source, self.order, self.memory)
+            self._engine, self._opened_in = None, os.getpid()
+        return self._opened
 
-    def _block(self, group: tuple[plan.Tile, ...], number: int) -> Block:
-        block = read_block(self._open(), self.source.spec, self.selection, group)
-        if not self.order.shuffle:
-            return block
-        return shuffled(block, self.order.seed, self.order.epoch, number)
+    def _running(self) -> Engine:
+        opened = self._open()
+        if self._engine is None:
+            self._engine = Engine(
+                opened.program,
+                opened.reader(self.gauge, self.threads),
+                self.gauge,
+                batch_size=self.order.batch_size,
+                pinned=get_worker_info() is None and torch.cuda.is_available(),
+                finish=partial(_finish, self.source),
+            )
+            weakref.finalize(self, self._engine.close)
+        return self._engine
 
 
-def _joined(parts: list[Batch]) -> Batch:
-    if len(parts) == 1:
-        return parts[0]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+def _finish(source: Source, batch: Batch) -> Batch:
+    """Scale and transform a batch as the source says."""
+    for name, (mean, deviation) in source.normalize.items():
+        batch[name] = batch[name].to(torch.float32).sub_(mean).div_(deviation)
+    if source.transform is None:
+        return batch
+    size = len(next(iter(batch.values())))
+    changed = [
+        source.transform({name: values[i] for name, values in batch.items()})
+        for i in range(size)
+    ]
+    return {name: torch.stack([sample[name] for sample in changed]) for name in changed[0]}

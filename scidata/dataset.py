@@ -6,14 +6,13 @@ objects of arrays are compared with the manifest. Of sharded arrays only ranges 
 read: that an object is there is checked, its bytes are not (`scidata.verify` compares them).
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from scidata.digest import Digest
-from scidata.errors import InvalidError, NotFoundError
-from scidata.facts import STATISTICS, Facts
+from scidata.errors import InvalidError
+from scidata.facts import Facts
 from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from scidata.loaders.opening import StreamOptions
     from scidata.loaders.stream import Stream
     from scidata.published import Published
     from scidata.record import Record
@@ -156,40 +156,22 @@ class Dataset:
             One asset's: ``{"over": "time/train", "variables": {name: {"mean": …}}}``. By
             default all, by key.
         """
-        from scidata.published import read_file
+        from scidata.published import read_statistics
 
-        document = json.loads(read_file(self.published, STATISTICS))
-        if document.get("schema") != "scidata-statistics/1":
-            raise InvalidError(
-                f"schema {document.get('schema')!r}",
-                where=f"{self.name}/{STATISTICS}",
-                fix="upgrade scidata",
-            )
-        assets: dict[str, Any] = document["assets"]
-        if asset is None:
-            return assets
-        if asset not in assets:
-            raise NotFoundError(
-                f"no statistics of {asset!r}; there are {', '.join(assets)}",
-                where=self.name,
-                fix="choose one of these",
-            )
-        return cast("dict[str, Any]", assets[asset])
+        return read_statistics(self.published, asset)
 
     def stream(
         self,
         split: str = "train",
         *,
         batch_size: int,
-        shuffle: bool = False,
+        shuffle: bool | Literal["none", "window", "exact"] = False,
         seed: int = 0,
         epoch: int = 0,
         rank: int = 0,
         world_size: int = 1,
-        asset: str | None = None,
-        stride: int = 1,
         last: Literal["keep", "drop"] = "keep",
-        memory: int | None = None,
+        **options: "Unpack[StreamOptions]",
     ) -> "Stream":
         """Stream the samples of a split part as batches of torch tensors.
 
@@ -199,30 +181,28 @@ class Dataset:
             ``time/train``, or ``train`` for the default split.
         batch_size : int
             Samples in a batch.
-        shuffle : bool
-            In an order that seed and epoch fix, whatever the number of workers. It reaches over
-            `memory` bytes of samples; blocks of that size are shuffled anew every epoch.
+        shuffle : bool or {"none", "window", "exact"}
+            In an order that seed and epoch fix, whatever the number of workers and threads.
+            ``window``, or True: tiles come in random order, and samples are mixed from as many
+            as `memory` holds; every byte is read once. ``exact``: one permutation of all
+            samples; chunks are read as often as samples touch them.
         seed, epoch : int
             Fix the order; `Stream.set_epoch` chooses another epoch later.
         rank, world_size : int
             This process among those that train together. Shares are disjoint and complete.
-        asset : str, optional
-            A Zarr asset with the variables of the record's samples. By default the one that the
-            split fits, else that of the samples.
-        stride : int
-            Take every stride-th time only.
         last : {"keep", "drop"}
             Keep the last, shorter batch; or give every rank the same number of full batches.
-        memory : int, optional
-            Bytes of samples held at a time. By default 256 MiB.
+        **options
+            What is streamed and how: see `StreamOptions`.
 
         Returns
         -------
         Stream
-            An iterable of dictionaries: inputs (B, window, …) and targets (B, …) float32 with
-            NaN where the data has none, constants (B, …), and the indices of the series and of
-            the last step, (B,) int64. Also for ``torch.utils.data.DataLoader(stream,
-            batch_size=None)``.
+            An iterable of dictionaries: for every variable of the samples a tensor (B, …),
+            floating and packed numbers as float32 with NaN where the data has none, whole ones
+            as they are stored; and for every dimension that samples stand along the index of
+            the entry or of the window's last step, (B,) int64. Also for
+            ``torch.utils.data.DataLoader(stream, batch_size=None)``.
 
         Raises
         ------
@@ -234,27 +214,18 @@ class Dataset:
         """
         _require_torch()
         from scidata.loaders.opening import open_stream
-        from scidata.loaders.plan import Order
-        from scidata.loaders.stream import DEFAULT_MEMORY
+        from scidata.loaders.order import Order, named
 
         order = Order(
             batch_size=batch_size,
-            shuffle=shuffle,
+            shuffle=named(shuffle),
             seed=seed,
             epoch=epoch,
             rank=rank,
             world_size=world_size,
             last=last,
         )
-        return open_stream(
-            self.published,
-            self.record,
-            order,
-            split=split,
-            asset=asset,
-            stride=stride,
-            memory=DEFAULT_MEMORY if memory is None else memory,
-        )
+        return open_stream(self.published, self.record, order, split=split, **options)
 
     def __repr__(self) -> str:
         lines = [f"<Dataset {self.name}  {self.digest.short}  {self.store.url}>"]

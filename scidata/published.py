@@ -1,10 +1,12 @@
 """A committed version in a store: what it holds, compared with its digests when read."""
 
+import json
 from dataclasses import dataclass
+from typing import Any, cast
 
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
-from scidata.facts import Facts, parse_facts
+from scidata.facts import STATISTICS, Facts, parse_facts
 from scidata.manifest import FACTS, Manifest
 from scidata.record import Record, SplitRule, parse_record
 from scidata.resolve import read_manifest, read_tag
@@ -153,3 +155,27 @@ def read_split(published: Published, rule: SplitRule, part: str) -> tuple[str, .
         read_file(published, path, limit=MAX_PART_BYTES),
         where=f"{published.commit.name}/{path}",
     )
+
+
+def read_statistics(
+    published: Published, asset: str | None = None
+) -> dict[str, Any]:  # Any: JSON
+    """Read the statistics of one asset, or of all by key; see `Dataset.statistics`."""
+    name = published.commit.name
+    document = json.loads(read_file(published, STATISTICS))
+    if document.get("schema") != "scidata-statistics/1":
+        raise InvalidError(
+            f"schema {document.get('schema')!r}",
+            where=f"{name}/{STATISTICS}",
+            fix="upgrade scidata",
+        )
+    assets: dict[str, Any] = document["assets"]
+    if asset is None:
+        return assets
+    if asset not in assets:
+        raise NotFoundError(
+            f"no statistics of {asset!r}; there are {', '.join(assets)}",
+            where=name,
+            fix="choose one of these",
+        )
+    return cast("dict[str, Any]", assets[asset])

@@ -56,9 +56,8 @@ def full_record(**changes: Any) -> Record:  # Any: YAML at the edge
         "limitations": [{"description": "No waves in winter.", "start": "2000", "end": "2001"}],
         "samples": {
             "asset": "array",
-            "series": "sample",
-            "along": "time",
-            "window": 8,
+            "each": ["sample"],
+            "windows": [{"dimension": "time", "size": 8}],
             "inputs": ["wave"],
             "targets": ["wave"],
         },

@@ -304,9 +304,8 @@ def test_a_split_along_an_unknown_dimension_is_a_warning(staged: Path) -> None:
 
 SAMPLES = {
     "asset": "array",
-    "series": "sample",
-    "along": "channel",
-    "window": 3,
+    "each": ["sample"],
+    "windows": [{"dimension": "channel", "size": 3}],
     "inputs": ["wave"],
     "targets": ["wave"],
 }
@@ -326,9 +325,11 @@ def test_samples_that_fit_the_data_pass(staged: Path) -> None:
     [
         ({"asset": "table", "inputs": ["frequency"], "targets": ["frequency"]}, "sample-dims",
          "samples.inputs[0]"),
-        ({"along": "time"}, "sample-dims", "samples.inputs[0]"),
-        ({"inputs": ["sample"]}, "sample-dims", "samples.inputs[0]"),
-        ({"constants": ["sample"], "window": 4}, "sample-window", "samples.window"),
+        ({"windows": [{"dimension": "nowhere", "size": 1}]}, "sample-dims",
+         "samples.windows[0].dimension"),
+        ({"each": ["nowhere"]}, "sample-dims", "samples.inputs[0]"),
+        ({"windows": [{"dimension": "channel", "size": 4}]}, "sample-window",
+         "samples.windows[0].size"),
     ],
 )  # fmt: skip
 def test_samples_that_do_not_fit_the_data_are_named(

@@ -132,11 +132,10 @@ def _record(dataset: xr.Dataset, window: int, parts: dict[str, Any]) -> dict[str
         "splits": [split],
         "samples": {
             "asset": "fortnights",
-            "series": "location",
-            "along": "time",
-            "window": window,
-            "inputs": [*QUANTITIES, "magnitude_back"],
+            "each": ["location"],
+            "windows": [{"dimension": "time", "size": window}],
+            "inputs": [*QUANTITIES, "magnitude_back", "fault_label"],
             "targets": ["magnitude_ahead"],
-            "constants": ["fault_label"],
+            "targets_at": "last",
         },
     }

@@ -90,25 +90,26 @@ def sample_problems(samples: Samples, surveyed: Surveyed) -> Iterator[Problem]:
 
 def _sample_faults(samples: Samples, variables: tuple[Variable, ...]) -> Iterator[Problem]:
     held = {variable.name: variable for variable in variables}
-    both = (samples.series, samples.along)
-    for field, names, dims in (
-        ("inputs", samples.inputs, both),
-        ("targets", samples.targets, both),
-        ("constants", samples.constants, (samples.series,)),
-    ):
+    entry = samples.each[0]
+    for field, names in (("inputs", samples.inputs), ("targets", samples.targets)):
         for n, name in enumerate(names):
             place = f"samples.{field}[{n}]"
             if name not in held:
                 message = f"no variable {name!r} in asset {samples.asset!r}"
                 yield error("variable-missing", place, message, one_of(held))
-            elif held[name].dims[: len(dims)] != dims:
-                message = f"{name!r} has the dimensions {held[name].dims}, not {dims} first"
-                yield error("sample-dims", place, message, "write it with these, in this order")
-    steps = lengths({samples.asset: variables}, samples.along)
-    needed = samples.window + samples.lead
-    if steps and needed > min(steps):
-        message = f"{needed} steps, but {samples.along!r} has {min(steps)}"
-        yield error("sample-window", "samples.window", message, "choose a shorter window")
+            elif entry not in held[name].dims:
+                message = f"{name!r} has the dimensions {held[name].dims}, not {entry!r}"
+                yield error("sample-dims", place, message, f"write it along {entry!r}, too")
+    for n, window in enumerate(samples.windows):
+        steps = lengths({samples.asset: variables}, window.dimension)
+        needed = window.size + (samples.lead if n == 0 else 0)
+        place = f"samples.windows[{n}]"
+        if not steps:
+            message = f"no variable of {samples.asset!r} has the dimension {window.dimension!r}"
+            yield error("sample-dims", f"{place}.dimension", message, "name one that they have")
+        elif needed > min(steps):
+            message = f"{needed} steps, but {window.dimension!r} has {min(steps)}"
+            yield error("sample-window", f"{place}.size", message, "choose a shorter window")
 
 
 def statistics_problems(path: Path, record: Record, surveyed: Surveyed) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from scidata.record.parts import (
     Contributor,
     Creator,
     Funding,
+    Join,
     Limitation,
     NamedLicense,
     Original,
@@ -32,6 +33,7 @@ from scidata.record.parts import (
     Step,
     Subject,
     VariableNote,
+    Window,
 )
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "Contributor",
     "Creator",
     "Funding",
+    "Join",
     "Limitation",
     "NamedLicense",
     "Original",
@@ -58,6 +61,7 @@ __all__ = [
     "Step",
     "Subject",
     "VariableNote",
+    "Window",
     "check_record",
     "load_record",
     "parse_record",

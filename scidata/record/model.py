@@ -173,7 +173,7 @@ class Record(Part):
                 message=f"{name!r} of {samples.asset!r} is not described in variables",
                 fix=f"write one of {', '.join(sorted(known))}, or describe it",
             )
-            for group, names in (*groups, ("constants", samples.constants))
+            for group, names in groups
             for n, name in enumerate(names)
             if name not in known
         ]

@@ -301,23 +301,43 @@ class SplitRule(Part):
         return parts
 
 
+class Join(Part):
+    """Variables of another asset that a sample gathers by a row number or label of its own."""
+
+    by: Name
+    """Variable of the samples' asset that names the row: a label of the other asset's first
+    dimension, or a number from 0 if it has no labels."""
+    asset: Name
+    variables: Annotated[Filled[Name], AfterValidator(check_distinct)]
+
+
+class Window(Part):
+    """Neighbouring steps of a dimension that one sample takes."""
+
+    dimension: Name
+    size: Annotated[StrictInt, Field(ge=1)]
+    """Steps."""
+    stride: Annotated[StrictInt, Field(ge=1)] = 1
+    """Steps from one window to the next."""
+
+
 class Samples(Part):
-    """What one training sample is: a window of variables of one series."""
+    """What one training sample is: an entry of some dimensions, a window along others."""
 
     asset: Name
-    series: Name
-    """Dimension with one series an entry, such as ``location``."""
-    along: Name
-    """Dimension that the window slides along, such as ``time``."""
-    window: Annotated[StrictInt, Field(ge=1)]
-    """Steps of ``along`` in one sample."""
+    each: Annotated[Filled[Name], AfterValidator(check_distinct)]
+    """Dimensions of which a sample is one entry, such as ``location``."""
+    windows: tuple[Window, ...] = ()
+    crops: Annotated[StrictInt, Field(ge=1)] | None = None
+    """Windows stand at random, this many an entry and epoch; without it at every stride."""
     lead: Count = 0
-    """Steps after the window that its nearest target takes; without them it is no sample."""
+    """Steps after the first window that its nearest target takes; without them it is no
+    sample."""
     inputs: Annotated[Filled[Name], AfterValidator(check_distinct)]
-    targets: Annotated[Filled[Name], AfterValidator(check_distinct)]
-    """Read at the window's last step."""
-    constants: Annotated[tuple[Name, ...], AfterValidator(check_distinct)] = ()
-    """Read once a series."""
+    targets: Annotated[tuple[Name, ...], AfterValidator(check_distinct)] = ()
+    targets_at: Literal["window", "last"] = "window"
+    """Targets are taken in the whole window, or at its last step."""
+    joins: tuple[Join, ...] = ()
 
 
 class Original(Part):

@@ -1,0 +1,60 @@
+"""Memory of batches, used again when nobody holds the batch any more.
+
+Fresh memory costs a page fault every 4 KiB, which for large samples is a good part of the time
+that a batch takes. A buffer is free when its tensor, and every view of it, is gone: then nothing
+but the list here refers to it.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from scidata.loaders.samples import Field
+
+KEPT = 6
+"""Buffers of a variable that are kept: those under way, and some that the loop still holds."""
+
+
+def _holders(kept: Sequence[object], n: int) -> int:
+    return sys.getrefcount(kept[n])
+
+
+_NOBODY = _holders([object()], 0)
+"""What `_holders` returns if only the list holds it: interpreters count differently."""
+
+
+class Buffers:
+    """Gives out tensors for batches of one size.
+
+    Parameters
+    ----------
+    batch_size : int
+    pinned : bool
+        In page-locked memory, which a GPU copies from without waiting.
+    """
+
+    def __init__(self, batch_size: int, *, pinned: bool) -> None:
+        self._batch_size, self._pinned = batch_size, pinned
+        self._kept: dict[str, list[npt.NDArray[Any]]] = {}
+
+    def take(self, field: Field, samples: int) -> Tensor:
+        """Return a tensor (samples, …) of a field, not filled."""
+        shape = (samples, *field.shape)
+        if self._pinned:  # torch keeps and reuses page-locked memory by itself
+            like = torch.from_numpy(np.empty(0, field.layout.dtype))
+            return torch.empty(shape, dtype=like.dtype, pin_memory=True)
+        if samples != self._batch_size:
+            return torch.from_numpy(np.empty(shape, field.layout.dtype))
+        kept = self._kept.setdefault(field.name, [])
+        for n in range(len(kept)):
+            if _holders(kept, n) == _NOBODY:
+                return torch.from_numpy(kept[n])
+        fresh = np.empty(shape, field.layout.dtype)
+        if len(kept) < KEPT:
+            kept.append(fresh)
+        return torch.from_numpy(fresh)

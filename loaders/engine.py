@@ -1,0 +1,288 @@
+"""Batches of an epoch, made in the background: tiles or samples are read ahead, then put together.
+
+With the shuffles ``none`` and ``window`` whole tiles are read into a pool, and samples are copied
+out of it; with ``exact`` the chunks that each batch touches are read straight into the batch.
+Variables that are small as a whole are read once and stay.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from scidata.loaders.buffers import Buffers
+from scidata.loaders.meter import Gauge
+from scidata.loaders.order import Order, Stretch, Walk
+from scidata.loaders.plan import Points, Tiling
+from scidata.loaders.pool import Pool, gather
+from scidata.loaders.reader import Read, Reader
+from scidata.loaders.samples import Field
+
+Batch: TypeAlias = dict[str, Tensor]
+
+QUEUED = 2
+"""Batches that wait for the loop: one is taken while the next is put together."""
+EXACT_AHEAD = 4
+"""Batches that are read side by side with the shuffle ``exact``."""
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Everything that is decided before the first byte of data is read."""
+
+    resident: tuple[Field, ...]
+    tiled: tuple[Field, ...]
+    tiling: Tiling
+    slots: int
+    reach: int
+    """Tiles that samples are mixed from."""
+    ahead: int
+    """Tiles that are read before they are needed."""
+
+    @property
+    def signature(self) -> str:
+        """What of it fixes the order of the samples."""
+        shape = "x".join(map(str, self.tiling.shape))
+        return f"{shape} tiles, {self.reach} mixed"
+
+
+class _Stopped(Exception):  # noqa: N818  # no error: the loop has left
+    """Nobody waits for batches any more."""
+
+
+class Engine:
+    """Reads and assembles for one stream in one process."""
+
+    def __init__(
+        self,
+        program: Program,
+        reader: Reader,
+        gauge: Gauge,
+        *,
+        batch_size: int,
+        pinned: bool,
+        finish: Callable[[Batch], Batch],
+    ) -> None:
+        self._program, self._reader, self._gauge = program, reader, gauge
+        self._finish = finish
+        self._buffers = Buffers(batch_size, pinned=pinned)
+        self._residents: dict[str, npt.NDArray[Any]] = {}
+        self._resident: Future[None] | None = None
+        self._pool: Pool | None = None
+
+    def close(self) -> None:
+        """End all threads."""
+        self._reader.close()
+
+    def batches(self, walk: Walk, numbers: Sequence[int]) -> Iterator[tuple[int, Batch]]:
+        """Yield some batches of a walk, made ahead in a thread."""
+        stop = threading.Event()
+        make = self._exact if walk.order.shuffle == "exact" else self._tiled
+        yield from _ahead(make(walk, numbers, stop), stop, self._gauge)
+
+    def _tiled(
+        self, walk: Walk, numbers: Sequence[int], stop: threading.Event
+    ) -> Iterator[tuple[int, Batch]]:
+        self._load_resident(stop)
+        for number in numbers:
+            parts = list(walk.batch(number))
+            size = sum(len(stretch) for _, stretch in parts)
+            batch, done = self._empty(size), 0
+            for step, stretch in parts:
+                slots = self._need(walk, step, stop)
+                with self._gauge.timed("assemble"):
+                    here = slice(done, done + len(stretch))
+                    self._fill(batch, here, stretch, slots, walk.order)
+                done += len(stretch)
+            yield number, self._finished(batch)
+
+    def _need(self, walk: Walk, step: int, stop: threading.Event) -> dict[int, int]:
+        """Wait for the tiles of a step, and begin to read those that come after them."""
+        if not self._program.tiled:
+            return {}
+        if self._pool is None:
+            program = self._program
+            self._pool = Pool(program.tiled, program.tiling, program.slots, self._reader)
+        alive = walk.alive(step)
+        stop_at = min(step + 1 + self._program.ahead, len(walk.pieces))
+        tiles = [piece.tile for piece in walk.pieces[alive.start : stop_at]]
+        keep, loaded = set(tiles), {}
+        for tile in dict.fromkeys(tiles):
+            loaded[tile] = self._pool.load(tile, keep)
+        slots = {}
+        for tile in tiles[: len(alive)]:
+            slots[tile] = loaded[tile][0]
+            _wait(loaded[tile][1], stop)
+        return slots
+
+    def _fill(
+        self, batch: Batch, here: slice, stretch: Stretch, slots: dict[int, int], order: Order
+    ) -> None:
+        tiling = self._program.tiling
+        count = len(stretch)
+        starts = np.empty((len(tiling.axes), count), np.int64)
+        local, slot = np.empty_like(starts), np.zeros(count, np.int64)
+        for tile in np.unique(stretch.tiles).tolist():
+            chosen = stretch.tiles == tile
+            points = tiling.points(tile, stretch.numbers[chosen], order)
+            starts[:, chosen] = points.starts
+            slot[chosen] = slots.get(tile, 0)
+            for n, group in enumerate(tiling.tile(tile)):
+                local[n, chosen] = group.local(points.starts[n])
+        for field in self._program.tiled:
+            assert self._pool is not None  # noqa: S101  # `_need` made it
+            array, out = self._pool.arrays[field.name], batch[field.name][here].numpy()
+            gather(array, slot, field, field.corners(local), out)
+        self._fill_rest(batch, here, starts)
+
+    def _fill_rest(self, batch: Batch, here: slice, starts: npt.NDArray[np.int64]) -> None:
+        """Fill what is in memory as a whole, and the indices of the samples."""
+        nowhere = np.zeros(starts.shape[1], np.int64)
+        for field in self._program.resident:
+            array, out = self._residents[field.name], batch[field.name][here].numpy()
+            gather(array[None], nowhere, field, field.corners(starts), out)
+        for axis, at in zip(self._program.tiling.axes, starts, strict=True):
+            batch[axis.dimension][here] = torch.from_numpy(at + (axis.size - 1))
+
+    def _exact(
+        self, walk: Walk, numbers: Sequence[int], stop: threading.Event
+    ) -> Iterator[tuple[int, Batch]]:
+        self._load_resident(stop)
+        pending: deque[tuple[int, Batch, Points, Future[None]]] = deque()
+        todo = iter(numbers)
+        while True:
+            for number in todo:
+                pending.append(self._begin(walk, number))
+                if len(pending) > EXACT_AHEAD:
+                    break
+            if not pending:
+                return
+            number, batch, points, done = pending.popleft()
+            _wait(done, stop)
+            with self._gauge.timed("assemble"):
+                self._fill_rest(batch, slice(None), points.starts)
+            yield number, self._finished(batch)
+
+    def _begin(self, walk: Walk, number: int) -> "tuple[int, Batch, Points, Future[None]]":
+        tiling = self._program.tiling
+        numbers = np.concatenate([stretch.numbers for _, stretch in walk.batch(number)])
+        points = tiling.points(0, numbers, walk.order)
+        batch = self._empty(len(numbers))
+        reads = []
+        for field in self._program.tiled:
+            out, sizes = batch[field.name].numpy(), np.array(field.sizes)
+            corners = field.corners(points.starts)
+            for i, (low, high) in enumerate(
+                zip(corners.tolist(), (corners + sizes).tolist(), strict=True)
+            ):
+                box = out[i].reshape(field.sizes)
+                reads.append(Read(field.layout, tuple(low), tuple(high), box))
+        return number, batch, points, self._reader.submit(reads)
+
+    def _load_resident(self, stop: threading.Event) -> None:
+        if self._resident is None:
+            reads = []
+            for field in self._program.resident:
+                shape = field.layout.shape
+                out = np.empty(shape, field.layout.dtype)
+                self._residents[field.name] = out
+                reads.append(Read(field.layout, (0,) * len(shape), shape, out))
+            self._resident = self._reader.submit(reads)
+        try:
+            _wait(self._resident, stop)
+        except Exception:
+            self._resident = None
+            raise
+
+    def _empty(self, samples: int) -> Batch:
+        fields = (*self._program.tiled, *self._program.resident)
+        batch = {field.name: self._buffers.take(field, samples) for field in fields}
+        for axis in self._program.tiling.axes:
+            batch[axis.dimension] = torch.empty(samples, dtype=torch.int64)
+        return batch
+
+    def _finished(self, batch: Batch) -> Batch:
+        with self._gauge.timed("assemble"):
+            finished = self._finish(batch)
+        held = sum(t.element_size() * t.nelement() for t in finished.values())
+        first = next(iter(batch.values()))
+        self._gauge.add(batches=1, samples=len(first), bytes=held)
+        return finished
+
+
+def _wait(done: "Future[None]", stop: threading.Event) -> None:
+    """Wait for a read, or until nobody needs it any more."""
+    while not wait([done], timeout=_POLL_S).done:
+        if stop.is_set():
+            raise _Stopped
+    done.result()
+
+
+@dataclass(frozen=True)
+class _End:
+    error: BaseException | None = None
+
+
+def _ahead(
+    batches: Iterator[tuple[int, Batch]], stop: threading.Event, gauge: Gauge
+) -> Iterator[tuple[int, Batch]]:
+    """Let a thread make batches, `QUEUED` ahead of the loop that takes them."""
+    queue: Queue[tuple[int, Batch] | _End] = Queue(QUEUED)
+
+    def put(item: tuple[int, Batch] | _End) -> None:
+        while not stop.is_set():
+            try:
+                return queue.put(item, timeout=_POLL_S)
+            except Full:
+                continue
+        raise _Stopped
+
+    def work() -> None:
+        try:
+            for item in batches:
+                put(item)
+            put(_End())
+        except _Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001  # raised in the loop that waits for it
+            stopped = stop.is_set()
+            if not stopped:
+                put(_End(error))
+
+    thread = threading.Thread(target=work, name="scidata-assemble", daemon=True)
+    begin = gauge.begin()
+    thread.start()
+    try:
+        first = True
+        while True:
+            with gauge.timed("wait"):
+                item = _taken(queue, thread)
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            if first:
+                gauge.first(begin)
+                first = False
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _taken(queue: "Queue[tuple[int, Batch] | _End]", thread: threading.Thread) -> Any:
+    while True:
+        try:
+            return queue.get(timeout=1.0)
+        except Empty:
+            if not thread.is_alive() and queue.empty():
+                raise RuntimeError("the thread that makes batches is gone") from None

@@ -1,0 +1,238 @@
+"""Bytes of objects, fetched without waiting: ranges, ends, or whole.
+
+Whatever can pass next time is tried again, with a pause that grows; a server that stalls is not
+waited for longer than `TIMEOUT_S` a try. An object that the manifest lists and the store lacks
+is damage, and so is one that ends before what its index says.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import obstore
+import obstore.exceptions
+import obstore.store
+
+from scidata.errors import Damage, IntegrityError, StorageError
+from scidata.loaders.arrays import IMPORTED_IN, Place, damaged
+
+Buffer: TypeAlias = memoryview | bytes
+
+TRIES = 4
+TIMEOUT_S = 30.0
+WHOLE_TIMEOUT_S = 600.0
+FIRST_PAUSE_S = 0.25
+
+# What the same request would meet again.
+_FINAL = (
+    obstore.exceptions.PermissionDeniedError,
+    obstore.exceptions.UnauthenticatedError,
+    obstore.exceptions.InvalidPathError,
+    obstore.exceptions.NotSupportedError,
+    PermissionError,
+)
+_TRANSPORT = (obstore.exceptions.BaseError, OSError, TimeoutError)
+
+
+class Objects(Protocol):
+    """Objects of one asset, by their path in it. Every method raises as `patiently` does."""
+
+    async def read(self, path: str, start: int, stop: int) -> Buffer:
+        """Return bytes `start` to `stop` of an object, all of them."""
+        ...
+
+    async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
+        """Return the last or the first bytes of an object."""
+        ...
+
+    async def whole(self, path: str) -> Buffer:
+        """Return an object."""
+        ...
+
+
+class _Short(OSError):
+    """Fewer bytes came than were asked for."""
+
+
+async def patiently(
+    call: Callable[[], Awaitable[Buffer]],
+    path: str,
+    where: str,
+    *,
+    length: int | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Buffer:
+    """Await what `call` fetches; again if that can help.
+
+    Raises
+    ------
+    IntegrityError
+        If the object is missing, or stays shorter than `length`.
+    StorageError
+        If the store cannot be reached, refuses, or stalls.
+    """
+    error: Exception = OSError()
+    for attempt in range(TRIES):
+        if attempt:
+            # Apart from each other: readers that failed together do not come back together.
+            await asyncio.sleep(FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+        try:
+            async with asyncio.timeout(timeout_s):
+                found = await call()
+            if length is not None and len(found) != length:
+                raise _Short(f"{len(found)} bytes came instead of {length}")  # to be tried again
+            return found  # noqa: TRY300  # in the loop's own words
+        except (FileNotFoundError, obstore.exceptions.NotFoundError) as missing:
+            raise damaged(path, where, Damage(path=path, state="missing")) from missing
+        except _FINAL as refusal:
+            error = refusal
+            break
+        except _TRANSPORT as failure:
+            error = failure
+    raise _failure(error, path, where, timeout_s) from error
+
+
+def _failure(error: Exception, path: str, where: str, timeout_s: float) -> Exception:
+    if isinstance(error, _Short):
+        return IntegrityError(
+            f"{path} ends early: {error}",
+            where=where,
+            fix="run scidata verify on this version; if it repeats, use another copy",
+            damage=[
+                Damage(path=path, state="bad", expected="what was published", found=str(error))
+            ],
+        )
+    stalled = isinstance(error, TimeoutError)
+    what = f"no answer in {timeout_s:g} s" if stalled else type(error).__name__
+    return StorageError(
+        f"{path} cannot be read: {what}",
+        where=where,
+        fix="check that the store can be reached, then continue from the last state_dict",
+    )
+
+
+@dataclass(frozen=True)
+class RustObjects:
+    """Objects through obstore."""
+
+    store: obstore.store.ObjectStore
+    where: str
+
+    async def read(self, path: str, start: int, stop: int) -> Buffer:
+        """Ask for a range."""
+
+        async def call() -> Buffer:
+            found = await obstore.get_range_async(self.store, path, start=start, end=stop)
+            return memoryview(found)
+
+        return await patiently(call, path, self.where, length=stop - start)
+
+    async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
+        """Ask for the last or the first bytes."""
+        if not at_end:
+            return await self.read(path, 0, length)
+
+        async def call() -> Buffer:
+            options: Any = {"range": {"suffix": length}}  # Any: obstore's own dictionary
+            found = await obstore.get_async(self.store, path, options=options)
+            return memoryview(await found.bytes_async())
+
+        return await patiently(call, path, self.where, length=length)
+
+    async def whole(self, path: str) -> Buffer:
+        """Ask for all of it."""
+
+        async def call() -> Buffer:
+            found = await obstore.get_async(self.store, path)
+            return memoryview(await found.bytes_async())
+
+        return await patiently(call, path, self.where, timeout_s=WHOLE_TIMEOUT_S)
+
+
+@dataclass(frozen=True)
+class FileObjects:
+    """Objects that are files below a folder; also in processes made by fork."""
+
+    folder: Path
+    where: str
+
+    async def read(self, path: str, start: int, stop: int) -> Buffer:
+        """Read part of a file, in a thread."""
+        call = lambda: asyncio.to_thread(_read_file, self.folder / path, start, stop)  # noqa: E731
+        return await patiently(call, path, self.where, length=stop - start)
+
+    async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
+        """Read the last or the first bytes of a file, in a thread."""
+        start = -length if at_end else 0
+        call = lambda: asyncio.to_thread(_read_file, self.folder / path, start, length)  # noqa: E731
+        return await patiently(call, path, self.where, length=length)
+
+    async def whole(self, path: str) -> Buffer:
+        """Read a file, in a thread."""
+        call = lambda: asyncio.to_thread((self.folder / path).read_bytes)  # noqa: E731
+        return await patiently(call, path, self.where)
+
+
+def _read_file(path: Path, start: int, stop: int) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        file.seek(start, os.SEEK_END if start < 0 else os.SEEK_SET)
+        return file.read(stop - max(start, 0))
+
+
+@dataclass(frozen=True)
+class PythonObjects:
+    """Objects through fsspec, for processes made by fork, where Rust's threads are gone."""
+
+    files: Any  # Any: fsspec has no types
+    root: str
+    where: str
+
+    async def read(self, path: str, start: int, stop: int) -> Buffer:
+        """Ask for a range."""
+        return await self._cat(path, start, stop, stop - start)
+
+    async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
+        """Ask for the last or the first bytes."""
+        start, stop = (-length, None) if at_end else (0, length)
+        return await self._cat(path, start, stop, length)
+
+    async def whole(self, path: str) -> Buffer:
+        """Ask for all of it."""
+        return await self._cat(path, None, None, None)
+
+    async def _cat(
+        self, path: str, start: int | None, stop: int | None, length: int | None
+    ) -> Buffer:
+        async def call() -> Buffer:
+            found: bytes = await self.files._cat_file(
+                f"{self.root}/{path}", start=start, end=stop
+            )
+            return found
+
+        return await patiently(call, path, self.where, length=length)
+
+
+def open_objects(objects: obstore.store.ObjectStore, where: str) -> Objects:
+    """Return the fastest way to objects that works in this process.
+
+    Raises
+    ------
+    StorageError
+        If none does: a store in memory, in a process made by fork.
+    """
+    place = Place.of(objects)
+    if isinstance(objects, obstore.store.LocalStore):
+        return FileObjects(Path(str(objects.prefix)), where)
+    if os.getpid() == IMPORTED_IN:
+        return RustObjects(objects, where)
+    if place is None:
+        raise StorageError(
+            f"{type(objects).__name__} cannot be read by a process made by fork",
+            where=where,
+            fix="give DataLoader multiprocessing_context='spawn', or num_workers=0",
+        )
+    return PythonObjects(place.through_python(), place.url.removeprefix("s3://"), where)

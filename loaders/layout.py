@@ -1,0 +1,354 @@
+"""Where the chunks of an array lie, and what their bytes mean: Zarr v3 and v2.
+
+Zarr-python reads the metadata; here they become a `Layout`, which the reader and its threads
+share. A chunk is absent, and full of the fill value, only if the manifest does not list its
+object, or the index of its shard says so.
+"""
+
+import base64
+import math
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import ShardingCodec
+from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
+
+from scidata.errors import InvalidError
+from scidata.loaders.codecs import Codec, Decoder, decoder, without_crc
+from scidata.manifest import Manifest
+
+Coordinates: TypeAlias = tuple[int, ...]
+"""Of a chunk in the grid of chunks."""
+
+_ABSENT = 2**64 - 1
+_CRC_BYTES = 4
+MAX_INDEX_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a chunk's bytes are; the whole object if `stop` is None."""
+
+    path: str
+    start: int
+    stop: int | None
+
+
+class Table(Protocol):
+    """Finds chunks in objects."""
+
+    def object_of(self, chunk: Coordinates) -> str | None:
+        """Name the object that holds a chunk; None if there is none, so all is fill value."""
+        ...
+
+    def index_bytes(self) -> int:
+        """Length of the index at an object's end or start; 0 if a chunk is a whole object."""
+        ...
+
+    def extent(self, chunk: Coordinates, path: str, index: "Index | None") -> Extent | None:
+        """Say where in its object a chunk is; None if all of it is fill value."""
+        ...
+
+
+Index: TypeAlias = npt.NDArray[np.uint64]
+"""(chunks, 2): offset and length of every chunk of a shard."""
+
+
+@dataclass(frozen=True)
+class WholeObjects:
+    """One object a chunk."""
+
+    key: Callable[[Coordinates], str]
+    manifest: Manifest
+
+    def object_of(self, chunk: Coordinates) -> str | None:
+        """Look it up in the manifest."""
+        path = self.key(chunk)
+        return path if path in self.manifest else None
+
+    def index_bytes(self) -> int:
+        """There is no index."""
+        return 0
+
+    def extent(self, chunk: Coordinates, path: str, index: Index | None) -> Extent | None:
+        """Take all of the object."""
+        return Extent(path, 0, None)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Many chunks an object, found by the index in it."""
+
+    key: Callable[[Coordinates], str]
+    manifest: Manifest
+    per_shard: Coordinates
+    """Chunks along each dimension."""
+    index_at_end: bool
+    index_has_crc: bool
+
+    def object_of(self, chunk: Coordinates) -> str | None:
+        """Look the shard up in the manifest."""
+        shard = tuple(c // n for c, n in zip(chunk, self.per_shard, strict=True))
+        path = self.key(shard)
+        return path if path in self.manifest else None
+
+    def index_bytes(self) -> int:
+        """Two numbers of 8 bytes a chunk, and a crc32c."""
+        return 16 * math.prod(self.per_shard) + _CRC_BYTES * self.index_has_crc
+
+    def parse(self, raw: bytes | memoryview) -> Index:
+        """Read an index.
+
+        Raises
+        ------
+        ValueError
+            If it is cut short or its crc32c differs.
+        """
+        if len(raw) != self.index_bytes():
+            raise ValueError(f"its index has {len(raw)} bytes, not {self.index_bytes()}")
+        body = without_crc(raw) if self.index_has_crc else raw
+        return np.frombuffer(body, "<u8").reshape(-1, 2).astype(np.uint64)
+
+    def extent(self, chunk: Coordinates, path: str, index: Index | None) -> Extent | None:
+        """Look the chunk up in the shard's index."""
+        assert index is not None  # noqa: S101  # a table with an index is asked with it
+        inside = tuple(c % n for c, n in zip(chunk, self.per_shard, strict=True))
+        offset, length = index[int(np.ravel_multi_index(inside, self.per_shard))].tolist()
+        if offset == length == _ABSENT:
+            return None
+        if offset + length >= 2**63:
+            raise ValueError(f"its index places a chunk at {offset}")
+        return Extent(path, offset, offset + length)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """CF packing: what is stored is scaled, shifted, and NaN where it is one of some values."""
+
+    factor: float
+    offset: float
+    missing: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """An array of an asset, ready to be read in boxes."""
+
+    asset: str
+    """Key of the asset that it belongs to."""
+    name: str
+    where: str
+    """For messages."""
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    dtype: np.dtype[Any]
+    """Of the numbers that are given out: what torch holds."""
+    fill: Any
+    """In `dtype`, after scaling."""
+    decoder: Decoder
+    table: Table
+    scaling: Scaling | None = None
+    indexes: dict[str, Index] = field(default_factory=dict, compare=False)
+    """Indexes that were read, by object."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole array in memory."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def touched(self, start: Sequence[int], stop: Sequence[int]) -> Iterator[Coordinates]:
+        """Yield the chunks that a box touches."""
+        ranges = [
+            range(low // n, -(-high // n))
+            for low, high, n in zip(start, stop, self.chunks, strict=True)
+        ]
+        yield from product(*ranges)
+
+
+def layout(array: zarr.Array[Any], manifest: Manifest, *, asset: str, where: str) -> Layout:
+    """Understand an opened Zarr array.
+
+    Parameters
+    ----------
+    array : zarr.Array
+    manifest : Manifest
+        Of the asset.
+    asset : str
+        Its key.
+    where : str
+        For messages.
+
+    Raises
+    ------
+    InvalidError
+        If its type or one of its codecs is not streamed.
+    """
+    metadata, place = array.metadata, f"{array.name.strip('/')} in {where}"
+    key, attributes = _key(array), dict(array.attrs)
+    table: Table
+    if isinstance(metadata, ArrayV3Metadata):
+        sharding = metadata.codecs[0]
+        if isinstance(sharding, ShardingCodec):
+            codecs = [_described(codec) for codec in sharding.codecs]
+            table = _shards(sharding, metadata, key, manifest, place)
+        else:
+            codecs = [_described(codec) for codec in metadata.codecs]
+            table = WholeObjects(key, manifest)
+        names = metadata.dimension_names
+    else:
+        codecs, table = _codecs_v2(metadata), WholeObjects(key, manifest)
+        names = array.attrs.get("_ARRAY_DIMENSIONS")
+        if metadata.fill_value is not None:
+            attributes.setdefault("_FillValue", metadata.fill_value)  # as xarray reads it
+    dims = tuple(str(n) for n in names or range(len(array.shape)))
+    return understood(
+        asset=asset,
+        name=array.name.strip("/"),
+        where=place,
+        dims=dims,
+        shape=array.shape,
+        chunks=array.chunks,
+        stored=np.dtype(array.dtype),
+        fill=metadata.fill_value,
+        attributes=attributes,
+        codecs=codecs,
+        table=table,
+    )
+
+
+def understood(
+    *,
+    asset: str,
+    name: str,
+    where: str,
+    dims: tuple[str, ...],
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    stored: np.dtype[Any],
+    fill: Any,
+    attributes: Mapping[str, Any],
+    codecs: Sequence[Codec],
+    table: Table,
+) -> Layout:
+    """Return a layout whose numbers are what xarray reads, in a type that torch holds."""
+    scaling = _scaling(attributes, stored)
+    dtype = tensor_dtype(stored, scaled=scaling is not None, where=where)
+    value = 0 if fill is None else fill
+    if scaling is not None:
+        value = np.nan if value in scaling.missing else value * scaling.factor + scaling.offset
+    return Layout(
+        asset=asset,
+        name=name,
+        where=where,
+        dims=dims,
+        shape=tuple(shape),
+        chunks=tuple(chunks),
+        dtype=dtype,
+        fill=np.asarray(value).astype(dtype)[()],
+        decoder=decoder(codecs, stored, tuple(chunks), where=where),
+        table=table,
+        scaling=scaling,
+    )
+
+
+def tensor_dtype(stored: np.dtype[Any], *, scaled: bool, where: str) -> np.dtype[Any]:
+    """Return float32 for floating and scaled numbers; whole numbers keep their width.
+
+    Unsigned numbers of more than 8 bits become signed ones of twice the width, since torch
+    hardly computes with them.
+
+    Raises
+    ------
+    InvalidError
+        If torch has no such numbers: texts, dates, complex numbers.
+    """
+    if scaled or stored.kind == "f":
+        return np.dtype(np.float32)
+    if stored.kind in "bi" or stored == np.uint8:
+        return stored.newbyteorder("=")
+    if stored.kind == "u":
+        return np.dtype(f"i{min(2 * stored.itemsize, 8)}")
+    raise InvalidError(
+        f"numbers of type {stored} do not go into tensors",
+        where=where,
+        fix="leave the variable out of the samples, or publish it as numbers",
+    )
+
+
+def _key(array: zarr.Array[Any]) -> Callable[[Coordinates], str]:
+    name, encode = array.name.strip("/"), array.metadata.encode_chunk_key
+    return lambda chunk: f"{name}/{encode(chunk)}" if name else encode(chunk)
+
+
+def _described(codec: Any) -> Codec:
+    found: Codec = codec.to_dict()
+    return found
+
+
+def _shards(
+    sharding: ShardingCodec,
+    metadata: ArrayV3Metadata,
+    key: Callable[[Coordinates], str],
+    manifest: Manifest,
+    where: str,
+) -> Shards:
+    grid: Any = metadata.chunk_grid
+    outer, inner = grid.chunk_shape, sharding.chunk_shape
+    names = [_described(codec)["name"] for codec in sharding.index_codecs]
+    found = Shards(
+        key,
+        manifest,
+        tuple(o // i for o, i in zip(outer, inner, strict=True)),
+        sharding.index_location.value == "end",
+        "crc32c" in names,
+    )
+    if set(names) - {"bytes", "crc32c"} or found.index_bytes() > MAX_INDEX_BYTES:
+        raise InvalidError(
+            f"its shards have an index of {found.index_bytes()} bytes, coded with "
+            + ", ".join(names),
+            where=where,
+            fix="publish with fewer chunks a shard and an index that is not compressed",
+        )
+    return found
+
+
+def _codecs_v2(metadata: ArrayV2Metadata) -> list[Codec]:
+    described: list[Codec] = []
+    if metadata.order == "F":
+        axes = tuple(reversed(range(len(metadata.shape))))
+        described.append({"name": "transpose", "configuration": {"order": axes}})
+    big = np.dtype(metadata.dtype.to_native_dtype()).byteorder == ">"
+    described.append({"name": "bytes", "configuration": {"endian": "big" if big else "little"}})
+    for codec in (*(metadata.filters or ()), metadata.compressor):
+        if codec is not None:
+            config: dict[str, Any] = codec.get_config()
+            described.append({"name": config["id"], "configuration": config})
+    return described
+
+
+def _scaling(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> Scaling | None:
+    """Read CF's packing, as xarray does; None if nothing comes of it."""
+    factor = float(attributes.get("scale_factor", 1.0))
+    offset = float(attributes.get("add_offset", 0.0))
+    held = [attributes[n] for n in ("_FillValue", "missing_value") if n in attributes]
+    missing = tuple(value for value in map(_number, held) if not math.isnan(value))
+    packed = "scale_factor" in attributes or "add_offset" in attributes
+    if not packed and not missing:
+        return None
+    if stored.kind not in "iuf":
+        return None
+    return Scaling(factor, offset, missing)
+
+
+def _number(value: Any) -> float:
+    # Xarray writes the fill value of floating numbers in Zarr v3 as base64 of a double.
+    if isinstance(value, str):
+        return float(struct.unpack("<d", base64.b64decode(value))[0])
+    return float(np.asarray(value).reshape(-1)[0])

@@ -1,0 +1,157 @@
+"""Tiles in memory: a fixed number of slots that are filled in the background and used again.
+
+The arrays are allocated once, so that memory is bounded by one number, and a page is touched for
+the first time only once. A tile that still lies in a slot when it is asked for again, such as in
+the next epoch of a small dataset, is not read again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scidata.loaders.plan import Group, Tiling
+from scidata.loaders.reader import Read, Reader
+from scidata.loaders.samples import Field, lengths
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Array = npt.NDArray[Any]
+
+_LARGE = 8 * 2**10
+"""Bytes of a sample from which one copy a sample is faster than one call for all."""
+
+
+class Pool:
+    """Slots that hold tiles.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        Variables that are cut into tiles.
+    tiling : Tiling
+    slots : int
+    reader : Reader
+    """
+
+    def __init__(
+        self, fields: Sequence[Field], tiling: Tiling, slots: int, reader: Reader
+    ) -> None:
+        self._fields, self._tiling, self._reader = fields, tiling, reader
+        longest = lengths(tiling)
+        self.arrays: dict[str, Array] = {
+            f.name: np.empty((slots, *f.extent(longest)), f.layout.dtype) for f in fields
+        }
+        self._free = list(range(slots))
+        self._held: OrderedDict[int, tuple[int, Future[None]]] = OrderedDict()
+
+    def load(self, tile: int, keep: Collection[int]) -> tuple[int, "Future[None]"]:
+        """Return the slot of a tile, and a future that is done when it is full.
+
+        Parameters
+        ----------
+        tile : int
+        keep : collection of int
+            Tiles whose slots must not be used for it: fewer than there are slots.
+        """
+        held = self._held.get(tile)
+        if held is not None and not _failed(held[1]):
+            self._held.move_to_end(tile)
+            return held
+        slot = self._free.pop() if held is None and self._free else self._vacate(tile, keep)
+        entry = slot, self._reader.submit(list(self._reads(tile, slot)))
+        self._held[tile] = entry
+        return entry
+
+    def _vacate(self, tile: int, keep: Collection[int]) -> int:
+        if tile in self._held:
+            return self._held.pop(tile)[0]
+        # A slot that is still being filled cannot be used for anything else.
+        for old, (slot, done) in self._held.items():
+            if old not in keep and done.done():
+                del self._held[old]
+                return slot
+        old = next(old for old in self._held if old not in keep)
+        slot, done = self._held.pop(old)
+        done.exception()  # waits
+        return slot
+
+    def _reads(self, tile: int, slot: int) -> Iterator[Read]:
+        groups = self._tiling.tile(tile)
+        for field in self._fields:
+            for start, stop, at in _boxes(field, groups):
+                out = self.arrays[field.name][slot][at]
+                yield Read(field.layout, start, stop, out)
+
+
+def _failed(done: "Future[None]") -> bool:
+    return done.done() and (done.cancelled() or done.exception() is not None)
+
+
+def _boxes(
+    field: Field, groups: Sequence[Group]
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[slice, ...]]]:
+    """Yield the boxes of an array that a tile needs, and where they go in its slot."""
+    along = []
+    for axis, length in zip(field.axes, field.layout.shape, strict=True):
+        runs = ((0, length),) if axis is None else groups[axis].runs
+        at, placed = 0, []
+        for start, stop in runs:
+            placed.append((start, stop, slice(at, at + stop - start)))
+            at += stop - start
+        along.append(placed)
+    for box in product(*along):
+        yield (
+            tuple(start for start, _, _ in box),
+            tuple(stop for _, stop, _ in box),
+            tuple(at for _, _, at in box),
+        )
+
+
+def gather(
+    array: Array, slots: npt.NDArray[np.int64], field: Field, corners: Array, out: Array
+) -> None:
+    """Copy what samples take of a variable out of slots.
+
+    Parameters
+    ----------
+    array : (slots, …)
+    slots : (n,) int64
+    field : Field
+    corners : (n, dimensions) int64
+        First index along each dimension, within the slot.
+    out : (n, …)
+        Of the field's tensor shape.
+    """
+    shape = array.shape[1:]
+    if not _in_one_piece(field.sizes, shape):
+        for i, (slot, corner) in enumerate(zip(slots.tolist(), corners.tolist(), strict=True)):
+            box = tuple(
+                slice(at, at + n) if kept else at
+                for at, n, kept in zip(corner, field.sizes, field.kept, strict=True)
+            )
+            out[i] = array[(slot, *box)]
+        return
+    strides = np.array([prod(shape[dim + 1 :]) for dim in range(len(shape))], np.int64)
+    begins = slots * prod(shape) + corners @ strides
+    length = prod(field.sizes)
+    flat, rows = array.reshape(-1), out.reshape(len(out), length)
+    if length * array.itemsize >= _LARGE:
+        for i, begin in enumerate(begins.tolist()):
+            rows[i] = flat[begin : begin + length]
+    elif not (begins % length).any() and flat.size % length == 0:
+        np.take(flat.reshape(-1, length), begins // length, axis=0, out=rows, mode="clip")
+    else:
+        windows = np.lib.stride_tricks.sliding_window_view(flat, length)
+        rows[...] = windows[begins]
+
+
+def _in_one_piece(sizes: Sequence[int], shape: Sequence[int]) -> bool:
+    """Tell whether a box of these sizes lies in one piece in an array of this shape."""
+    first = next((dim for dim, size in enumerate(sizes) if size > 1), len(sizes))
+    return all(s == n for s, n in zip(sizes[first + 1 :], shape[first + 1 :], strict=True))

@@ -1,0 +1,331 @@
+"""Boxes of arrays, read in the background: fetched by one event loop, decoded by some threads.
+
+The chunks that a set of boxes touches are found first, each once; neighbours in an object are
+fetched by one request of a few MiB; each answer is decoded in a thread, with the interpreter's
+lock released, straight to where it belongs if it lies there in one piece. What is under way is
+bounded in bytes.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from scidata.errors import Damage
+from scidata.loaders.arrays import damaged
+from scidata.loaders.fetch import Buffer, Objects
+from scidata.loaders.layout import Coordinates, Extent, Index, Layout, Shards
+from scidata.loaders.meter import Gauge
+
+REQUEST_BYTES = 4 * 2**20
+"""Most bytes of a request for several chunks; one chunk is never divided."""
+GAP_BYTES = 64 * 2**10
+"""A gap between two chunks that is cheaper to read than a request of its own."""
+IN_FLIGHT_BYTES = 64 * 2**20
+
+Numbers: TypeAlias = npt.NDArray[Any]
+Slices: TypeAlias = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Read:
+    """A box of an array, and where its numbers go."""
+
+    layout: Layout
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    out: Numbers
+    """Of the box's shape and the layout's dtype."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where part of a chunk goes."""
+
+    out: Numbers
+    source: Slices
+
+
+@dataclass
+class _Chunk:
+    """A chunk that is needed, and all the places that it goes to."""
+
+    layout: Layout
+    extent: Extent
+    targets: list[_Target] = field(default_factory=list)
+
+
+_Wanted: TypeAlias = dict[tuple[int, Coordinates], tuple[Layout, list[_Target]]]
+
+
+class Budget:
+    """Bytes that may be under way; whoever asks first gets them first."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = self._limit = limit
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, size: int) -> int:
+        """Wait until `size` bytes are free, or all are, and return what was taken."""
+        size = min(size, self._limit)
+        if self._waiting or self._free < size:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append((size, turn))
+            await turn
+        else:
+            self._free -= size
+        return size
+
+    def give(self, size: int) -> None:
+        """Return what was taken."""
+        self._free += size
+        while self._waiting and (
+            self._waiting[0][1].done() or self._waiting[0][0] <= self._free
+        ):
+            asked, turn = self._waiting.popleft()
+            if not turn.done():  # else whoever waited has gone
+                self._free -= asked
+                turn.set_result(None)
+
+
+class Reader:
+    """Reads boxes of the arrays of one asset; belongs to one process.
+
+    Parameters
+    ----------
+    objects : mapping of Objects
+        By the key of their asset.
+    gauge : Gauge
+        Told of requests, bytes and seconds.
+    threads : int, optional
+        That decode. By default one a core that this process may use.
+    in_flight : int, B
+        Bytes that are fetched and not decoded yet, at most.
+    """
+
+    def __init__(
+        self,
+        objects: Mapping[str, Objects],
+        gauge: Gauge,
+        *,
+        threads: int | None = None,
+        in_flight: int = IN_FLIGHT_BYTES,
+    ) -> None:
+        self._objects = objects
+        self._gauge = gauge
+        cores = threads or len(os.sched_getaffinity(0))
+        self._decoding = ThreadPoolExecutor(cores, thread_name_prefix="scidata-decode")
+        self._loop = asyncio.new_event_loop()
+        self._budget = Budget(in_flight)
+        self._indexes: dict[tuple[str, str], asyncio.Task[Index]] = {}
+        self._under_way: set[Future[None]] = set()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="scidata-fetch", daemon=True
+        )
+        self._thread.start()
+
+    def submit(self, reads: Sequence[Read]) -> "Future[None]":
+        """Begin to read boxes; the future is done when all their numbers are in place."""
+        return self._run(self._read(reads))
+
+    def close(self) -> None:
+        """Stop at once: requests are dropped, threads end."""
+        if not self._thread.is_alive():
+            return
+        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._decoding.shutdown(wait=True, cancel_futures=True)
+        self._loop.close()
+
+    def _run(self, work: "Coroutine[Any, Any, None]") -> "Future[None]":
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def _cancel(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, reads: Sequence[Read]) -> None:
+        wanted: _Wanted = {}
+        for read in reads:
+            for chunk, target in _targets(read):
+                held = wanted.setdefault((id(read.layout), chunk), (read.layout, []))
+                held[1].append(target)
+        chunks: list[_Chunk] = []
+        await self._need_indexes(wanted)
+        for (_, where), (layout, targets) in wanted.items():
+            extent = self._extent(layout, where)
+            if extent is None:
+                for target in targets:
+                    target.out[...] = layout.fill
+            else:
+                chunks.append(_Chunk(layout, extent, targets))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for request in _requests(chunks):
+                    group.create_task(self._fetch(request))
+        except* Exception as errors:  # noqa: BLE001  # one of them is raised
+            raise _first(errors) from None
+
+    async def _need_indexes(self, wanted: "_Wanted") -> None:
+        needed: dict[tuple[str, str], Layout] = {}
+        for (_, chunk), (layout, _) in wanted.items():
+            path = layout.table.object_of(chunk)
+            if path is not None and layout.table.index_bytes() and path not in layout.indexes:
+                needed[layout.asset, path] = layout
+        await asyncio.gather(*(self._index(path, held) for (_, path), held in needed.items()))
+
+    async def _index(self, path: str, layout: Layout) -> None:
+        # Tiles of one shard are read side by side: one of them fetches its index.
+        task = self._indexes.get((layout.asset, path))
+        if task is None:
+            task = asyncio.create_task(self._fetch_index(path, layout))
+            self._indexes[layout.asset, path] = task
+        try:
+            layout.indexes[path] = await task
+        finally:
+            self._indexes.pop((layout.asset, path), None)
+
+    async def _fetch_index(self, path: str, layout: Layout) -> Index:
+        table = layout.table
+        assert isinstance(table, Shards)  # noqa: S101  # only shards have an index
+        begin = time.perf_counter()
+        raw = await self._objects[layout.asset].edge(
+            path, table.index_bytes(), at_end=table.index_at_end
+        )
+        self._count(raw, begin)
+        try:
+            return table.parse(raw)
+        except ValueError as error:
+            raise _undecodable(path, layout, error) from error
+
+    def _extent(self, layout: Layout, chunk: Coordinates) -> Extent | None:
+        path = layout.table.object_of(chunk)
+        if path is None:
+            return None
+        try:
+            return layout.table.extent(chunk, path, layout.indexes.get(path))
+        except ValueError as error:
+            raise _undecodable(path, layout, error) from error
+
+    async def _fetch(self, request: Sequence[_Chunk]) -> None:
+        path, start, stop = _span(request)
+        size = request[0].layout.decoder.nbytes if stop is None else stop - start
+        taken = await self._budget.take(size)
+        try:
+            begin = time.perf_counter()
+            objects = self._objects[request[0].layout.asset]
+            if stop is None:
+                raw = await objects.whole(path)
+            else:
+                raw = await objects.read(path, start, stop)
+            self._count(raw, begin)
+            work = self._loop.run_in_executor(
+                self._decoding, self._decode, request, memoryview(raw), start
+            )
+            # Shielded: the buffers that a thread writes to must outlive it.
+            await asyncio.shield(work)
+        finally:
+            self._budget.give(taken)
+
+    def _count(self, raw: Buffer, begin: float) -> None:
+        took = time.perf_counter() - begin
+        self._gauge.add(requests=1, fetched=len(raw), fetch_s=took)
+
+    def _decode(self, request: Sequence[_Chunk], raw: memoryview, base: int) -> None:
+        with self._gauge.timed("decode"):
+            for chunk in request:
+                low = chunk.extent.start - base
+                stop = chunk.extent.stop
+                part = raw[low:] if stop is None else raw[low : stop - base]
+                try:
+                    _place(chunk, part)
+                except (ValueError, RuntimeError) as error:
+                    raise _undecodable(chunk.extent.path, chunk.layout, error) from error
+
+
+def _targets(read: Read) -> Iterator[tuple[Coordinates, _Target]]:
+    """Yield the chunks of a box, what of each is needed, and where it goes."""
+    sizes = read.layout.chunks
+    for chunk in read.layout.touched(read.start, read.stop):
+        source, out = [], []
+        for at, size, low, high in zip(chunk, sizes, read.start, read.stop, strict=True):
+            first, last = max(at * size, low), min((at + 1) * size, high)
+            source.append(slice(first - at * size, last - at * size))
+            out.append(slice(first - low, last - low))
+        yield chunk, _Target(read.out[tuple(out)], tuple(source))
+
+
+def _requests(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
+    """Put neighbours in an object into one request."""
+    ordered = sorted(chunks, key=lambda c: (*_object(c), c.extent.start))
+    for _, held in groupby(ordered, key=_object):
+        request: list[_Chunk] = []
+        for chunk in held:
+            if request and not _joins(request, chunk):
+                yield request
+                request = []
+            request.append(chunk)
+        yield request
+
+
+def _object(chunk: _Chunk) -> tuple[str, str]:
+    return chunk.layout.asset, chunk.extent.path
+
+
+def _joins(request: Sequence[_Chunk], chunk: _Chunk) -> bool:
+    last, stop = request[-1].extent.stop, chunk.extent.stop
+    if last is None or stop is None:
+        return False
+    close = chunk.extent.start - last <= GAP_BYTES
+    return close and stop - request[0].extent.start <= REQUEST_BYTES
+
+
+def _span(request: Sequence[_Chunk]) -> tuple[str, int, int | None]:
+    stops = [chunk.extent.stop for chunk in request]
+    whole = None in stops
+    last = None if whole else max(stop for stop in stops if stop is not None)
+    return request[0].extent.path, request[0].extent.start, last
+
+
+def _place(chunk: _Chunk, raw: memoryview) -> None:
+    """Decode a chunk and put its parts where they go."""
+    layout, decoder = chunk.layout, chunk.layout.decoder
+    only = chunk.targets[0].out
+    if len(chunk.targets) == 1 and layout.scaling is None and decoder.direct(only):
+        decoder.into(raw, only)
+        return
+    numbers: Numbers = decoder.decode(raw)
+    for target in chunk.targets:
+        part = numbers[target.source]
+        if layout.scaling is None:
+            np.copyto(target.out, part, casting="unsafe")
+        else:
+            scale = layout.scaling
+            values = part * np.float64(scale.factor) + scale.offset
+            for missing in scale.missing:
+                values = np.where(part == missing, np.nan, values)
+            target.out[...] = values
+
+
+def _undecodable(path: str, layout: Layout, error: Exception) -> Exception:
+    damage = Damage(path=path, state="bad", expected="what was published", found=str(error))
+    return damaged(path, layout.where, damage)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

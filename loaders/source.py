@@ -1,0 +1,69 @@
+"""Which samples of which published asset: small, and the same in every process."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import obstore.store
+
+from scidata.loaders.arrays import Place
+from scidata.manifest import Manifest
+from scidata.record import Samples
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Transform = Callable[[dict[str, "Tensor"]], dict[str, "Tensor"]]
+"""Of a sample: its tensors by name, without the batch's dimension."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset:
+    """A published Zarr asset, as it may travel to another process: without credentials."""
+
+    key: str
+    objects: obstore.store.ObjectStore
+    """``zarr.json`` at the root."""
+    manifest: Manifest
+    """Relative to the asset."""
+    consolidated: bool
+    where: str
+    """For messages."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Put the objects' place in their stead, so that no credential travels."""
+        return {**self.__dict__, "objects": Place.of(self.objects) or self.objects}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the objects in this process."""
+        objects = state["objects"]
+        opened = objects.open() if isinstance(objects, Place) else objects
+        self.__dict__.update({**state, "objects": opened})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which samples of which published asset; small, and the same in every process."""
+
+    name: str
+    """``tevolop@1.0.0``."""
+    digest: str
+    asset: Asset
+    joined: Mapping[str, Asset] = field(default_factory=dict)
+    """Assets that samples gather rows of, by key."""
+    samples: Samples
+    split: str
+    dimension: str
+    """Which dimension the split's ids name."""
+    ids: tuple[str, ...]
+    normalize: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Mean and deviation of the variables that are scaled to 0 and 1."""
+    transform: Transform | None = None
+    """Applied to every sample: a dictionary of tensors without the batch's dimension."""
+    verify: bool = False
+    """Compare every object with its digest before it is decoded."""
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return self.asset.where
