@@ -4,6 +4,7 @@ The memory that a stream may hold is divided here, once: variables that are smal
 bytes under way, batches, and the rest for tiles.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -25,6 +26,7 @@ from scidata.loaders.plan import Axis, Tiling, cut, whole
 from scidata.loaders.reader import IN_FLIGHT_BYTES, Reader
 from scidata.loaders.samples import Field, fields, joined, lengths, select
 from scidata.loaders.source import Asset, Source
+from scidata.record.parts import Join
 
 RESIDENT_SHARE = 8
 """Variables that are small as a whole may take this part of the memory: one in eight."""
@@ -69,10 +71,20 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
     layouts = dict(_layouts(source.asset, source.samples.inputs + source.samples.targets))
     found = [*fields(layouts, axes, source.samples, where=source.where)]
     found += _joined(source, arrays)
+    _refuse_namesakes([*(f.name for f in found), *(axis.dimension for axis in axes)], source)
     in_flight = max(min(IN_FLIGHT_BYTES, memory // 8), 1)
     held = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
     program = _program(found, axes, source, order, memory - in_flight - held, memory)
     return Opened(source=source, sizes=sizes, program=program, in_flight=in_flight)
+
+
+def _refuse_namesakes(names: Sequence[str], source: Source) -> None:
+    if same := [name for name, times in Counter(names).items() if times > 1]:
+        raise InvalidError(
+            f"a batch would hold {', '.join(map(repr, same))} twice",
+            where=source.where,
+            fix="give variables names of their own; a dimension gives the sample's index",
+        )
 
 
 def _labels(asset: Asset) -> xr.Dataset:
@@ -95,17 +107,31 @@ def _joined(source: Source, arrays: xr.Dataset) -> Iterator[Field]:
         asset = source.joined[join.asset]
         other = _labels(asset)
         held = dict(_layouts(asset, join.variables))
-        absent = [name for name in join.variables if name not in held]
-        if absent or join.by not in arrays:
+        if faults := [*_join_faults(join, held, arrays, other, source.samples.each[0])]:
             raise InvalidError(
-                f"the samples in the record name {', '.join(absent or [join.by])!r}, which is "
-                "absent",
-                where=asset.where if absent else source.where,
-                fix="name variables that are there",
+                f"the samples in the record do not join: {'; '.join(faults)}",
+                where=asset.where,
+                fix="name rows by one variable along the first entry, and what has such rows",
             )
         rows = _rows(arrays[join.by], other, held[join.variables[0]].dims[0])
         for name in join.variables:
             yield joined(held[name], rows)
+
+
+def _join_faults(
+    join: Join, held: Mapping[str, Layout], arrays: xr.Dataset, other: xr.Dataset, each: str
+) -> Iterator[str]:
+    yield from (f"{name!r} is absent" for name in join.variables if name not in held)
+    if join.by not in arrays:
+        yield f"{join.by!r} is absent"
+    elif arrays[join.by].dims != (each,):
+        yield f"{join.by!r} is {arrays[join.by].dims}"
+    dims = {layout.dims[:1] for layout in held.values()}
+    if len(dims) > 1 or () in dims:
+        yield f"the first dimensions of {', '.join(map(repr, held))} differ"
+    for (name,) in dims - {()}:
+        if name in other.coords and not other.indexes[name].is_unique:
+            yield f"labels of {name!r} occur twice"
 
 
 def _rows(by: xr.DataArray, other: xr.Dataset, dimension: str) -> IntArray:
