@@ -88,6 +88,21 @@ def rclone_server(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+Fault = Literal[
+    "none",
+    "busy",
+    "broken",
+    "lost-answer",
+    "cut",
+    "forbidden",
+    "lost",
+    "stall",
+    "short",
+    "flip",
+]
+_STATUS: Mapping[Fault, int] = {"busy": 503, "broken": 500, "forbidden": 403, "lost": 404}
+
+
 @dataclass
 class Proxy:
     """What a `faulty_proxy` does to the first request that matches; counts all requests."""
@@ -95,10 +110,12 @@ class Proxy:
     url: str = ""
     method: str = ""
     path: str = ""
-    fault: Literal["none", "busy", "lost-answer", "cut", "forbidden"] = "none"
+    fault: Fault = "none"
     times: int = 1
     seen: list[str] = field(default_factory=list)
     """Method and path of each request."""
+    ended: threading.Event = field(default_factory=threading.Event)
+    """Set when the proxy ends: until then it stalls."""
 
     def due(self, method: str, path: str) -> bool:
         """Tell whether this request is to fail."""
@@ -125,6 +142,7 @@ def faulty_proxy(endpoint: str) -> Iterator[Proxy]:
         try:
             yield proxy
         finally:
+            proxy.ended.set()
             server.shutdown()
             thread.join()
 
@@ -174,8 +192,12 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         fault = self.proxy.fault if self.proxy.due(self.command, self.path) else "none"
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if fault in {"busy", "forbidden"}:
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE if fault == "busy" else 403, {}, b"")
+        if fault == "stall":
+            self.proxy.ended.wait()
+            self.close_connection = True
+            return
+        if fault in _STATUS:
+            self._answer(_STATUS[fault], {}, b"")
             return
         link = http.client.HTTPConnection(self.upstream, timeout=30)
         link.request(self.command, self.path, body, dict(self.headers))
@@ -185,6 +207,11 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
         if fault == "lost-answer":
             self.close_connection = True
             return
+        if fault == "short":
+            data = data[:-1]
+        if fault == "flip":
+            middle = len(data) // 2
+            data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         self._answer(answer.status, headers, data, cut=fault == "cut")
 
     do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the base's names
