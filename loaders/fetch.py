@@ -54,7 +54,7 @@ class Objects(Protocol):
         ...
 
 
-class _Short(OSError):
+class _ShortError(OSError):
     """Fewer bytes came than were asked for."""
 
 
@@ -84,7 +84,9 @@ async def patiently(
             async with asyncio.timeout(timeout_s):
                 found = await call()
             if length is not None and len(found) != length:
-                raise _Short(f"{len(found)} bytes came instead of {length}")  # to be tried again
+                raise _ShortError(
+                    f"{len(found)} bytes came instead of {length}"
+                )  # to be tried again
             return found  # noqa: TRY300  # in the loop's own words
         except (FileNotFoundError, obstore.exceptions.NotFoundError) as missing:
             raise damaged(path, where, Damage(path=path, state="missing")) from missing
@@ -97,7 +99,7 @@ async def patiently(
 
 
 def _failure(error: Exception, path: str, where: str, timeout_s: float) -> Exception:
-    if isinstance(error, _Short):
+    if isinstance(error, _ShortError):
         return IntegrityError(
             f"{path} ends early: {error}",
             where=where,

@@ -204,7 +204,8 @@ def layout(array: zarr.Array[Any], manifest: Manifest, *, asset: str, where: str
         names = metadata.dimension_names
     else:
         codecs, table = _codecs_v2(metadata), WholeObjects(key, manifest)
-        names = array.attrs.get("_ARRAY_DIMENSIONS")
+        named: Any = array.attrs.get("_ARRAY_DIMENSIONS")
+        names = named
         if metadata.fill_value is not None:
             attributes.setdefault("_FillValue", metadata.fill_value)  # as xarray reads it
     dims = tuple(str(n) for n in names or range(len(array.shape)))

@@ -16,8 +16,9 @@ import zarr
 
 from scidata.errors import InvalidError, NotFoundError
 from scidata.loaders.arrays import open_arrays, open_published
+from scidata.loaders.checked import CheckedObjects
 from scidata.loaders.engine import QUEUED, Program
-from scidata.loaders.fetch import open_objects
+from scidata.loaders.fetch import Objects, open_objects
 from scidata.loaders.layout import Layout, Shards, layout
 from scidata.loaders.meter import Gauge
 from scidata.loaders.order import IntArray, Order
@@ -48,8 +49,16 @@ class Opened:
     def reader(self, gauge: Gauge, threads: int | None) -> Reader:
         """Begin to read in this process."""
         assets = [self.source.asset, *self.source.joined.values()]
-        objects = {a.key: open_objects(a.objects, a.where) for a in assets}
+        objects = {asset.key: self._objects(asset) for asset in assets}
         return Reader(objects, gauge, threads=threads, in_flight=self.in_flight)
+
+    def _objects(self, asset: Asset) -> Objects:
+        objects = open_objects(asset.objects, asset.where)
+        if not self.source.whole_objects:
+            return objects
+        return CheckedObjects(
+            objects, asset.manifest, asset.where, self.source.cache, self.in_flight
+        )
 
 
 def prepare(source: Source, order: Order, memory: int) -> Opened:
@@ -71,7 +80,7 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
     found += _joined(source, arrays)
     in_flight = max(min(IN_FLIGHT_BYTES, memory // 8), 1)
     held = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
-    program = _program(found, axes, source, order, memory - in_flight - held, memory)
+    program = _program(found, axes, source, order, _Room(memory, memory - in_flight - held))
     return Opened(source=source, sizes=sizes, program=program, in_flight=in_flight)
 
 
@@ -126,15 +135,24 @@ def _rows(by: xr.DataArray, other: xr.Dataset, dimension: str) -> IntArray:
     return found
 
 
+@dataclass(frozen=True)
+class _Room:
+    """Bytes: all that the stream may hold, and what is free of it."""
+
+    all: int
+    free: int
+
+
 def _program(
-    found: Sequence[Field],
-    axes: tuple[Axis, ...],
-    source: Source,
-    order: Order,
-    free: int,
-    memory: int,
+    found: Sequence[Field], axes: tuple[Axis, ...], source: Source, order: Order, room: _Room
 ) -> Program:
-    resident, tiled = _divide(found, memory // RESIDENT_SHARE)
+    if order.shuffle == "exact" and source.verify and source.cache is None:
+        raise InvalidError(
+            "with the shuffle 'exact' every object would be fetched whole for every batch",
+            where=source.where,
+            fix="give a cache= beside verify=True, or shuffle='window'",
+        )
+    resident, tiled = _divide(found, room.all // RESIDENT_SHARE)
     crops = source.samples.crops or 1
     if not tiled or order.shuffle == "exact":
         return Program(
@@ -145,12 +163,12 @@ def _program(
             reach=1,
             ahead=0,
         )
-    free -= sum(f.layout.nbytes for f in resident)
+    free = room.free - sum(f.layout.nbytes for f in resident)
 
     def weigh(extents: Sequence[int]) -> int:
         return sum(prod(f.extent(extents)) * f.layout.dtype.itemsize for f in tiled)
 
-    units = [_unit(tiled, n, shards=source.verify) for n in range(len(axes))]
+    units = [_unit(tiled, n, shards=source.whole_objects) for n in range(len(axes))]
     target = min(max(free // TILE_SHARE, MIN_TILE), MAX_TILE)
     tiling = cut(axes, units, weigh, crops=crops, target=target)
     tile = weigh(lengths(tiling))
@@ -158,10 +176,10 @@ def _program(
     slots = min(free // max(tile, 1), count)
     if slots < min(MIN_SLOTS, count):
         raise InvalidError(
-            f"memory {memory:,} is too little: {MIN_SLOTS} tiles of {tile:,} bytes, batches and "
-            "what is under way do not fit",
+            f"memory {room.all:,} is too little: {MIN_SLOTS} tiles of {tile:,} bytes, batches "
+            "and what is under way do not fit",
             where=source.where,
-            fix=f"give memory={memory - free + MIN_SLOTS * tile:,} or more, a smaller "
+            fix=f"give memory={room.all - free + MIN_SLOTS * tile:,} or more, a smaller "
             "batch_size, or shuffle='exact', which needs no tiles",
         )
     return _paced(resident, tiled, tiling, slots, order)

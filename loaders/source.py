@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import obstore.store
 
 from scidata.loaders.arrays import Place
+from scidata.loaders.cache import Cache
 from scidata.manifest import Manifest
 from scidata.record import Samples
 
@@ -62,6 +63,13 @@ class Source:
     """Applied to every sample: a dictionary of tensors without the batch's dimension."""
     verify: bool = False
     """Compare every object with its digest before it is decoded."""
+    cache: Cache | None = None
+    """Objects on the local disk; what comes from it was compared, too."""
+
+    @property
+    def whole_objects(self) -> bool:
+        """Whether objects are fetched whole, as they must be to compare them."""
+        return self.verify or self.cache is not None
 
     @property
     def where(self) -> str:

@@ -18,7 +18,7 @@ from scidata.loaders.plan import Axis
 from scidata.loaders.program import Opened, prepare
 from scidata.loaders.source import Source
 
-DEFAULT_MEMORY = 640 * 2**20
+DEFAULT_MEMORY = 512 * 2**20
 STATE = "scidata-stream/2"
 
 
