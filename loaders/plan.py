@@ -220,6 +220,8 @@ def _runs(chunks: IntArray, unit: int, length: int) -> tuple[Run, ...]:
 def _windows(axis: Axis, length: int) -> tuple[Group, ...]:
     if axis.random:
         return (Group(0, 1, ((0, axis.length),)),)
+    if not len(axis.starts):
+        return ()
     owner = axis.starts // length
     firsts = np.flatnonzero(np.diff(owner, prepend=-1))
     stops = [*firsts[1:].tolist(), len(axis.starts)]

@@ -175,12 +175,14 @@ def _program(
     count = len(tiling.counts)
     slots = min(free // max(tile, 1), count)
     if slots < min(MIN_SLOTS, count):
+        # Of what is added, an eighth goes to the bytes under way.
+        enough = room.all + (MIN_SLOTS * tile - free) * 8 // 7 + 8
         raise InvalidError(
             f"memory {room.all:,} is too little: {MIN_SLOTS} tiles of {tile:,} bytes, batches "
             "and what is under way do not fit",
             where=source.where,
-            fix=f"give memory={room.all - free + MIN_SLOTS * tile:,} or more, a smaller "
-            "batch_size, or shuffle='exact', which needs no tiles",
+            fix=f"give memory={enough:,} or more, a smaller batch_size, or "
+            "shuffle='exact', which needs no tiles",
         )
     return _paced(resident, tiled, tiling, slots, order)
 

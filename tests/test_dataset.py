@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 import scidata
 from scidata.errors import IntegrityError, InvalidError, ScidataError
-from scidata.loaders.stream import Batch
+from scidata.loaders.engine import Batch
 from scidata.publishing import publish
 from scidata.storage import open_store
 from tests import windows

@@ -1,10 +1,10 @@
 """Streams: windows as they lie in the published array, in an order nothing disturbs."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import obstore.store
@@ -16,23 +16,36 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from scidata.errors import IntegrityError, InvalidError, NotFoundError
-from scidata.loaders.plan import Order
-from scidata.loaders.samples import SampleSpec, read_block, select
-from scidata.loaders.stream import Batch, Source, Stream
-from tests import windows
+from scidata.loaders.engine import QUEUED, Batch
+from scidata.loaders.order import SHUFFLES, Order, Shuffle
+from scidata.loaders.program import prepare
+from scidata.loaders.samples import lengths, select
+from scidata.loaders.source import Source
+from scidata.loaders.stream import Stream
+from scidata.record import Samples
+from scidata.record.parts import Window
+from tests import streams, windows
 
 LOCATIONS, TIMES, WINDOW = 21, 40, 6
-# So little that the data fall into several blocks, and a chunk into several tiles.
-SCARCE = 60_000
+# So little that not all tiles are held at once.
+SCARCE = 110_000
+PLENTY = 2**28
 
-SPEC = SampleSpec(
-    series="location",
-    along="time",
-    window=WINDOW,
-    inputs=(*windows.QUANTITIES, "magnitude_back"),
+SAMPLES = Samples(
+    asset="fortnights",
+    each=("location",),
+    windows=(Window(dimension="time", size=WINDOW),),
+    inputs=(*windows.QUANTITIES, "magnitude_back", "fault_label"),
     targets=("magnitude_ahead",),
-    constants=("fault_label",),
+    targets_at="last",
 )
+LED = SAMPLES.model_copy(update={"lead": 1})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_tiles() -> Iterator[None]:
+    with streams.small_tiles():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -44,40 +57,40 @@ def data() -> xr.Dataset:
 def source(data: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Source:
     folder = tmp_path_factory.mktemp("zarr") / "fortnights.zarr"
     windows.write_zarr(data, folder)
-    return Source(
-        name="quakes@1.0.0",
-        digest="sha256:" + "0" * 64,
-        asset="fortnights",
-        split="time/train",
-        objects=obstore.store.LocalStore(folder),
-        manifest=windows.manifest_of(folder),
-        consolidated=True,
-        spec=SPEC,
-        dimension="time",
-        ids=_dates(data)[WINDOW - 1 :],
-    )
+    ids = _dates(data)[WINDOW - 1 :]
+    return streams.source_of(streams.asset_of(folder), SAMPLES, dimension="time", ids=ids)
+
+
+@pytest.fixture
+def copy(source: Source, tmp_path: Path) -> Source:
+    """A source that a test may damage."""
+    folder = tmp_path / "fortnights.zarr"
+    shutil.copytree(_folder(source), folder)
+    objects = obstore.store.LocalStore(folder)
+    return replace(source, asset=replace(source.asset, objects=objects))
+
+
+def _folder(source: Source) -> Path:
+    assert isinstance(source.asset.objects, obstore.store.LocalStore)
+    return Path(str(source.asset.objects.prefix))
 
 
 def _dates(data: xr.Dataset) -> tuple[str, ...]:
     return tuple(data["time"].values.astype("datetime64[D]").astype(str))
 
 
-def _keys(batches: Iterable[Batch]) -> list[tuple[int, int]]:
-    return [
-        (int(place), int(time))
-        for batch in batches
-        for place, time in zip(batch["location"], batch["time"], strict=True)
-    ]
+def _keys(batches: Iterable[Batch]) -> list[tuple[int, ...]]:
+    return streams.keys(batches, "location", "time")
 
 
-def _windows(count: int = TIMES) -> set[tuple[int, int]]:
+def _windows(count: int = TIMES) -> set[tuple[int, ...]]:
     return {(place, time) for place in range(LOCATIONS) for time in range(WINDOW - 1, count)}
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("memory", [SCARCE, 2**28])
+@pytest.mark.parametrize("shuffle", ["none", "window", "exact"])
+@pytest.mark.parametrize("memory", [SCARCE, PLENTY])
 def test_every_window_equals_slicing_the_array(
-    source: Source, data: xr.Dataset, memory: int, *, shuffle: bool
+    source: Source, data: xr.Dataset, memory: int, shuffle: Shuffle
 ) -> None:
     seen = 0
     for batch in Stream(source, Order(batch_size=37, shuffle=shuffle), memory=memory):
@@ -85,7 +98,7 @@ def test_every_window_equals_slicing_the_array(
             zip(batch["location"].tolist(), batch["time"].tolist(), strict=True)
         ):
             cut = data.isel(location=place, time=slice(time - WINDOW + 1, time + 1))
-            for name in SPEC.inputs:
+            for name in (*windows.QUANTITIES, "magnitude_back"):
                 assert np.array_equal(batch[name][row], cut[name], equal_nan=True)
             last = cut["magnitude_ahead"][-1]
             assert np.array_equal(batch["magnitude_ahead"][row], last, equal_nan=True)
@@ -110,7 +123,7 @@ def test_tensors_have_the_declared_shapes_and_types(source: Source) -> None:
 
 
 def test_what_was_not_observed_stays_nan(source: Source) -> None:
-    batches = list(Stream(source, Order(batch_size=1000)))
+    batches = list(Stream(source, Order(batch_size=350)))
     last = torch.cat([b["time"] for b in batches]) == TIMES - 1
     ahead = torch.cat([b["magnitude_ahead"] for b in batches])
     assert ahead[last].isnan().all()
@@ -120,13 +133,19 @@ def test_what_was_not_observed_stays_nan(source: Source) -> None:
 @settings(max_examples=12, deadline=None)
 @given(
     world_size=st.integers(1, 7),
-    batch_size=st.integers(10, 200),
+    batch_size=st.integers(10, 40),
     seed=st.integers(0, 2**40),
-    shuffle=st.booleans(),
-    memory=st.sampled_from([SCARCE, 2 * SCARCE, 2**28]),
+    shuffle=st.sampled_from(SHUFFLES),
+    memory=st.sampled_from([SCARCE, 2 * SCARCE, PLENTY]),
 )
 def test_ranks_together_see_every_window_once(
-    source: Source, world_size: int, batch_size: int, seed: int, memory: int, *, shuffle: bool
+    source: Source,
+    *,
+    world_size: int,
+    batch_size: int,
+    seed: int,
+    memory: int,
+    shuffle: Shuffle,
 ) -> None:
     orders = [
         Order(
@@ -141,16 +160,24 @@ def test_ranks_together_see_every_window_once(
 
 @settings(max_examples=12, deadline=None)
 @given(
-    batch_size=st.integers(10, 200),
+    batch_size=st.integers(10, 40),
     seed=st.integers(0, 2**40),
     epoch=st.integers(0, 50),
     taken=st.integers(0, 60),
-    memory=st.sampled_from([SCARCE, 2**28]),
+    shuffle=st.sampled_from(SHUFFLES),
+    memory=st.sampled_from([SCARCE, PLENTY]),
 )
 def test_resuming_equals_no_interruption(
-    source: Source, *, batch_size: int, seed: int, epoch: int, taken: int, memory: int
+    source: Source,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    taken: int,
+    memory: int,
+    shuffle: Shuffle,
 ) -> None:
-    order = Order(batch_size=batch_size, shuffle=True, seed=seed, epoch=epoch)
+    order = Order(batch_size=batch_size, shuffle=shuffle, seed=seed, epoch=epoch)
     whole = _keys(Stream(source, order, memory=memory))
     interrupted = Stream(source, order, memory=memory)
     taken = min(taken, len(interrupted))
@@ -162,7 +189,7 @@ def test_resuming_equals_no_interruption(
 
 
 def test_a_new_iteration_begins_anew_even_if_the_last_one_was_left(source: Source) -> None:
-    stream = Stream(source, Order(batch_size=64, shuffle=True))
+    stream = Stream(source, Order(batch_size=64, shuffle="window"))
     peeked = next(iter(stream))
     assert _keys(stream)[:64] == _keys([peeked])
 
@@ -179,17 +206,17 @@ def test_a_state_taken_after_an_epoch_leaves_nothing_of_it(source: Source) -> No
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_continue_where_a_state_says(source: Source) -> None:
-    stream = Stream(source, Order(batch_size=50, shuffle=True), memory=SCARCE)
+    stream = Stream(source, Order(batch_size=40, shuffle="window"), memory=SCARCE)
     whole = _keys(stream)
     stream.load_state_dict({**stream.state_dict(), "batch": 3})
     loader: DataLoader[Batch] = DataLoader(
         stream, batch_size=None, num_workers=2, multiprocessing_context="fork"
     )
-    assert _keys(loader) == whole[150:]
+    assert _keys(loader) == whole[120:]
 
 
 def test_the_order_depends_on_seed_and_epoch_only(source: Source) -> None:
-    order = Order(batch_size=64, shuffle=True, seed=3)
+    order = Order(batch_size=64, shuffle="window", seed=3)
     first = _keys(Stream(source, order))
     again = Stream(source, order)
     assert _keys(again) == first
@@ -204,29 +231,35 @@ def test_the_order_depends_on_seed_and_epoch_only(source: Source) -> None:
 
 # A machine with one core is told that two workers are many.
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-@pytest.mark.parametrize(
-    ("workers", "context"), [(0, None), (1, "fork"), (2, "fork"), (2, "spawn")]
-)
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_workers_change_neither_the_samples_nor_their_order(
-    source: Source, workers: int, context: str | None
+    source: Source, workers: int
 ) -> None:
-    stream = Stream(source, Order(batch_size=100, shuffle=True), memory=SCARCE)
+    stream = Stream(source, Order(batch_size=35, shuffle="window"), memory=SCARCE)
     alone = _keys(stream)
     loader: DataLoader[Batch] = DataLoader(
         stream,
         batch_size=None,
         num_workers=workers,
-        multiprocessing_context=context,
+        multiprocessing_context="fork" if workers else None,
     )
     assert _keys(loader) == alone
     assert len(loader) == len(stream)
 
 
 def test_a_state_of_another_stream_is_refused_and_named(source: Source) -> None:
-    state = Stream(source, Order(batch_size=8, shuffle=True, seed=1)).state_dict()
-    other = Stream(source, Order(batch_size=9, shuffle=True, seed=2))
-    with pytest.raises(InvalidError, match="batch_size, seed"):
+    state = Stream(source, Order(batch_size=8, shuffle="window", seed=1)).state_dict()
+    other = Stream(source, Order(batch_size=8, shuffle="exact", seed=2))
+    with pytest.raises(InvalidError, match="shuffle, seed"):
         other.load_state_dict(state)
+
+
+@pytest.mark.parametrize("broken", [{}, {"batch": None}, {"history": [[1]]}])
+def test_a_state_that_is_none_is_refused(source: Source, broken: dict[str, object]) -> None:
+    stream = Stream(source, Order(batch_size=8))
+    state = {**stream.state_dict(), **broken} if broken else {}
+    with pytest.raises(InvalidError, match="the state is another stream's"):
+        stream.load_state_dict(state)
 
 
 def test_a_split_along_locations_takes_all_times_of_each(
@@ -234,12 +267,14 @@ def test_a_split_along_locations_takes_all_times_of_each(
 ) -> None:
     # Split files spell pixel numbers with leading zeros.
     ids = tuple(f"{int(data['location'][i]):04d}" for i in (2, 3, 17))
-    stream = Stream(replace(source, dimension="location", ids=ids), Order(batch_size=50))
+    stream = Stream(replace(source, dimension="location", ids=ids), Order(batch_size=40))
     assert set(_keys(stream)) == {k for k in _windows() if k[0] in {2, 3, 17}}
 
 
 def test_a_stride_takes_every_so_many_th_time(source: Source) -> None:
-    stream = Stream(replace(source, stride=7), Order(batch_size=50))
+    strided = Window(dimension="time", size=WINDOW, stride=7)
+    samples = SAMPLES.model_copy(update={"windows": (strided,)})
+    stream = Stream(replace(source, samples=samples), Order(batch_size=40))
     assert {time for _, time in _keys(stream)} == set(range(WINDOW - 1, TIMES, 7))
 
 
@@ -259,28 +294,34 @@ def test_two_ids_of_one_series_are_refused(source: Source) -> None:
         Stream(twice, Order(batch_size=1))
 
 
+def _select(data: xr.Dataset, ids: Iterable[str]) -> list[int]:
+    sizes = {str(name): size for name, size in data.sizes.items()}
+    labels = {str(name): data[name] for name in ("location", "time")}
+    _, along = select(sizes, labels, SAMPLES, "time", tuple(ids))
+    return [int(last) for last in along.last]
+
+
 def test_hours_of_one_day_stay_apart(data: xr.Dataset) -> None:
     hours = np.datetime64("2020-01-01", "ns") + np.arange(TIMES) * np.timedelta64(1, "h")
     hourly = data.assign_coords(time=hours)
-    chosen = select(hourly, SPEC, "time", ["2020-01-01T07:00", "2020-01-01T09:00Z"], stride=1)
-    assert chosen.ends.tolist() == [7, 9]
+    assert _select(hourly, ["2020-01-01T07:00", "2020-01-01T09:00Z"]) == [7, 9]
 
 
 def test_labels_that_occur_twice_are_refused(data: xr.Dataset) -> None:
     repeated = data.assign_coords(time=data["time"].values[[0, *range(TIMES - 1)]])
     with pytest.raises(InvalidError, match="occur twice"):
-        select(repeated, SPEC, "time", [str(data["time"].values[9])[:10]], stride=1)
+        _select(repeated, [str(data["time"].values[9])[:10]])
 
 
 def test_a_series_has_no_sample_where_its_nearest_target_is_missing(source: Source) -> None:
-    places = replace(source, dimension="location", ids=("7",), spec=replace(SPEC, lead=1))
-    ends = {time for _, time in _keys(Stream(places, Order(batch_size=50)))}
+    places = replace(source, dimension="location", ids=("7",), samples=LED)
+    ends = {time for _, time in _keys(Stream(places, Order(batch_size=40)))}
     assert ends == set(range(WINDOW - 1, TIMES - 1))
 
 
 def test_a_time_whose_nearest_target_is_missing_is_refused(source: Source) -> None:
-    with pytest.raises(InvalidError, match="1 samples end less than 1 steps before the last"):
-        Stream(replace(source, spec=replace(SPEC, lead=1)), Order(batch_size=1))
+    with pytest.raises(InvalidError, match="1 samples end after the last that has its targets"):
+        Stream(replace(source, samples=LED), Order(batch_size=1))
 
 
 def test_a_time_without_a_full_window_is_refused(source: Source, data: xr.Dataset) -> None:
@@ -290,41 +331,40 @@ def test_a_time_without_a_full_window_is_refused(source: Source, data: xr.Datase
 
 
 def test_samples_that_do_not_fit_the_asset_are_refused(source: Source) -> None:
-    spec = replace(SPEC, inputs=("magnitude", "latitude"), constants=("magnitude_ahead",))
-    with pytest.raises(InvalidError, match="'latitude' is absent"):
-        Stream(replace(source, spec=spec), Order(batch_size=1))
+    samples = SAMPLES.model_copy(update={"inputs": ("magnitude", "latitude", "back")})
+    with pytest.raises(InvalidError, match=r"'latitude' is absent; 'back' is \('back',\)"):
+        Stream(replace(source, samples=samples), Order(batch_size=1))
 
 
-def test_a_lost_chunk_is_an_error_and_not_fill_values(source: Source, tmp_path: Path) -> None:
-    folder = tmp_path / "copy.zarr"
-    shutil.copytree(str(source.objects.prefix), folder)  # type: ignore[union-attr]  # local
-    damaged = replace(source, objects=obstore.store.LocalStore(folder))
-    (folder / "depth" / "c" / "1" / "0").unlink()
+def test_a_lost_shard_is_an_error_and_not_fill_values(copy: Source) -> None:
+    (_folder(copy) / "depth" / "c" / "1" / "0").unlink()
     with pytest.raises(IntegrityError, match="missing depth/c/1/0"):
-        list(Stream(damaged, Order(batch_size=100)))
+        list(Stream(copy, Order(batch_size=35)))
 
 
-def test_metadata_that_differ_from_the_manifest_are_refused(
-    source: Source, tmp_path: Path
-) -> None:
-    folder = tmp_path / "copy.zarr"
-    shutil.copytree(str(source.objects.prefix), folder)  # type: ignore[union-attr]  # local
-    file = folder / "zarr.json"
+def test_metadata_that_differ_from_the_manifest_are_refused(copy: Source) -> None:
+    file = _folder(copy) / "zarr.json"
     file.write_bytes(file.read_bytes().replace(b'"fill_value": "NaN"', b'"fill_value": 0.0'))
-    damaged = replace(source, objects=obstore.store.LocalStore(folder))
     with pytest.raises(IntegrityError, match=r"bad zarr\.json"):
-        Stream(damaged, Order(batch_size=100))
+        Stream(copy, Order(batch_size=35))
 
 
-def test_memory_bounds_the_block(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    held: list[int] = []
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_memory_bounds_tiles_batches_and_what_is_under_way(
+    source: Source, shuffle: Shuffle
+) -> None:
+    opened = prepare(source, Order(batch_size=35, shuffle=shuffle), SCARCE)
+    program = opened.program
+    extents = lengths(program.tiling)
+    tile = sum(prod(f.extent(extents)) * f.layout.dtype.itemsize for f in program.tiled)
+    batch = 35 * sum(f.nbytes for f in program.tiled)
+    assert program.slots * tile + batch * (QUEUED + 2) + opened.in_flight <= SCARCE
+    assert program.reach + program.ahead <= max(program.slots, 1)
+    assert shuffle == "exact" or 1 < program.slots < len(program.tiling.counts)
 
-    def measured(*arguments: Any) -> Any:  # Any: passed through
-        block = read_block(*arguments)
-        held.append(sum(t.nbytes for t in block.moving.values()))
-        return block
 
-    monkeypatch.setattr("scidata.loaders.stream.read_block", measured)
-    list(Stream(source, Order(batch_size=100, shuffle=True), memory=SCARCE))
-    assert len(held) > 2
-    assert max(held) <= SCARCE
+def test_too_little_memory_is_refused_with_how_much_is_enough(source: Source) -> None:
+    with pytest.raises(InvalidError, match="memory 60,000 is too little") as caught:
+        Stream(source, Order(batch_size=35), memory=60_000)
+    enough = int(caught.value.fix.split()[1].removeprefix("memory=").replace(",", ""))
+    assert len(Stream(source, Order(batch_size=35), memory=enough)) > 0

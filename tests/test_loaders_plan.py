@@ -1,138 +1,150 @@
-"""The order of an epoch: laws that hold for any data, seed and number of ranks."""
+"""Tiles: laws that hold whatever a split names, however the data are stored."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scidata.errors import InvalidError
-from scidata.loaders.plan import (
-    IntArray,
-    Order,
-    Tile,
-    batch_count,
-    blocks,
-    permutation,
-    pieces,
-    share,
-    tiles,
-)
+from scidata.loaders.order import IntArray, Order
+from scidata.loaders.plan import Axis, Tiling, cut, whole
 
-counts = st.integers(0, 5000)
-orders = st.builds(
-    Order,
-    batch_size=st.integers(1, 70),
-    shuffle=st.booleans(),
-    seed=st.integers(0, 2**63 - 1),
-    epoch=st.integers(0, 1000),
-    rank=st.just(0),
-    world_size=st.integers(1, 9),
-)
-ascending = st.lists(st.integers(0, 400), unique=True, max_size=40).map(
-    lambda numbers: np.array(sorted(numbers), np.int64)
-)
+ORDER = Order(batch_size=1, seed=3)
 
 
-def _ranks(order: Order) -> list[Order]:
-    return [replace(order, rank=rank) for rank in range(order.world_size)]
+@dataclass(frozen=True)
+class Cut:
+    """What a tiling was made from."""
+
+    axes: tuple[Axis, ...]
+    units: tuple[int, ...]
+    target: int
+    crops: int
+
+    def weigh(self, lengths: Sequence[int]) -> int:
+        return 4 * prod(lengths)
+
+    def tiling(self) -> Tiling:
+        return cut(self.axes, self.units, self.weigh, crops=self.crops, target=self.target)
 
 
-@given(counts, orders)
-def test_shares_of_all_ranks_are_disjoint_and_complete(total: int, order: Order) -> None:
-    positions = [p for o in _ranks(order) for p in range(*share(total, o))]
-    assert positions == list(range(total))
+@st.composite
+def axes(draw: st.DrawFn, name: str, *, windows: bool) -> Axis:
+    length = draw(st.integers(1, 60))
+    size = draw(st.integers(2, length)) if windows and length > 1 else 1
+    places = st.integers(0, length - size)
+    starts = np.array(sorted(draw(st.sets(places, min_size=1, max_size=12))), np.int64)
+    return Axis(name, length, starts, size)
 
 
-@given(counts, orders)
-def test_shares_differ_by_one_sample_at_most(total: int, order: Order) -> None:
-    sizes = [stop - start for start, stop in (share(total, o) for o in _ranks(order))]
-    assert max(sizes) - min(sizes) <= 1
+@st.composite
+def random_axes(draw: st.DrawFn, name: str) -> Axis:
+    length = draw(st.integers(1, 60))
+    none = np.empty(0, np.int64)
+    return Axis(name, length, none, draw(st.integers(1, length)), random=True)
 
 
-@given(counts, orders)
-def test_drop_gives_every_rank_the_same_number_of_full_batches(
-    total: int, order: Order
-) -> None:
-    dropping = [replace(o, last="drop") for o in _ranks(order)]
-    sizes = {stop - start for start, stop in (share(total, o) for o in dropping)}
-    assert len(sizes) == 1
-    assert sizes.pop() % order.batch_size == 0
-    assert len({batch_count(total, o) for o in dropping}) == 1
-
-
-@given(st.lists(st.integers(0, 300), max_size=12), orders)
-def test_batches_of_a_rank_go_through_its_share_in_order(
-    sizes: list[int], order: Order
-) -> None:
-    offsets = [0, *np.cumsum(sizes, dtype=int).tolist()]
-    for mine in _ranks(order):
-        total = sum(sizes)
-        seen = [
-            offsets[piece.block] + position
-            for batch in range(batch_count(total, mine))
-            for piece in pieces(offsets, mine, batch)
-            for position in range(piece.start, piece.stop)
-        ]
-        assert seen == list(range(*share(total, mine)))
-
-
-@given(st.integers(0, 3000), st.integers(0, 2**63 - 1), st.integers(0, 99), st.integers(0, 99))
-def test_a_permutation_holds_every_number_once_and_never_changes(
-    count: int, seed: int, epoch: int, block: int
-) -> None:
-    order = permutation(count, seed, epoch, block)
-    assert np.array_equal(np.sort(order), np.arange(count))
-    assert np.array_equal(order, permutation(count, seed, epoch, block))
-
-
-def test_the_order_of_seed_0_is_the_one_that_earlier_releases_had() -> None:
-    assert permutation(10, 0, 0, 0).tolist() == [0, 1, 9, 4, 2, 3, 6, 8, 7, 5]
-
-
-def test_seed_epoch_and_block_each_change_the_order() -> None:
-    found = {
-        tuple(permutation(50, *numbers))
-        for numbers in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
-    }
-    assert len(found) == 4
-
-
-@given(ascending, ascending, st.integers(1, 50), st.integers(1, 30), st.integers(1, 100_000))
-def test_tiles_hold_every_window_once_and_cross_no_chunk(
-    series: IntArray, ends: IntArray, chunk: int, window: int, budget: int
-) -> None:
-    found = tiles(series, ends, chunk=chunk, window=window, cell_bytes=20, budget=budget)
-    seen = [pair for tile in found for pair in _pairs(tile)]
-    assert len(seen) == len(set(seen))
-    assert set(seen) == {(s, e) for s in range(len(series)) for e in range(len(ends))}
-    for tile in found:
-        assert len(set(series[tile.series_start : tile.series_stop] // chunk)) == 1
-
-
-def _pairs(tile: Tile) -> list[tuple[int, int]]:
-    return [
-        (s, e)
-        for s in range(tile.series_start, tile.series_stop)
-        for e in range(tile.ends_start, tile.ends_stop)
+@st.composite
+def cuts(draw: st.DrawFn) -> Cut:
+    entries = [draw(axes(f"e{n}", windows=False)) for n in range(draw(st.integers(1, 2)))]
+    crops = draw(st.none() | st.integers(1, 3))
+    along = [
+        draw(axes(f"w{n}", windows=True) if crops is None else random_axes(f"w{n}"))
+        for n in range(draw(st.integers(0, 2)))
     ]
+    found = (*entries, *along)
+    units = tuple(draw(st.integers(1, axis.length)) for axis in found)
+    return Cut(found, units, draw(st.integers(1, 20_000)), crops or 1)
 
 
-@given(st.lists(st.integers(1, 100), max_size=30), orders, st.integers(1, 300))
-def test_blocks_hold_every_tile_once_within_the_budget(
-    sizes: list[int], order: Order, budget: int
-) -> None:
-    found = [Tile(n, n + 1, 0, 1, size) for n, size in enumerate(sizes)]
-    grouped = blocks(found, order, budget=budget)
-    assert sorted(t.series_start for group in grouped for t in group) == list(range(len(sizes)))
-    assert all(len(g) == 1 or sum(t.bytes for t in g) <= budget for g in grouped)
+def _all_points(tiling: Tiling) -> list[tuple[tuple[int, ...], int]]:
+    """Places and number of every sample, tile after tile."""
+    found = []
+    for tile, count in enumerate(tiling.counts.tolist()):
+        points = tiling.points(tile, np.arange(count), ORDER)
+        places = zip(*points.starts.tolist(), strict=True)
+        found += list(zip(places, points.numbers.tolist(), strict=True))
+    return found
 
 
-def test_an_order_out_of_range_names_every_fault_at_once() -> None:
-    with pytest.raises(InvalidError) as caught:
-        Order(batch_size=0, rank=3, world_size=2, seed=-1)
-    message = str(caught.value)
-    assert "batch_size 0" in message
-    assert "rank 3" in message
-    assert "seed -1" in message
+@given(cuts())
+def test_tiles_hold_every_sample_once(given_: Cut) -> None:
+    tiling = given_.tiling()
+    assert int(tiling.counts.sum()) == tiling.samples
+    assert sorted(number for _, number in _all_points(tiling)) == list(range(tiling.samples))
+
+
+@given(cuts())
+def test_a_sample_stands_at_the_same_place_however_the_data_are_cut(given_: Cut) -> None:
+    uncut = whole(given_.axes, given_.crops)
+    assert sorted(_all_points(given_.tiling())) == sorted(_all_points(uncut))
+
+
+@given(cuts())
+def test_samples_stand_where_the_split_says_or_anywhere_if_at_random(given_: Cut) -> None:
+    for places, _ in _all_points(given_.tiling()):
+        for axis, place in zip(given_.axes, places, strict=True):
+            assert 0 <= place <= axis.length - axis.size
+            assert axis.random or place in axis.starts
+
+
+def _unfold(runs: tuple[tuple[int, int], ...]) -> IntArray:
+    return np.concatenate([np.arange(start, stop) for start, stop in runs])
+
+
+@given(cuts())
+def test_what_a_tile_reads_holds_all_steps_of_its_windows_side_by_side(given_: Cut) -> None:
+    tiling = given_.tiling()
+    for tile, count in enumerate(tiling.counts.tolist()):
+        points = tiling.points(tile, np.arange(count), ORDER)
+        groups = zip(given_.axes, tiling.tile(tile), points.starts, strict=True)
+        for axis, group, starts in groups:
+            held = _unfold(group.runs)
+            assert len(held) == group.extent
+            steps = group.local(starts)[:, None] + np.arange(axis.size)
+            assert np.array_equal(held[steps], starts[:, None] + np.arange(axis.size))
+
+
+@given(cuts())
+def test_chunks_of_entries_that_a_split_leaves_out_are_not_read(given_: Cut) -> None:
+    for axis, unit, groups in zip(
+        given_.axes, given_.units, given_.tiling().groups, strict=True
+    ):
+        if axis.size == 1 and not axis.random:
+            read = {n // unit for g in groups for n in _unfold(g.runs).tolist()}
+            assert read == {n // unit for n in axis.starts.tolist()}
+            total = sum(group.extent for group in groups)
+            assert total == sum(min(unit, axis.length - c * unit) for c in read)
+
+
+@given(cuts())
+def test_a_tile_is_larger_than_asked_for_only_where_it_cannot_be_smaller(given_: Cut) -> None:
+    tiling = given_.tiling()
+    for groups in map(tiling.tile, range(len(tiling.counts))):
+        if given_.weigh([g.extent for g in groups]) <= given_.target:
+            continue
+        for axis, unit, group in zip(given_.axes, given_.units, groups, strict=True):
+            least = unit if axis.size == 1 else max(unit, 4 * axis.size) + axis.size - 1
+            assert axis.random or group.extent <= least
+
+
+def test_crops_of_an_entry_differ_and_change_with_the_epoch() -> None:
+    entry = Axis("scene", 2, np.arange(2, dtype=np.int64))
+    place = Axis("x", 1000, np.empty(0, np.int64), 10, random=True)
+    tiling = whole((entry, place), 50)
+    first = tiling.points(0, np.arange(100), ORDER).starts[1]
+    again = tiling.points(0, np.arange(100), Order(batch_size=1, seed=3)).starts[1]
+    later = tiling.points(0, np.arange(100), Order(batch_size=1, seed=3, epoch=1)).starts[1]
+    assert len(set(first.tolist())) > 80
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, later)
+
+
+def test_a_split_without_places_has_no_samples() -> None:
+    nothing = np.empty(0, np.int64)
+    for along in (Axis("time", 9, nothing), Axis("time", 9, nothing, 3)):
+        found = Cut((Axis("place", 4, np.arange(4)), along), (2, 3), 10, 1).tiling()
+        assert found.samples == 0
+        assert int(found.counts.sum()) == 0
