@@ -50,6 +50,8 @@ class Decoder:
     """A crc32c follows the numbers, before compression."""
     outer_crc: bool = False
     """A crc32c follows the compressed bytes."""
+    partial: bool = False
+    """The last chunk may hold fewer rows; only of what is not compressed."""
 
     @property
     def nbytes(self) -> int:
@@ -73,7 +75,7 @@ class Decoder:
         assert self.decompress is not None  # noqa: S101  # `direct` says so
         self.decompress(self._checked(raw), out.reshape(-1).view(np.uint8))
 
-    def decode(self, raw: Bytes) -> Numbers:
+    def decode(self, raw: Bytes, at: object = None) -> Numbers:
         """Return a chunk's numbers.
 
         Returns
@@ -92,13 +94,16 @@ class Decoder:
             out = _buffer("decoded", size)
             self.decompress(raw, out)
             raw = out
+        stored = [self.shape[axis] for axis in self.stored_axes]
+        if self.partial and len(raw) < size:
+            stored[0] = len(raw) * stored[0] // size
+            size = prod(stored) * self.dtype.itemsize
         if len(raw) != size:
             raise ValueError(f"{len(raw)} bytes instead of {size}")
         if self.inner_crc:
             raw = without_crc(raw)
         if self.shuffle:
             raw = Shuffle(self.shuffle).decode(raw, _buffer("unshuffled", self.nbytes))
-        stored = [self.shape[axis] for axis in self.stored_axes]
         numbers = np.frombuffer(raw, self.dtype).reshape(stored)
         return numbers.transpose(np.argsort(self.stored_axes))
 
@@ -197,7 +202,12 @@ Codec: TypeAlias = Mapping[str, Any]
 
 
 def decoder(
-    codecs: Sequence[Codec], dtype: np.dtype[Any], shape: tuple[int, ...], *, where: str
+    codecs: Sequence[Codec],
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    *,
+    partial: bool = False,
+    where: str,
 ) -> Decoder:
     """Understand a chain of codecs as Zarr v3 writes it.
 
@@ -236,6 +246,7 @@ def decoder(
         compress,
         shuffle=element if element > 1 else 0,
         inner_crc=compress is not None and False in crcs,
+        partial=partial,
         outer_crc=bool(crcs) and (compress is None or True in crcs),
     )
 

@@ -9,6 +9,7 @@ from scidata.loaders.cache import Cache
 from scidata.loaders.order import Order
 from scidata.loaders.source import Asset, Source, Transform
 from scidata.loaders.stream import DEFAULT_MEMORY, Stream
+from scidata.manifest import Manifest
 from scidata.published import (
     Published,
     find_asset,
@@ -86,12 +87,19 @@ def open_stream(
 
 def _asset(published: Published, key: str) -> Asset:
     commit = published.commit
-    found = find_asset(commit, key, "zarr")
+    found = find_asset(commit, key)
+    alone = found.path in published.manifest
+    folder, name = found.href.rpartition("/")[::2] if alone else (found.href, "")
     return Asset(
         key=found.key,
-        objects=published.store.objects(f"{commit.dataset}/{found.href}"),
-        manifest=published.manifest.under(found.path),
-        consolidated=is_consolidated(read_facts(published.store, commit), found.key),
+        kind=found.kind,
+        path=name,
+        objects=published.store.objects(f"{commit.dataset}/{folder}"),
+        manifest=Manifest({name: published.manifest[found.path]})
+        if alone
+        else published.manifest.under(found.path),
+        consolidated=found.kind == "zarr"
+        and is_consolidated(read_facts(published.store, commit), found.key),
         where=f"{commit.name}, asset {found.key!r}",
     )
 

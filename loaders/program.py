@@ -5,21 +5,22 @@ bytes under way, batches, and the rest for tiles.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
-import zarr
 
 from scidata.errors import InvalidError, NotFoundError
-from scidata.loaders.arrays import open_arrays, open_published
 from scidata.loaders.checked import CheckedObjects
+from scidata.loaders.contents import Contents, open_contents
 from scidata.loaders.engine import QUEUED, Program
 from scidata.loaders.fetch import Objects, open_objects
-from scidata.loaders.layout import Layout, Shards, layout
+from scidata.loaders.layout import Layout, Shards
 from scidata.loaders.meter import Gauge
 from scidata.loaders.order import IntArray, Order
 from scidata.loaders.plan import Axis, Tiling, cut, whole
@@ -71,63 +72,50 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
     NotFoundError
         If the asset lacks an id of the split.
     """
-    arrays = _labels(source.asset)
-    sizes = {str(name): size for name, size in arrays.sizes.items()}
-    labels = {str(n): c for n, c in arrays.coords.items() if c.dims == (n,)}
-    axes = select(sizes, labels, source.samples, source.dimension, source.ids)
-    layouts = dict(_layouts(source.asset, source.samples.inputs + source.samples.targets))
-    found = [*fields(layouts, axes, source.samples, where=source.where)]
-    found += _joined(source, arrays)
+    samples = source.samples
+    with closing(open_contents(source.asset)) as held:
+        sizes = dict(held.sizes)
+        axes = select(sizes, held.labels(), samples, source.dimension, source.ids)
+        layouts = held.layouts(samples.inputs + samples.targets)
+        found = [*fields(layouts, axes, samples, where=source.where)]
+        found += _joined(source, held)
     in_flight = max(min(IN_FLIGHT_BYTES, memory // 8), 1)
-    held = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
-    program = _program(found, axes, source, order, _Room(memory, memory - in_flight - held))
+    batches = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
+    program = _program(found, axes, source, order, _Room(memory, memory - in_flight - batches))
     return Opened(source=source, sizes=sizes, program=program, in_flight=in_flight)
 
 
-def _labels(asset: Asset) -> xr.Dataset:
-    return open_arrays(
-        asset.objects, asset.manifest, where=asset.where, consolidated=asset.consolidated
-    )
-
-
-def _layouts(asset: Asset, names: Sequence[str]) -> Iterator[tuple[str, Layout]]:
-    store = open_published(asset.objects, asset.manifest, asset.where)
-    group = zarr.open_group(store, mode="r", use_consolidated=asset.consolidated or None)
-    for name in dict.fromkeys(names):
-        array = group.get(name)
-        if isinstance(array, zarr.Array):
-            yield name, layout(array, asset.manifest, asset=asset.key, where=asset.where)
-
-
-def _joined(source: Source, arrays: xr.Dataset) -> Iterator[Field]:
+def _joined(source: Source, held: Contents) -> Iterator[Field]:
     for join in source.samples.joins:
         asset = source.joined[join.asset]
-        other = _labels(asset)
-        held = dict(_layouts(asset, join.variables))
-        absent = [name for name in join.variables if name not in held]
-        if absent or join.by not in arrays:
-            raise InvalidError(
-                f"the samples in the record name {', '.join(absent or [join.by])!r}, which is "
-                "absent",
-                where=asset.where if absent else source.where,
-                fix="name variables that are there",
-            )
-        rows = _rows(arrays[join.by], other, held[join.variables[0]].dims[0])
-        for name in join.variables:
-            yield joined(held[name], rows)
+        with closing(open_contents(asset)) as other:
+            named, layouts = held.values(join.by), other.layouts(join.variables)
+            absent = [name for name in join.variables if name not in layouts]
+            if absent or named is None:
+                raise InvalidError(
+                    f"{', '.join(absent or [join.by])!r} of the joins in the samples is absent",
+                    where=asset.where if absent else source.where,
+                    fix="name variables that are there",
+                )
+            dimension = layouts[join.variables[0]].dims[0]
+            labels = other.labels().get(dimension)
+            rows = _rows(join.by, named, labels, other.sizes[dimension])
+            for name in join.variables:
+                yield joined(layouts[name], rows)
 
 
-def _rows(by: xr.DataArray, other: xr.Dataset, dimension: str) -> IntArray:
+def _rows(
+    by: str, wanted: npt.NDArray[Any], labels: xr.DataArray | None, length: int
+) -> IntArray:
     """Find which row of the other asset every entry names."""
-    wanted, length = by.values, other.sizes[dimension]
-    if dimension in other.coords:
-        rows = pd.Index(other[dimension].values).get_indexer(pd.Index(wanted))
+    if labels is not None:
+        rows = pd.Index(labels.values).get_indexer(pd.Index(wanted))
     else:
         rows = np.where((wanted >= 0) & (wanted < length), wanted, -1)
     if (rows < 0).any():
         missing = np.unique(wanted[rows < 0])
         raise NotFoundError(
-            f"{len(missing)} values of {by.name!r} name no {dimension}, such as {missing[0]!r}",
+            f"{len(missing)} values of {by!r} name no row, such as {missing.tolist()[0]!r}",
             where="joins of the samples",
             fix="publish a version in which every value has its row",
         )
@@ -169,7 +157,7 @@ def _program(
         return sum(prod(f.extent(extents)) * f.layout.dtype.itemsize for f in tiled)
 
     units = [_unit(tiled, n, shards=source.whole_objects) for n in range(len(axes))]
-    target = min(max(free // TILE_SHARE, MIN_TILE), MAX_TILE)
+    target = min(max(free // TILE_SHARE, MIN_TILE), MAX_TILE, free // MIN_SLOTS)
     tiling = cut(axes, units, weigh, crops=crops, target=target)
     tile = weigh(lengths(tiling))
     count = len(tiling.counts)

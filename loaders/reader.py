@@ -306,7 +306,7 @@ def _place(chunk: _Chunk, raw: memoryview) -> None:
     if len(chunk.targets) == 1 and layout.scaling is None and decoder.direct(only):
         decoder.into(raw, only)
         return
-    numbers: Numbers = decoder.decode(raw)
+    numbers: Numbers = decoder.decode(raw, chunk.extent)
     for target in chunk.targets:
         part = numbers[target.source]
         if layout.scaling is None:

@@ -20,14 +20,17 @@ Transform = Callable[[dict[str, "Tensor"]], dict[str, "Tensor"]]
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """A published Zarr asset, as it may travel to another process: without credentials."""
+    """A published asset, as it may travel to another process: without credentials."""
 
     key: str
+    kind: str = "zarr"
+    path: str = ""
+    """Of a single file: its name below `objects`."""
     objects: obstore.store.ObjectStore
-    """``zarr.json`` at the root."""
+    """Of a folder: what is in it, such as ``zarr.json``."""
     manifest: Manifest
-    """Relative to the asset."""
-    consolidated: bool
+    """Relative to `objects`."""
+    consolidated: bool = False
     where: str
     """For messages."""
 
