@@ -200,7 +200,7 @@ class Engine:
             for i, (low, high) in enumerate(
                 zip(corners.tolist(), (corners + sizes).tolist(), strict=True)
             ):
-                box = out[i : i + 1].reshape(field.sizes)
+                box = out[i : i + 1].reshape(field.sizes)  # of a scalar, `out[i]` is a copy
                 reads.append(Read(field.layout, tuple(low), tuple(high), box))
         return number, batch, points, self._reader.submit(reads)
 
