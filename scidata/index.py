@@ -234,18 +234,21 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
         raise IntegrityError(
             f"the record and facts of {commit.name} describe {record.id!r} and {facts.name}",
             where=store.address,
-            fix=f"check the whole version: scidata verify {commit.name}",
+            fix=f"check the whole version: scidata verify {commit.name} --store {store.url}",
         )
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
     return SoundVersion(record=record, facts=facts, catalog=Digest.of(catalog))
 
 
 def _damage(store: Store, version: str, error: ScidataError) -> Problem:
+    fix = f"see every bad file with: scidata verify {version} --store {store.url}"
+    if isinstance(error, IntegrityError) and not error.damage:
+        fix = error.fix  # of the commit record, without which nothing can be verified
     return Problem(
         code=f"unlisted-{error.kind}",
         path=version,
         message=error.message,
-        fix=f"see every bad file with: scidata verify {version} --store {store.url}",
+        fix=fix,
     )
 
 
