@@ -23,6 +23,7 @@ from scidata.errors import (
 from scidata.manifest import MANIFEST, Manifest, path_fault
 from scidata.parallel import each
 from scidata.storage import StoreLike, open_store
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.version import (
     DATASET_ID,
@@ -116,7 +117,7 @@ def existing_numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
         raise NotFoundError(
             f"the store holds no dataset {dataset!r}",
             where=store.address,
-            fix=f"{known}see what is there: scidata list --store {store.url}",
+            fix=f"{known}see what is there: scidata list {options_of(store)}",
         )
     return numbers
 
@@ -319,7 +320,7 @@ def _pinned(
     raise NotFoundError(
         f"no version of {dataset!r} has the digest {digest}",
         where=store.address,
-        fix=f"see the versions and their digests: scidata list {dataset}",
+        fix=f"see the versions and their digests: scidata list {dataset} {options_of(store)}",
     )
 
 
@@ -362,6 +363,6 @@ def _damaged_tag(store: Store, commit: CommitRecord, key: str, *, found: str) ->
     return IntegrityError(
         f"the tag file {key!r} of {commit.name} {what}",
         where=f"{commit.dataset}/{key} at {store.address}",
-        fix=f"check the whole version: scidata verify {commit.name} --store {store.url}",
+        fix=f"check the whole version: scidata verify {commit.name} {options_of(store)}",
         damage=[Damage(path=key, state=state, expected=expected, found=found)],
     )
