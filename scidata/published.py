@@ -143,8 +143,7 @@ def read_file(published: Published, path: str, *, limit: int = MAX_FILE_BYTES) -
         raise IntegrityError(
             str(damage),
             where=f"{name} at {published.store.url}",
-            fix=f"check the whole version: scidata verify {name} {options_of(published.store)}; "
-            "if it is damaged, use another copy",
+            fix=f"check the whole version: scidata verify {name} {options_of(published.store)}",
             damage=[damage],
         )
     return data
