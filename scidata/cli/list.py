@@ -7,6 +7,7 @@ from scidata.cli.output import (
     json_option,
     print_json,
     print_table,
+    say,
     store_options,
 )
 from scidata.errors import IntegrityError
@@ -40,7 +41,7 @@ def command(
     elif any(found.versions.values()):
         _print(found, one_dataset=dataset is not None)
     elif not found.damaged:
-        click.echo(f"no datasets in {store.url}", err=True)
+        say(f"no datasets in {store.url}", err=True)
     if found.damaged:
         first = next(iter(found.damaged.values()))
         raise IntegrityError(
