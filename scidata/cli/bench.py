@@ -13,6 +13,7 @@ from scidata.cli.output import (
     print_table,
     progress_bar,
     quiet_option,
+    say,
     store_options,
 )
 
@@ -134,19 +135,19 @@ def run(  # click gives them by name
 
 def _print(result: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
     data, seconds = result["dataset"], result["seconds"]
-    click.echo(f"{result['task']} {result['profile']} on {data['name']} {data['digest']}")
+    say(f"{result['task']} {result['profile']} on {data['name']} {data['digest']}")
     for part, scores in result["scores"].items():
-        click.echo()
+        say()
         _print_scores(part, scores, result["summary"][part])
-    click.echo()
+    say()
     for title in ("quirks", "leaks"):
         for sentence in result[title]:
-            click.echo(f"{title[:-1]}: {sentence}")
-    click.echo(
+            say(f"{title[:-1]}: {sentence}")
+    say(
         f"{result['parameters']:,} parameters, {result['samples_per_second']:,} samples/s; "
         + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     )
-    click.echo(f"written to {folder / 'result.json'}")
+    say(f"written to {folder / 'result.json'}")
 
 
 def _print_scores(part: str, scores: Mapping[str, Any], means: Mapping[str, Any]) -> None:

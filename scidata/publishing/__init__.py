@@ -28,6 +28,7 @@ from scidata.publishing.claim import Claim, has_ended, take
 from scidata.publishing.plan import Plan, Version, check_number, check_same, plan
 from scidata.publishing.upload import (
     Stamps,
+    check_held,
     check_listing,
     check_unchanged,
     commit,
@@ -39,6 +40,7 @@ from scidata.publishing.upload import (
 from scidata.record import Record, read_record_bytes
 from scidata.resolve import resolve, version_numbers
 from scidata.storage import StoreLike, open_store
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.storage.probe import fault_of, is_remembered, remember
 from scidata.storage.single_writer import SingleWriterStore
@@ -160,7 +162,8 @@ def publish(
     ConflictError
         If the version exists with other data, or somebody else is publishing it.
     IntegrityError
-        If a staged file changed meanwhile. Nothing was published.
+        If a staged file changed meanwhile; then nothing was published. Or if the version is
+        published and the store has lost objects of it, or its commit record is damaged.
     StorageError
         If the store fails, is read-only, or ignores conditional writes. Nothing was published
         unless the message says that this is not known; running it again tells.
@@ -237,6 +240,7 @@ def survey(
     existing = existing_commit(store, record.id, version) if number in published else None
     if existing is not None:
         check_same(existing, measured.manifest.digest)
+        check_held(store, existing, measured.sizes)
     return Surveyed(
         staged=staged,
         record=record,
@@ -369,5 +373,6 @@ def _index(store: Store, dataset: str) -> tuple[str, ...]:
     try:
         report = rebuild(store, [dataset])
     except ScidataError as error:
-        return (f"the catalogs are out of date ({error.message}); run: scidata index",)
+        again = f"scidata index {options_of(store)}"
+        return (f"the catalogs are out of date ({error.message}); run: {again}",)
     return tuple(f"{problem.path}: {problem.message}" for problem in report.damaged)
