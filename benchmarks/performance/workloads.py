@@ -181,9 +181,8 @@ def _series(scale: float) -> Workload:
     def make(rng: np.random.Generator, length: int) -> Block:
         years = np.arange(days, dtype=np.float32)[None, :, None] / np.float32(365.25)
         phase, level = rng.random((2, length, 1, variables), dtype=np.float32)
-        values: npt.NDArray[np.float32] = level + np.sin(
-            np.float32(2 * np.pi) * (years + phase)
-        )
+        turns = np.float32(2 * np.pi) * (years + phase)
+        values = (level + np.sin(turns)).astype(np.float32, copy=False)
         values += np.float32(0.3) * rng.standard_normal(values.shape, dtype=np.float32)
         return {"series": rounded(values, 12)}
 
@@ -206,10 +205,8 @@ def smooth(
     """Return fields over the last two dimensions, bilinear between coarse random values."""
     *lead, height, width = shape
     values = rng.standard_normal((*lead, coarse, coarse), dtype=np.float32)
-    field: npt.NDArray[np.float32] = (
-        _weights(height, coarse) @ values @ _weights(width, coarse).T
-    )
-    return field
+    field = _weights(height, coarse) @ values @ _weights(width, coarse).T
+    return field.astype(np.float32, copy=False)
 
 
 def _weights(fine: int, coarse: int) -> npt.NDArray[np.float32]:
