@@ -1,8 +1,8 @@
 """An S3 server for reading on loopback: nginx, whose folders are buckets.
 
 Objects are answered to GET and HEAD, whole or in ranges, without signatures. LIST and PUT are
-not: data are prepared straight on the disk. With a latency, a proxy in a process of its own
-stands before nginx and holds every request back.
+not: data are prepared straight on the disk. With a latency, nginx asks a
+process beside it before each request, and that answers late.
 """
 
 import shutil
@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 
 STARTS_WITHIN_S = 10
+STATUS = "/-/status"
 # tcp_nopush: 64 KiB ranges come twelve times as fast without it. open_file_cache: beyond the
 # limit of descriptors nginx would answer 404 for objects that are there.
 CONFIG = """
@@ -32,13 +33,23 @@ http {{
   open_file_cache max=4000 inactive=600s; open_file_cache_valid 600s; etag on;
   client_body_temp_path {work}/b; proxy_temp_path {work}/p; fastcgi_temp_path {work}/f;
   uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
+  {upstream}
   server {{
     listen 127.0.0.1:{port} backlog=1024; root {root};
     location = /-/status {{ stub_status; }}
-    location / {{ limit_except GET {{ deny all; }} }}
+    {waiting}
+    location / {{ {wait} limit_except GET {{ deny all; }} }}
   }}
 }}
 """
+
+
+UPSTREAM = "upstream late {{ server 127.0.0.1:{late}; keepalive 256; }}"
+WAITING = """location = /-/wait {
+      internal; proxy_pass http://late; proxy_http_version 1.1; proxy_method GET;
+      proxy_pass_request_headers off; proxy_pass_request_body off;
+      proxy_set_header Connection ""; proxy_set_header Host late;
+    }"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +71,27 @@ def serving(root: Path, *, latency_ms: float = 0) -> Iterator[Server]:
         )
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scidata-nginx-")))
-        port, config = free_port(), work / "nginx.conf"
+        port, config, log = free_port(), work / "nginx.conf", work / "error.log"
+        sessions: list[int] = []
+        extra = {"upstream": "", "waiting": "", "wait": ""}
+        if latency_ms:
+            late = free_port()
+            program = [sys.executable, "-P", "-m", "scidata.benchmarks.performance.latency"]
+            sessions.append(
+                stack.enter_context(_running([*program, str(late), str(latency_ms)]))
+            )
+            wait = "auth_request /-/wait;"
+            extra = {"upstream": UPSTREAM.format(late=late), "waiting": WAITING, "wait": wait}
+            _await(late, "", log)
         # Workers read as whoever runs this; only root can name a user, and must.
         user = "user root;" if Path("/proc/self").stat().st_uid == 0 else ""
-        values = {"work": work, "port": port, "root": root.resolve(), "user": user}
+        values = {"work": work, "port": port, "root": root.resolve(), "user": user, **extra}
         config.write_text(CONFIG.format(**values))
-        command = [nginx, "-e", str(work / "error.log"), "-c", str(config)]
-        sessions = [stack.enter_context(_running(command))]
-        status = f"http://127.0.0.1:{port}/-/status"
-        _await(port, work / "error.log")
-        front = port
-        if latency_ms:
-            front = free_port()
-            proxy = [sys.executable, "-P", "-m", "scidata.benchmarks.performance.latency"]
-            options = [str(front), str(port), str(latency_ms)]
-            sessions.append(stack.enter_context(_running([*proxy, *options])))
-            _await(front, work / "error.log")
-        yield Server(
-            endpoint=f"http://127.0.0.1:{front}", status_url=status, sessions=tuple(sessions)
-        )
+        command = [nginx, "-e", str(log), "-c", str(config)]
+        sessions.append(stack.enter_context(_running(command)))
+        _await(port, STATUS, log)
+        endpoint = f"http://127.0.0.1:{port}"
+        yield Server(endpoint=endpoint, status_url=endpoint + STATUS, sessions=tuple(sessions))
 
 
 def free_port() -> int:
@@ -99,11 +112,11 @@ def _running(command: list[str]) -> Iterator[int]:
         process.wait(timeout=STARTS_WITHIN_S)
 
 
-def _await(port: int, log: Path) -> None:
+def _await(port: int, path: str, log: Path) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/status"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}"):
                 return
         except OSError as error:
             if time.monotonic() > deadline:
