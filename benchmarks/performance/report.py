@@ -62,8 +62,8 @@ def summary(row: Row, limits: Limits) -> dict[str, Any]:  # Any: JSON
         "loader": row.loader,
         "variant": row.variant,
         "workload": row.workload,
-        "trouble": row.trouble,
-        "shuffle": row.terms.shuffle,
+        "trouble": "; ".join(part for part in (row.trouble, miscounted(every)) if part),
+        "shuffle": row.terms.reach(row.workload),
         "crops": row.terms.crops if row.workload == "W1" else None,
         "codec": row.codec,
         "later_epochs_from": row.terms.later,
@@ -87,6 +87,16 @@ def summary(row: Row, limits: Limits) -> dict[str, Any]:  # Any: JSON
         ),
         "runs": row.runs,
     }
+
+
+def miscounted(epochs: list[Epoch]) -> str:
+    """Say if a whole epoch has other samples, or fewer bytes, than the workload."""
+    for epoch in epochs:
+        if epoch["whole"] and epoch["samples"] != epoch["wanted"]:
+            return f"{epoch['samples']} samples instead of {epoch['wanted']}"
+        if epoch["whole"] and epoch["bytes"] < epoch["wanted_bytes"]:
+            return f"{epoch['bytes']} bytes instead of {epoch['wanted_bytes']}"
+    return ""
 
 
 def goals(summaries: list[dict[str, Any]]) -> dict[str, bool]:  # Any: JSON

@@ -52,8 +52,9 @@ def measure(order: Order, peer: Any, out: Path) -> None:  # Any: a module of `pe
             epochs = peer.open_epochs(order.job)
         line = _epoch(epochs, number, began, began + order.epoch_s)
         spent = read(order.servers, order.status_url).since(before)
-        samples = order.job.work.samples
-        row = {"epoch": number, "wanted": samples, **line, **spent}
+        work = order.job.work
+        wanted = {"wanted": work.samples, "wanted_bytes": work.samples * work.sample_bytes}
+        row = {"epoch": number, **wanted, **line, **spent}
         with out.open("a") as file:
             file.write(json.dumps(row) + "\n")
 

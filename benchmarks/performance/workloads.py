@@ -49,6 +49,8 @@ class Workload:
     batch: int
     samples: int
     """In one epoch."""
+    sample_bytes: int
+    """Of one sample, decoded."""
     block: int
     """Entries of the first dimension in one shard."""
     make: Callable[[np.random.Generator, int], Block]
@@ -108,6 +110,7 @@ def _scenes(scale: float) -> Workload:
         arrays={"radiance": radiance, "mask": mask},
         batch=16,
         samples=CROPS_A_SCENE * count,
+        sample_bytes=CROP**2 * (4 * bands + 1),
         block=1,
         make=make,
     )
@@ -135,6 +138,7 @@ def _stacks(scale: float) -> Workload:
         arrays={"image": image, "label": label},
         batch=64,
         samples=count,
+        sample_bytes=4 * 3 * size**2 + 8,
         block=256,
         make=make,
     )
@@ -163,6 +167,7 @@ def _rows(scale: float) -> Workload:
         arrays={"features": features, "target": target},
         batch=512,
         samples=count,
+        sample_bytes=4 * width + 4,
         block=25_600,
         make=make,
     )
@@ -191,6 +196,7 @@ def _series(scale: float) -> Workload:
         arrays={"series": series},
         batch=256,
         samples=bins * ((days - WINDOW) // STRIDE + 1),
+        sample_bytes=4 * variables * WINDOW,
         block=64,
         make=make,
     )

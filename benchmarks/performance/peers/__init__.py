@@ -40,7 +40,7 @@ class Terms:
     """On which terms a variant compares with the others."""
 
     shuffle: str
-    """How far the shuffle reaches."""
+    """How far the shuffle reaches; parts between bars are for one workload each."""
     crops: str = "random"
     """``random``, or ``frozen``: cut once, the same every epoch. Of W1."""
     form: str = ""
@@ -50,6 +50,11 @@ class Terms:
     later: str = "cold"
     """``cold`` if every epoch comes from the server, ``cache`` if later ones are local."""
     workloads: tuple[str, ...] = ("W1", "W2", "W3", "W4")
+
+    def reach(self, workload: str) -> str:
+        """Return how far the shuffle reaches on a workload."""
+        parts = self.shuffle.split(" | ")
+        return parts[self.workloads.index(workload)] if len(parts) > 1 else parts[0]
 
 
 @dataclass(frozen=True, kw_only=True)

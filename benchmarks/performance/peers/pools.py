@@ -37,7 +37,9 @@ Start = Callable[[str, Sequence[Selection]], Callable[[], list[Values]]]
 
 TERMS = {
     "global": Terms(shuffle="global", workloads=("W1", "W2")),
-    "pool": Terms(shuffle="pool: 2 scenes | 1,024 | 16,384 rows | 16 series, by hand"),
+    "pool": Terms(
+        shuffle="pool of 2 scenes | pool of 1,024 | pool of 16,384 rows | pool of 16 series"
+    ),
 }
 
 
@@ -93,7 +95,7 @@ def _pools(
     large = [name for name in work.arrays if name not in small]
 
     def begin(group: npt.NDArray[np.int64]) -> Callable[[], Block]:
-        parts = [np.s_[int(first) : int(first) + unit] for first in group]
+        parts = [slice(int(n), min(int(n) + unit, work.entries)) for n in group]
         waiting = {name: start(name, [(part,) for part in parts]) for name in large}
 
         def finish() -> Block:

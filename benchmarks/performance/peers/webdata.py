@@ -15,7 +15,7 @@ REQUIREMENTS = ("webdataset==1.0.2",)
 BUFFER = {"W1": 64, "W2": 1000, "W3": 64}
 VARIANTS = {
     "none": Terms(
-        shuffle="buffer of 64 | 1,000 | 64 records of 256 rows",
+        shuffle="buffer of 64 | buffer of 1,000 | buffer of 64 records of 256 rows",
         crops="frozen",
         form="none",
         codec="none",

@@ -26,7 +26,9 @@ def open_epochs(job: Job) -> Epochs:
     arrays = library("xarray").open_zarr(published_store(job), chunks=None, consolidated=True)
     # xbatcher keeps the name "sample" to itself.
     arrays = arrays.rename({"sample": "stack"} if job.workload == "W2" else {})
-    dims = {"scene": 1, "y": CROP, "x": CROP} if job.workload == "W1" else {"stack": 1}
+    # Dimensions that are not named would be flattened.
+    dims = dict(arrays.sizes)
+    dims |= {"scene": 1, "y": CROP, "x": CROP} if job.workload == "W1" else {"stack": 1}
     patches = library("xbatcher").BatchGenerator(arrays, input_dims=dims, preload_batch=False)
     names = tuple(job.work.arrays)
 
