@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from scidata.errors import InvalidError
+from scidata.formats.media import HDF5_SUFFIXES
 from scidata.loaders.in_hdf5 import Hdf5Contents
 from scidata.loaders.in_parquet import ParquetContents
 from scidata.loaders.in_zarr import ZarrContents
@@ -47,10 +48,7 @@ class Contents(Protocol):
 _FORMATS: Mapping[str, Callable[[Asset], Contents]] = {
     "zarr": ZarrContents,
     "parquet": ParquetContents,
-    ".h5": Hdf5Contents,
-    ".hdf5": Hdf5Contents,
-    ".nc": Hdf5Contents,
-    ".nc4": Hdf5Contents,
+    **dict.fromkeys(HDF5_SUFFIXES, Hdf5Contents),
 }
 
 

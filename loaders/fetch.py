@@ -23,8 +23,8 @@ from scidata.loaders.arrays import IMPORTED_IN, Place, damaged
 
 Buffer: TypeAlias = memoryview | bytes
 
-TRIES = 4
-TIMEOUT_S = 30.0
+TRIES = 3
+TIMEOUT_S = 20.0
 WHOLE_TIMEOUT_S = 600.0
 FIRST_PAUSE_S = 0.25
 

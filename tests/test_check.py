@@ -182,7 +182,10 @@ def test_samples_of_a_form_that_is_not_streamed_are_named(staged: Path) -> None:
 
     checked = change_record(staged, change)
     assert found(checked) == [("asset-kind", "samples.asset")]
-    assert checked.errors[0].message == "'data/notes.csv' is no Zarr v3 store"
+    assert (
+        checked.errors[0].message
+        == "'data/notes.csv' is no Zarr v3 store, Parquet table or file in HDF5"
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from scidata.loaders.order import SHUFFLES, Order
 from scidata.loaders.source import Source
 from scidata.loaders.stream import Stream
 from scidata.record import Samples
-from scidata.record.parts import Join, Window
+from scidata.record.parts import Window
 from tests import streams, zarrs
 
 pytestmark = pytest.mark.filterwarnings(

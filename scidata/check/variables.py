@@ -7,6 +7,7 @@ from pathlib import Path
 from scidata.check.assets import Assets, error, lengths, one_of, warning
 from scidata.errors import Problem
 from scidata.facts import STATISTICS, Variable
+from scidata.formats.media import HDF5_SUFFIXES
 from scidata.measure import Surveyed
 from scidata.record import Record, Samples, VariableNote
 
@@ -77,9 +78,13 @@ def sample_problems(samples: Samples, surveyed: Surveyed) -> Iterator[Problem]:
     if samples.asset in surveyed.broken:
         return
     if samples.asset in surveyed.opaque:
-        message = f"{surveyed.opaque[samples.asset]!r} is no Zarr v3 store"
-        fix = "write the arrays as Zarr v3, or remove samples: nothing else is streamed"
-        yield error("asset-kind", "samples.asset", message, fix)
+        path = surveyed.opaque[samples.asset]
+        if not path.lower().endswith(HDF5_SUFFIXES):
+            message = f"{path!r} is no Zarr v3 store, Parquet table or file in HDF5"
+            fix = (
+                "write the samples as one of these, or remove samples: nothing else is streamed"
+            )
+            yield error("asset-kind", "samples.asset", message, fix)
         return
     if samples.asset not in assets:
         fix = one_of(assets)
