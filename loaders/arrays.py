@@ -162,7 +162,7 @@ def open_arrays(
     store = open_published(objects, manifest, where)
     # Any: what chunks=None returns is not in xarray's stubs as lazy arrays, but it is one.
     arrays: Any = xr.open_zarr(
-        store, chunks=None, zarr_format=3, consolidated=consolidated, decode_timedelta=False
+        store, chunks=None, consolidated=consolidated, decode_timedelta=False
     )
     return cast("xr.Dataset", arrays)
 

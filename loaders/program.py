@@ -4,6 +4,7 @@ The memory that a stream may hold is divided here, once: variables that are smal
 bytes under way, batches, and the rest for tiles.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from scidata.loaders.plan import Axis, Tiling, cut, whole
 from scidata.loaders.reader import IN_FLIGHT_BYTES, Reader
 from scidata.loaders.samples import Field, fields, joined, lengths, select
 from scidata.loaders.source import Asset, Source
+from scidata.record.parts import Join
 
 RESIDENT_SHARE = 8
 """Variables that are small as a whole may take this part of the memory: one in eight."""
@@ -79,24 +81,35 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
         layouts = held.layouts(samples.inputs + samples.targets)
         found = [*fields(layouts, axes, samples, where=source.where)]
         found += _joined(source, held)
+    _refuse_namesakes([*(f.name for f in found), *(axis.dimension for axis in axes)], source)
     in_flight = max(min(IN_FLIGHT_BYTES, memory // 8), 1)
     batches = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
     program = _program(found, axes, source, order, _Room(memory, memory - in_flight - batches))
     return Opened(source=source, sizes=sizes, program=program, in_flight=in_flight)
 
 
+def _refuse_namesakes(names: Sequence[str], source: Source) -> None:
+    if same := [name for name, times in Counter(names).items() if times > 1]:
+        raise InvalidError(
+            f"a batch would hold {', '.join(map(repr, same))} twice",
+            where=source.where,
+            fix="give variables names of their own; a dimension gives the sample's index",
+        )
+
+
 def _joined(source: Source, held: Contents) -> Iterator[Field]:
+    entries = (held.sizes[source.samples.each[0]],)
     for join in source.samples.joins:
         asset = source.joined[join.asset]
         with closing(open_contents(asset)) as other:
             named, layouts = held.values(join.by), other.layouts(join.variables)
-            absent = [name for name in join.variables if name not in layouts]
-            if absent or named is None:
+            if faults := [*_join_faults(join, named, layouts, entries)]:
                 raise InvalidError(
-                    f"{', '.join(absent or [join.by])!r} of the joins in the samples is absent",
-                    where=asset.where if absent else source.where,
-                    fix="name variables that are there",
+                    f"the samples in the record do not join: {'; '.join(faults)}",
+                    where=asset.where,
+                    fix="name rows by one variable along the first entry, and what has such rows",
                 )
+            assert named is not None  # noqa: S101  # else it was a fault
             dimension = layouts[join.variables[0]].dims[0]
             labels = other.labels().get(dimension)
             rows = _rows(join.by, named, labels, other.sizes[dimension])
@@ -104,11 +117,33 @@ def _joined(source: Source, held: Contents) -> Iterator[Field]:
                 yield joined(layouts[name], rows)
 
 
+def _join_faults(
+    join: Join,
+    named: npt.NDArray[Any] | None,
+    layouts: Mapping[str, Layout],
+    entries: tuple[int, ...],
+) -> Iterator[str]:
+    yield from (f"{name!r} is absent" for name in join.variables if name not in layouts)
+    if named is None:
+        yield f"{join.by!r} is absent"
+    elif named.shape != entries:
+        yield f"{join.by!r} has the shape {named.shape}, not {entries}"
+    dims = {layout.dims[:1] for layout in layouts.values()}
+    if len(dims) > 1 or () in dims:
+        yield f"the first dimensions of {', '.join(map(repr, layouts))} differ"
+
+
 def _rows(
     by: str, wanted: npt.NDArray[Any], labels: xr.DataArray | None, length: int
 ) -> IntArray:
     """Find which row of the other asset every entry names."""
     if labels is not None:
+        if not pd.Index(labels.values).is_unique:
+            raise InvalidError(
+                f"labels of {labels.name!r} occur twice",
+                where="joins of the samples",
+                fix="publish a version whose labels differ",
+            )
         rows = pd.Index(labels.values).get_indexer(pd.Index(wanted))
     else:
         rows = np.where((wanted >= 0) & (wanted < length), wanted, -1)

@@ -25,9 +25,10 @@ from tests.servers import (
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 # The same examples at each run where a change is judged; new ones wherever somebody develops.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# No test is timed: it may share its cores.
+settings.register_profile("scidata", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "scidata")
 
 FOREIGN = (
     "AWS_ENDPOINT_URL",

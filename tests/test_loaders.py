@@ -130,7 +130,7 @@ def test_what_was_not_observed_stays_nan(source: Source) -> None:
     assert not ahead[~last].isnan().any()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     world_size=st.integers(1, 7),
     batch_size=st.integers(10, 40),
@@ -158,7 +158,7 @@ def test_ranks_together_see_every_window_once(
     assert set(seen) == _windows()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     batch_size=st.integers(10, 40),
     seed=st.integers(0, 2**40),

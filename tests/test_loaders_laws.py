@@ -1,9 +1,10 @@
 """Laws of streams: what comes is what xarray reads, once each, whatever is stored and how."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from scidata.loaders.engine import Batch
 from scidata.loaders.order import SHUFFLES, Order
+from scidata.loaders.program import prepare
 from scidata.loaders.source import Source
 from scidata.loaders.stream import Stream
 from scidata.record import Samples
@@ -163,7 +165,6 @@ def _streamed(case: Case, order: Order, *, memory: int) -> list[tuple[int, ...]]
 examples = settings(
     max_examples=60,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -182,3 +183,96 @@ def test_samples_of_any_zarr_v2_store_equal_what_xarray_reads(case: Case, order:
     seen = _streamed(case, order, memory=2**24)
     assert len(seen) == len(set(seen))
     assert set(seen) == case.places()
+
+
+@examples
+@given(cases(zarr_format=3, crops=True), orders())
+def test_crops_stand_anywhere_and_are_the_same_however_they_are_read(
+    case: Case, order: Order
+) -> None:
+    seen = _streamed(case, order, memory=2**24)
+    stored = _streamed(case, replace(order, shuffle="none", batch_size=7), memory=2**24)
+    assert sorted(seen) == sorted(stored)
+    sizes, each = zarrs.sizes_of(case.arrays), len(case.samples.each)
+    entries = [
+        [*case.ids] if name == case.dimension else [*range(sizes[name])]
+        for name in case.samples.each
+    ]
+    assert Counter(place[:each] for place in seen) == dict.fromkeys(
+        product(*entries), case.samples.crops
+    )
+
+
+@examples
+@given(cases(zarr_format=3), orders(), st.data())
+def test_a_stream_continues_on_other_ranks_with_exactly_what_was_not_seen(
+    case: Case, order: Order, data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        source = _source(case, Path(scratch) / "stored.zarr")
+        seen: list[tuple[int, ...]] = []
+        state = None
+        for world in [*data.draw(st.lists(st.integers(1, 4), max_size=2)), 3]:
+            most = data.draw(st.integers(0, 4))
+            states = []
+            for rank in range(world):
+                mine = replace(order, rank=rank, world_size=world)
+                stream = Stream(source, mine, memory=2**24, threads=1)
+                if state is not None:
+                    stream.load_state_dict(state)
+                seen += streams.keys(islice(stream, most), *case.dimensions)
+                states.append(stream.state_dict())
+                stream.close()
+            # Every rank got as many batches, or all that it has.
+            state = max(states, key=lambda s: s["batch"])
+        last = Stream(source, order, memory=2**24, threads=1)
+        last.load_state_dict(state or last.state_dict())
+        seen += streams.keys(last, *case.dimensions)
+        last.close()
+    assert sorted(seen) == sorted(case.places())
+
+
+def test_an_index_at_the_start_of_a_shard_is_read_too(tmp_path: Path) -> None:
+    values = np.arange(60, dtype=np.int32).reshape(10, 6)
+    folder = zarrs.sharded_with_its_index_at_the_start(tmp_path / "stored.zarr", values)
+    samples = Samples(asset="stored", each=("d0",), inputs=("values",))
+    asset = streams.asset_of(folder, consolidated=False)
+    source = streams.source_of(asset, samples, dimension="d0", ids=("1", "2", "7", "9"))
+    (batch,) = Stream(source, Order(batch_size=9))
+    assert np.array_equal(batch["values"], values[[1, 2, 7, 9]])
+
+
+@given(
+    chunk=st.integers(1, 7),
+    shard=st.integers(1, 3),
+    reach=st.integers(1, 9),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=20)
+def test_the_shuffle_of_a_window_never_mixes_more_tiles_than_fit(
+    chunk: int, shard: int, reach: int, seed: int
+) -> None:
+    values = np.arange(84, dtype=np.int64)
+    array = zarrs.Written(
+        name="v", dims=("e",), values=values, chunks=(chunk,), shards=(chunk * shard,), fill=-1
+    )
+    samples = Samples(asset="stored", each=("e",), inputs=("v",))
+    case = Case([array], 3, samples, "e", tuple(range(84)))
+    with tempfile.TemporaryDirectory() as scratch:
+        source = _source(case, Path(scratch) / "stored.zarr")
+        order = Order(batch_size=4, shuffle="window", seed=seed)
+        memory = 4 * 8 * 5 + (reach + 1) * 8 * 40
+        program = prepare(source, order, memory).program
+        stream = Stream(source, order, memory=memory)
+        taken = [int(n) for batch in stream for n in batch["v"]]
+        stream.close()
+    assert sorted(taken) == values.tolist()
+    # The next tile begins when the first of those that are mixed is used up.
+    tile_of = np.repeat(np.arange(len(program.tiling.counts)), program.tiling.counts)
+    left = Counter(tile_of.tolist())
+    begun: set[int] = set()
+    for sample in taken:
+        begun.add(int(tile_of[sample]))
+        alive = [tile for tile in begun if left[tile]]
+        assert len(alive) <= program.reach
+        left[int(tile_of[sample])] -= 1

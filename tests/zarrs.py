@@ -1,7 +1,6 @@
 """Zarr stores of every kind that is streamed: drawn by hypothesis, written by zarr-python."""
 
 import base64
-import json
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +79,8 @@ def arrays(
     fill: Any = draw(st.sampled_from([0, 1, np.nan] if dtype.kind == "f" else [0, 1]))
     fill = bool(fill) if dtype.kind == "b" else fill
     values = _numbers(draw, dtype, shape, fill)
+    if zarr_format == 2 and (dtype.kind == "b" or draw(st.booleans())):
+        fill = None  # xarray takes any other for NaN, which leaves no sense in truth values
     chunks = tuple(draw(st.integers(1, n)) for n in shape)
     shards, options = None, _codecs_v2(draw, dtype)
     if zarr_format == 3:
@@ -204,5 +205,4 @@ def sharded_with_its_index_at_the_start(folder: Path, values: npt.NDArray[Any]) 
         dimension_names=[f"d{n}" for n in range(values.ndim)],
     )
     made[...] = values
-    assert json.loads((folder / "values" / "zarr.json").read_text())
     return folder

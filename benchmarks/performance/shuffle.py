@@ -60,8 +60,13 @@ def measure(tiles: int, per_tile: int, batch_size: int, epochs: int) -> list[Fig
     whole = tiles * (1 - (1 - 1 / tiles) ** batch_size)
     found = []
     for reach in sorted({1, 2, 4, *(max(tiles * n // 16, 1) for n in (1, 2, 4, 8, 16))}):
-        ways = [walk([per_tile] * tiles, o, reach=reach) for o in _orders("window", batch_size, epochs)]
-        judged = np.mean([judge(numbers(way, per_tile), per_tile, total) for way in ways], axis=0)
+        ways = [
+            walk([per_tile] * tiles, o, reach=reach)
+            for o in _orders("window", batch_size, epochs)
+        ]
+        judged = np.mean(
+            [judge(numbers(way, per_tile), per_tile, total) for way in ways], axis=0
+        )
         found.append(Figures(reach, reach / tiles, judged[0] / whole, judged[1] / float(full)))
     return found
 
@@ -81,7 +86,9 @@ def main(tiles: int, per_tile: int, batch_size: int, epochs: int, *, as_json: bo
     """Print how well samples are mixed, by how many tiles fit into memory."""
     found = measure(tiles, per_tile, batch_size, epochs)
     if as_json:
-        click.echo(json.dumps({"schema": "scidata-shuffle/1", "rows": [asdict(f) for f in found]}))
+        click.echo(
+            json.dumps({"schema": "scidata-shuffle/1", "rows": [asdict(f) for f in found]})
+        )
         return
     click.echo("tiles mixed  of all   tiles in a batch   bias of a batch   (full shuffle = 1)")
     for f in found:

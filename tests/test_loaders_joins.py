@@ -1,0 +1,111 @@
+"""Joins: a sample gathers the rows of other assets that it names."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from scidata.errors import InvalidError, NotFoundError
+from scidata.loaders.order import SHUFFLES, Order, Shuffle
+from scidata.loaders.source import Source
+from scidata.loaders.stream import Stream
+from scidata.record import Samples
+from scidata.record.parts import Join
+from tests import streams
+
+RESPONSES, CELLS = 50, 7
+LABELS = np.arange(CELLS) * 10 + 3
+ROWS = np.random.default_rng(5).integers(0, CELLS, RESPONSES)
+FEATURES = np.random.default_rng(6).normal(size=(CELLS, 4)).astype(np.float32)
+IDS = tuple(sorted(map(str, range(0, RESPONSES, 2))))
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:zarr.errors.ZarrUserWarning")
+
+
+def _source(
+    folder: Path,
+    by: Any = ("row", ROWS),  # Any: what xarray takes for a variable
+    *,
+    labels: Any = None,
+    variables: tuple[str, ...] = ("features",),
+    other: Any = None,
+    inputs: tuple[str, ...] = ("growth",),
+) -> Source:
+    growth = np.random.default_rng(7).normal(size=RESPONSES)
+    table = xr.Dataset({"growth": ("row", growth), "cell": by})
+    cells = xr.Dataset({"features": (("cell", "gene"), FEATURES), **(other or {})})
+    if labels is not None:
+        cells = cells.assign_coords(cell=labels)
+    table.to_zarr(folder / "table.zarr", consolidated=False)
+    cells.to_zarr(folder / "cells.zarr", consolidated=False)
+    join = Join(by="cell", asset="cells", variables=variables)
+    return streams.source_of(
+        streams.asset_of(folder / "table.zarr", consolidated=False),
+        Samples(asset="table", each=("row",), inputs=inputs, joins=(join,)),
+        joined={"cells": streams.asset_of(folder / "cells.zarr", consolidated=False)},
+        dimension="row",
+        ids=IDS,
+    )
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("shuffle", SHUFFLES)
+def test_a_sample_gathers_the_row_that_it_names(
+    tmp_path: Path, shuffle: Shuffle, *, labelled: bool
+) -> None:
+    named = LABELS[ROWS] if labelled else ROWS
+    source = _source(tmp_path, ("row", named), labels=LABELS if labelled else None)
+    stream = Stream(source, Order(batch_size=8, shuffle=shuffle))
+    seen: list[int] = []
+    for batch in stream:
+        rows = batch["row"].numpy()
+        seen += rows.tolist()
+        assert np.array_equal(batch["features"].numpy(), FEATURES[ROWS[rows]])
+    assert sorted(seen) == list(range(0, RESPONSES, 2))
+    stream.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": ((), 3)}, r"'cell' is \(\)"),
+        (
+            {"by": (("row", "two"), np.zeros((RESPONSES, 2), int))},
+            r"'cell' is \('row', 'two'\)",
+        ),
+        ({"variables": ("genes",)}, "'genes' is absent"),
+        (
+            {"variables": ("features", "weight"), "other": {"weight": ("drug", [1.0])}},
+            "first dimensions of 'features', 'weight' differ",
+        ),
+        ({"labels": [3] * CELLS}, "labels of 'cell' occur twice"),
+    ],
+)
+def test_a_join_that_does_not_fit_is_refused(
+    tmp_path: Path,
+    options: dict[str, Any],  # Any: of `_source`
+    message: str,
+) -> None:
+    with pytest.raises(InvalidError, match=message):
+        Stream(_source(tmp_path, **options), Order(batch_size=8))
+
+
+def test_a_row_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="values of 'cell' name no cell, such as"):
+        Stream(_source(tmp_path, ("row", ROWS + 1)), Order(batch_size=8))
+
+
+def test_two_variables_of_one_name_are_refused(tmp_path: Path) -> None:
+    source = _source(tmp_path, other={"growth": ("cell", FEATURES[:, 0])})
+    join = Join(by="cell", asset="cells", variables=("growth",))
+    twice = replace(source, samples=source.samples.model_copy(update={"joins": (join,)}))
+    with pytest.raises(InvalidError, match="a batch would hold 'growth' twice"):
+        Stream(twice, Order(batch_size=8))
+
+
+def test_rows_of_more_than_their_share_of_the_memory_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidError, match="'features' has 112 bytes, which is more than"):
+        Stream(_source(tmp_path), Order(batch_size=1), memory=800)
