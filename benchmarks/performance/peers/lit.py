@@ -47,6 +47,9 @@ def prepare(job: Job) -> None:
 def open_epochs(job: Job) -> Epochs:
     """Stream with a cache that is never full, in the job's folder."""
     litdata = library("litdata")
+    # Its options for obstore are fixed, and refuse a server without TLS.
+    options = library("litdata.streaming.downloader")._OBSTORE_CLIENT_OPTIONS
+    options["allow_http"] = True
     dataset = litdata.StreamingDataset(
         job.s3(job.private),
         cache_dir=str(job.cache / "lit"),

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -107,6 +108,7 @@ def _streaming() -> Any:  # Any: not installed where types are checked
     names = ("torchvision", "torchvision.datasets", "torchvision.datasets.folder")
     for name in (*names, "torchvision.transforms", "torchvision.transforms.functional"):
         stub = sys.modules.setdefault(name, ModuleType(name))
+        stub.__spec__ = ModuleSpec(name, None)
         for wanted in ("VisionDataset", "to_tensor", "to_pil_image", "default_loader"):
             setattr(stub, wanted, type(wanted, (), {}))
         if "." in name:

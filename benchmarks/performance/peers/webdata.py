@@ -84,11 +84,21 @@ def _array(data: bytes) -> Any:  # Any: numpy's
     return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape)
 
 
+def _names(part: Block) -> list[str]:
+    """Leave out what webdataset adds: the key and where it came from."""
+    return [name for name in part if not name.startswith("__")]
+
+
 def _stacked(parts: list[Block]) -> Any:  # Any: a dictionary of tensors
     torch = library("torch")
-    return {n: torch.from_numpy(np.stack([part[n] for part in parts])) for n in parts[0]}
+    return {
+        n: torch.from_numpy(np.stack([part[n] for part in parts])) for n in _names(parts[0])
+    }
 
 
 def _joined(parts: list[Block]) -> Any:  # Any: a dictionary of tensors
     torch = library("torch")
-    return {n: torch.from_numpy(np.concatenate([part[n] for part in parts])) for n in parts[0]}
+    return {
+        n: torch.from_numpy(np.concatenate([part[n] for part in parts]))
+        for n in _names(parts[0])
+    }
