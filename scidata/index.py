@@ -233,7 +233,8 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
     facts = parse_facts(read_tag(store, commit, facts_key), where=f"{name}/{facts_key}")
     if (facts.name, facts.digest, record.id) != (commit.name, commit.digest, name):
         raise IntegrityError(
-            f"the record and facts of {commit.name} describe {record.id!r} and {facts.name}",
+            f"the record of {commit.name} describes {record.id!r}, and its facts {facts.name} "
+            f"with the digest {facts.digest}",
             where=store.address,
             fix=f"check the whole version: scidata verify {commit.name} {options_of(store)}",
         )

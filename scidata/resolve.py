@@ -75,10 +75,11 @@ def names(store: Store) -> tuple[str, ...]:
     Raises
     ------
     ScidataError
-        As `list_datasets`.
+        As `list_datasets`; `NotFoundError` if https has no catalog to take names from.
     """
     if not store.lists:
-        return tuple(sorted(set(_matches(_CHILD, _links(store, "catalog.json", "child")))))
+        links = _links(store, "catalog.json", "child", required=True)
+        return tuple(sorted(set(_matches(_CHILD, links))))
     return tuple(name for name in store.folders() if re.fullmatch(DATASET_ID, name))
 
 
@@ -324,11 +325,18 @@ def _pinned(
     )
 
 
-def _links(store: Store, key: str, relation: str) -> Iterator[str]:
+def _links(store: Store, key: str, relation: str, *, required: bool = False) -> Iterator[str]:
     """Yield the targets of a STAC file's links of one kind; the file is not trusted."""
     try:
         document = json.loads(store.read(key, limit=_MAX_CATALOG_BYTES))
-    except NotFoundError:
+    except NotFoundError as error:
+        if required:
+            raise NotFoundError(
+                f"there is no {key!r}, which names the datasets of a store on the web",
+                where=store.address,
+                fix="check the address; if it is right, name a version (dataset@1.0.0), or ask "
+                "whoever runs the store to run: scidata index",
+            ) from error
         return
     except (ValueError, RecursionError) as error:
         raise InvalidError(

@@ -182,6 +182,13 @@ def test_verify_says_what_to_do_about_damage(
     assert "scidata pull" in run("verify", many).stderr
 
 
+def test_verify_with_another_digest_says_to_find_out_which_is_meant(published: Path) -> None:
+    digest = "sha256:" + "0" * 64
+    done = run("verify", "tiny", "--store", published, "--digest", digest)
+    assert done.returncode == 5
+    assert "find out which of the two digests was cited" in done.stderr
+
+
 def test_verify_counts_tag_files_apart(published: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     run("pull", "tiny", "--store", published, "--out", copy)

@@ -244,6 +244,18 @@ def test_a_refusal_is_not_asked_again(proxied: tuple[Store, Proxy]) -> None:
     assert len(proxy.seen) == 1
 
 
+def test_a_web_server_in_the_place_of_an_s3_server_is_told_apart(
+    http_folder: tuple[str, Path], s3_url: str
+) -> None:
+    url, _ = http_folder
+    store = open_store(s3_url, endpoint_url=url)
+    for act in (store.folders, lambda: list(store.list("tiny/"))):
+        with pytest.raises(StorageError, match=r"not as a store does \(404 ") as caught:
+            act()
+        assert url in caught.value.where
+        assert "--endpoint-url" in caught.value.fix
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for answers for a moment only; uploads keep their time."""

@@ -133,7 +133,7 @@ def statistics_problems(path: Path, record: Record, surveyed: Surveyed) -> Itera
             for name in part["variables"]
         ]
     except (ValueError, RecursionError, LookupError, AttributeError, TypeError) as cause:
-        yield error("statistics", place, f"it cannot be read: {cause!r}", fix)
+        yield error("statistics", place, _unread(cause), fix)
         return
     parts = {f"{s.name}/{p.name}" for s in record.splits for p in s.parts} | {"all"}
     unread = surveyed.opaque.keys() | surveyed.broken
@@ -145,6 +145,14 @@ def statistics_problems(path: Path, record: Record, surveyed: Surveyed) -> Itera
         if over not in parts:
             message = f"{over!r} is not a part of a split, nor 'all'"
             yield error("statistics", place, message, fix)
+
+
+def _unread(cause: Exception) -> str:
+    if isinstance(cause, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+        return "it is not JSON"
+    if isinstance(cause, ValueError):
+        return f"it cannot be read: {cause}"
+    return "it does not have the form of scidata-statistics/1"
 
 
 def _is_number(dtype: str) -> bool:

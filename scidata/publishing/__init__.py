@@ -45,6 +45,7 @@ from scidata.storage.base import Store
 from scidata.storage.probe import fault_of, is_remembered, remember
 from scidata.storage.single_writer import SingleWriterStore
 from scidata.version import CommitRecord, ParentVersion, VersionNumber
+from scidata.wording import counted
 
 __all__ = [
     "Plan",
@@ -254,8 +255,14 @@ def survey(
 
 def _record(staged: Path) -> tuple[Record, bytes]:
     checked = check(staged)
-    if checked.record is None or checked.errors or not checked.staged:
-        count = f"{len(checked.errors)} problem{'s' if checked.errors[1:] else ''}"
+    if not checked.staged:
+        raise InvalidError(
+            f"{str(staged)!r} is a file, not a staged dataset",
+            where=str(staged),
+            fix="give the folder that holds record.yaml and data/",
+        )
+    if checked.record is None or checked.errors:
+        count = counted(len(checked.errors), "problem")
         raise InvalidError(
             f"the staged dataset cannot be published: {count}",
             where=str(staged),

@@ -20,6 +20,8 @@ from scidata.errors import (
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]{1,40})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 _BUSY = re.compile(r"status code: (?:429|500|502|503|504)|<Code>SlowDown</Code>")
+_FOREIGN = ("404 ", "405 ", "410 ")
+"""Where an object may be absent, but not what was asked for; S3 would have given a code."""
 _SILENT = re.compile(r"TimedOut|kind: Timeout|timed out", re.IGNORECASE)
 _UNREACHABLE = re.compile(r"error sending request|dns error|connection", re.IGNORECASE)
 
@@ -169,10 +171,21 @@ def _unusable(text: str, code: str, where: str) -> StorageError:
             "the server ignores byte ranges", where=where, fix="use a server that honours them"
         )
     answer = code or _first(_STATUS, text) or "no reason given"
+    if answer.startswith(_FOREIGN):
+        return _foreign(answer, where)
     return StorageError(
         f"the server failed ({answer})",
         where=where,
         fix="run the same command again; if it repeats, ask who runs the server",
+    )
+
+
+def _foreign(answer: str, where: str) -> StorageError:
+    return StorageError(
+        f"the server answers, but not as a store does ({answer})",
+        where=where,
+        fix="check that the address is that of the store, not of its web pages (--store; "
+        "--endpoint-url, else $AWS_ENDPOINT_URL)",
     )
 
 
