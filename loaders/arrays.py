@@ -55,20 +55,20 @@ class Place:
         url = f"s3://{config['bucket']}/{objects.prefix or ''}".rstrip("/")
         return cls(url, endpoint, str(config.get("skip_signature")).lower() == "true")
 
-    def through_python(self) -> Any:  # Any: fsspec has no types
-        """Return an asynchronous file system for S3 or https that needs nothing from Rust."""
+    def through_python(self, *, asynchronous: bool = True) -> Any:  # Any: no types
+        """Return a file system for S3 or https that needs nothing from Rust."""
         if self.url.startswith("s3://"):
             import s3fs
 
             return s3fs.S3FileSystem(
                 anon=self.anonymous,
                 endpoint_url=self.endpoint,
-                asynchronous=True,
+                asynchronous=asynchronous,
                 skip_instance_cache=True,
             )
         from fsspec.implementations.http import HTTPFileSystem
 
-        return HTTPFileSystem(asynchronous=True, skip_instance_cache=True)
+        return HTTPFileSystem(asynchronous=asynchronous, skip_instance_cache=True)
 
     def open(self) -> obstore.store.ObjectStore:
         """Open the objects; credentials come from this process's environment."""

@@ -1,8 +1,8 @@
 """Memory of batches, used again when nobody holds the batch any more.
 
 Fresh memory costs a page fault every 4 KiB, which for large samples is a good part of the time
-that a batch takes. A buffer is free when its tensor, and every view of it, is gone: then nothing
-but the list here refers to it.
+that a batch takes. A buffer is free when its tensor, and every view of it, is gone: then only
+the list here refers to it.
 """
 
 import sys
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scidata.loaders.samples import Field
 
-KEPT = 6
+KEPT = 4
 """Buffers of a variable that are kept: those under way, and some that the loop still holds."""
 
 

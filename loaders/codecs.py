@@ -1,8 +1,8 @@
 """From the stored bytes of a chunk to its numbers, outside the interpreter's lock.
 
-Every decoder knows how many bytes must come out, so that no chunk can be a bomb, and writes them
-where they belong if they lie there in one piece. What zarr-python writes by default, and what
-HDF5 and Zarr v2 files commonly use, is read; other codecs are named in the error.
+Every decoder knows how many bytes must come out, so that no chunk can be a bomb, and writes
+them where they belong if they lie there in one piece. What zarr-python writes by default, and
+what HDF5 and Zarr v2 files commonly use, is read; other codecs are named in the error.
 """
 
 import struct
@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import google_crc32c
 import numcodecs.blosc
@@ -28,7 +28,8 @@ Numbers: TypeAlias = npt.NDArray[np.generic]
 Decompress: TypeAlias = Callable[[Bytes, npt.NDArray[np.uint8]], None]
 """Fill the second argument exactly, or raise `ValueError` or `RuntimeError`."""
 
-_ZSTD_MAGIC, _BLOSC_HEADER, _CRC = b"\x28\xb5\x2f\xfd", 16, 4
+_ZSTD_MAGIC, _ZSTD_LEAST, _ZSTD_HEADER = b"\x28\xb5\x2f\xfd", 6, 18
+_BLOSC_HEADER, _CRC = 16, 4
 _scratch = threading.local()
 
 
@@ -49,6 +50,8 @@ class Decoder:
     """A crc32c follows the numbers, before compression."""
     outer_crc: bool = False
     """A crc32c follows the compressed bytes."""
+    partial: bool = False
+    """The last chunk may hold fewer rows; only of what is not compressed."""
 
     @property
     def nbytes(self) -> int:
@@ -72,7 +75,7 @@ class Decoder:
         assert self.decompress is not None  # noqa: S101  # `direct` says so
         self.decompress(self._checked(raw), out.reshape(-1).view(np.uint8))
 
-    def decode(self, raw: Bytes) -> Numbers:
+    def decode(self, raw: Bytes, at: object = None) -> Numbers:
         """Return a chunk's numbers.
 
         Returns
@@ -91,13 +94,16 @@ class Decoder:
             out = _buffer("decoded", size)
             self.decompress(raw, out)
             raw = out
+        stored = [self.shape[axis] for axis in self.stored_axes]
+        if self.partial and len(raw) < size:
+            stored[0] = len(raw) * stored[0] // size
+            size = prod(stored) * self.dtype.itemsize
         if len(raw) != size:
             raise ValueError(f"{len(raw)} bytes instead of {size}")
         if self.inner_crc:
             raw = without_crc(raw)
         if self.shuffle:
             raw = Shuffle(self.shuffle).decode(raw, _buffer("unshuffled", self.nbytes))
-        stored = [self.shape[axis] for axis in self.stored_axes]
         numbers = np.frombuffer(raw, self.dtype).reshape(stored)
         return numbers.transpose(np.argsort(self.stored_axes))
 
@@ -129,7 +135,7 @@ def without_crc(raw: Bytes) -> Bytes:
 
 
 def _zstd(raw: Bytes, out: npt.NDArray[np.uint8]) -> None:
-    size = _zstd_size(bytes(raw[:18]))
+    size = _zstd_size(bytes(raw[:_ZSTD_HEADER]))
     if size is None:
         # No size in the frame: what comes out is compared instead.
         found = numcodecs.zstd.decompress(raw)
@@ -142,15 +148,16 @@ def _zstd(raw: Bytes, out: npt.NDArray[np.uint8]) -> None:
 
 def _zstd_size(head: bytes) -> int | None:
     """Read how many bytes a frame says that it holds (RFC 8878, 3.1.1.1)."""
-    if head[:4] != _ZSTD_MAGIC or len(head) < 6:
+    if head[:4] != _ZSTD_MAGIC or len(head) < _ZSTD_LEAST:
         raise ValueError("it is not a Zstandard frame")
     flags = head[4]
-    single, width = bool(flags & 0x20), (0, 2, 4, 8)[flags >> 6]
-    if not width and not single:
+    single = bool(flags & 0x20)
+    # Its width and what is added to it, by the two highest bits.
+    width, added = ((int(single), 0), (2, 256), (4, 0), (8, 0))[flags >> 6]
+    if not width:
         return None
-    width = width or 1
     at = 5 + (not single) + (0, 1, 2, 4)[flags & 3]
-    return int.from_bytes(head[at : at + width], "little") + (256 if width == 2 else 0)
+    return int.from_bytes(head[at : at + width], "little") + added
 
 
 def _blosc(raw: Bytes, out: npt.NDArray[np.uint8]) -> None:
@@ -170,7 +177,7 @@ def _lz4(raw: Bytes, out: npt.NDArray[np.uint8]) -> None:
 def _inflate(raw: Bytes, out: npt.NDArray[np.uint8]) -> None:
     try:
         # 32 more: a zlib or a gzip header, whichever is there.
-        found = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, len(out) + 1)
+        found = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(bytes(raw), len(out) + 1)
     except zlib.error as error:
         raise ValueError(str(error)) from error
     _expect(len(found), len(out))
@@ -195,7 +202,12 @@ Codec: TypeAlias = Mapping[str, Any]
 
 
 def decoder(
-    codecs: Sequence[Codec], dtype: np.dtype[Any], shape: tuple[int, ...], *, where: str
+    codecs: Sequence[Codec],
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    *,
+    partial: bool = False,
+    where: str,
 ) -> Decoder:
     """Understand a chain of codecs as Zarr v3 writes it.
 
@@ -205,7 +217,8 @@ def decoder(
         If one of them is not read here.
     """
     axes = tuple(range(len(shape)))
-    byte_order, element, compress = "<", 0, None
+    byte_order: Literal["<", ">"] = "<"
+    element, compress = 0, None
     crcs: list[bool] = []
     for codec in codecs:
         name = str(codec["name"]).removeprefix("numcodecs.")
@@ -233,6 +246,7 @@ def decoder(
         compress,
         shuffle=element if element > 1 else 0,
         inner_crc=compress is not None and False in crcs,
+        partial=partial,
         outer_crc=bool(crcs) and (compress is None or True in crcs),
     )
 

@@ -1,14 +1,16 @@
-"""Batches of an epoch, made in the background: tiles or samples are read ahead, then put together.
+"""Batches of an epoch, made in the background: what they need is read ahead, then put together.
 
-With the shuffles ``none`` and ``window`` whole tiles are read into a pool, and samples are copied
-out of it; with ``exact`` the chunks that each batch touches are read straight into the batch.
-Variables that are small as a whole are read once and stay.
+With the shuffles ``none`` and ``window`` whole tiles are read into a pool, and samples are
+copied out of it; with ``exact`` the chunks that each batch touches are read straight into the
+batch. Variables that are small as a whole are read once and stay.
 """
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Any, TypeAlias
@@ -28,8 +30,8 @@ from scidata.loaders.samples import Field
 
 Batch: TypeAlias = dict[str, Tensor]
 
-QUEUED = 2
-"""Batches that wait for the loop: one is taken while the next is put together."""
+QUEUED = 1
+"""Batches that wait for the loop, while the next one is put together."""
 EXACT_AHEAD = 4
 """Batches that are read side by side with the shuffle ``exact``."""
 _POLL_S = 0.1
@@ -87,7 +89,21 @@ class Engine:
         """Yield some batches of a walk, made ahead in a thread."""
         stop = threading.Event()
         make = self._exact if walk.order.shuffle == "exact" else self._tiled
-        yield from _ahead(make(walk, numbers, stop), stop, self._gauge)
+        begin = self._gauge.begin()
+        ahead = _Ahead(make(walk, numbers, stop), stop)
+        try:
+            for count in itertools.count():
+                with self._gauge.timed("wait"):
+                    made = ahead.take()
+                if isinstance(made, _End):
+                    if made.error is not None:
+                        raise made.error
+                    return
+                if count == 0:
+                    self._gauge.first(begin)
+                yield made
+        finally:
+            ahead.close()
 
     def _tiled(
         self, walk: Walk, numbers: Sequence[int], stop: threading.Event
@@ -232,57 +248,46 @@ class _End:
     error: BaseException | None = None
 
 
-def _ahead(
-    batches: Iterator[tuple[int, Batch]], stop: threading.Event, gauge: Gauge
-) -> Iterator[tuple[int, Batch]]:
-    """Let a thread make batches, `QUEUED` ahead of the loop that takes them."""
-    queue: Queue[tuple[int, Batch] | _End] = Queue(QUEUED)
+_Made: TypeAlias = tuple[int, Batch]
 
-    def put(item: tuple[int, Batch] | _End) -> None:
-        while not stop.is_set():
+
+class _Ahead:
+    """A thread that makes batches, `QUEUED` ahead of the loop that takes them."""
+
+    def __init__(self, batches: Iterator[_Made], stop: threading.Event) -> None:
+        self._batches, self._stop = batches, stop
+        self._queue: Queue[_Made | _End] = Queue(QUEUED)
+        self._thread = threading.Thread(target=self._work, name="scidata-assemble", daemon=True)
+        self._thread.start()
+
+    def take(self) -> _Made | _End:
+        """Wait for the next batch, or the end."""
+        while True:
             try:
-                return queue.put(item, timeout=_POLL_S)
-            except Full:
-                continue
-        raise _Stopped
+                return self._queue.get(timeout=10 * _POLL_S)
+            except Empty:
+                # Never seen; but a loop that waits for a dead thread would wait for ever.
+                if not self._thread.is_alive() and self._queue.empty():
+                    raise RuntimeError("the thread that makes batches is gone") from None
 
-    def work() -> None:
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
         try:
-            for item in batches:
-                put(item)
-            put(_End())
+            for made in self._batches:
+                self._put(made)
+            self._put(_End())
         except _Stopped:
             return
         except BaseException as error:  # noqa: BLE001  # raised in the loop that waits for it
-            stopped = stop.is_set()
-            if not stopped:
-                put(_End(error))
+            with suppress(_Stopped):
+                self._put(_End(error))
 
-    thread = threading.Thread(target=work, name="scidata-assemble", daemon=True)
-    begin = gauge.begin()
-    thread.start()
-    try:
-        first = True
-        while True:
-            with gauge.timed("wait"):
-                item = _taken(queue, thread)
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            if first:
-                gauge.first(begin)
-                first = False
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _taken(queue: "Queue[tuple[int, Batch] | _End]", thread: threading.Thread) -> Any:
-    while True:
-        try:
-            return queue.get(timeout=1.0)
-        except Empty:
-            if not thread.is_alive() and queue.empty():
-                raise RuntimeError("the thread that makes batches is gone") from None
+    def _put(self, item: _Made | _End) -> None:
+        while not self._stop.is_set():
+            with suppress(Full):
+                return self._queue.put(item, timeout=_POLL_S)
+        raise _Stopped

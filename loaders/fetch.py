@@ -6,12 +6,13 @@ is damage, and so is one that ends before what its index says.
 """
 
 import asyncio
+import io
 import os
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import obstore
 import obstore.exceptions
@@ -22,8 +23,8 @@ from scidata.loaders.arrays import IMPORTED_IN, Place, damaged
 
 Buffer: TypeAlias = memoryview | bytes
 
-TRIES = 4
-TIMEOUT_S = 30.0
+TRIES = 3
+TIMEOUT_S = 20.0
 WHOLE_TIMEOUT_S = 600.0
 FIRST_PAUSE_S = 0.25
 
@@ -54,7 +55,7 @@ class Objects(Protocol):
         ...
 
 
-class _Short(OSError):
+class _ShortError(OSError):
     """Fewer bytes came than were asked for."""
 
 
@@ -85,7 +86,9 @@ async def patiently(
             async with asyncio.timeout(timeout_s):
                 found = await call()
             if length is not None and len(found) != length:
-                raise _Short(f"{len(found)} bytes came instead of {length}")  # to be tried again
+                raise _ShortError(
+                    f"{len(found)} bytes came instead of {length}"
+                )  # to be tried again
             return found  # noqa: TRY300  # in the loop's own words
         except (FileNotFoundError, obstore.exceptions.NotFoundError) as missing:
             raise damaged(path, where, Damage(path=path, state="missing")) from missing
@@ -98,7 +101,7 @@ async def patiently(
 
 
 def _failure(error: Exception, path: str, where: str, timeout_s: float) -> Exception:
-    if isinstance(error, _Short):
+    if isinstance(error, _ShortError):
         return IntegrityError(
             f"{path} ends early: {error}",
             where=where,
@@ -180,8 +183,11 @@ class FileObjects:
 
 def _read_file(path: Path, start: int, stop: int) -> bytes:
     with path.open("rb", buffering=0) as file:
-        file.seek(start, os.SEEK_END if start < 0 else os.SEEK_SET)
-        return file.read(stop - max(start, 0))
+        if start < 0:  # from the end; all of it if it is shorter
+            file.seek(-min(-start, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return file.read(-start)
+        file.seek(start)
+        return file.read(stop - start)
 
 
 @dataclass(frozen=True)
@@ -237,3 +243,53 @@ def open_objects(objects: obstore.store.ObjectStore, where: str) -> Objects:
             fix="give DataLoader multiprocessing_context='spawn', or num_workers=0",
         )
     return PythonObjects(place.through_python(), place.url.removeprefix("s3://"), where)
+
+
+def open_file(objects: obstore.store.ObjectStore, path: str, where: str) -> BinaryIO:
+    """Open an object as a file that can be read anywhere, for libraries that want one.
+
+    Raises
+    ------
+    IntegrityError, StorageError
+        As `patiently`.
+    """
+    place = Place.of(objects)
+    try:
+        if isinstance(objects, obstore.store.LocalStore):
+            return (Path(str(objects.prefix)) / path).open("rb")
+        if os.getpid() == IMPORTED_IN or place is None:
+            reader: Any = obstore.open_reader(objects, path)  # Any: a file in all but name
+            return io.BufferedReader(_Readable(reader))
+        files = place.through_python(asynchronous=False)
+        opened: BinaryIO = files.open(f"{place.url.removeprefix('s3://')}/{path}")
+        return opened  # noqa: TRY300  # of three ways this is the last
+    except (FileNotFoundError, obstore.exceptions.NotFoundError) as missing:
+        raise damaged(path, where, Damage(path=path, state="missing")) from missing
+    except _TRANSPORT as error:
+        raise _failure(error, path, where, TIMEOUT_S) from error
+
+
+class _Readable(io.RawIOBase):
+    """An obstore reader as a raw file, which `io.BufferedReader` completes."""
+
+    def __init__(self, reader: Any) -> None:  # Any: obstore.ReadableFile
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        found: int = self._reader.seek(offset, whence)
+        return found
+
+    def tell(self) -> int:
+        found: int = self._reader.tell()
+        return found
+
+    def readinto(self, buffer: Any) -> int:  # Any: a writable buffer
+        data = memoryview(self._reader.read(len(buffer)))
+        buffer[: len(data)] = data
+        return len(data)

@@ -1,8 +1,7 @@
-"""Where the chunks of an array lie, and what their bytes mean: Zarr v3 and v2.
+"""Where the chunks of an array lie, and what their bytes mean, whatever format they are in.
 
-Zarr-python reads the metadata; here they become a `Layout`, which the reader and its threads
-share. A chunk is absent, and full of the fill value, only if the manifest does not list its
-object, or the index of its shard says so.
+A `Layout` is what the reader and its threads share. A chunk is absent, and full of the fill
+value, only if the manifest does not list its object, or the index of its shard says so.
 """
 
 import base64
@@ -15,12 +14,9 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import zarr
-from zarr.codecs import ShardingCodec
-from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 
 from scidata.errors import InvalidError
-from scidata.loaders.codecs import Codec, Decoder, decoder, without_crc
+from scidata.loaders.codecs import Bytes, Codec, Numbers, decoder, without_crc
 from scidata.manifest import Manifest
 
 Coordinates: TypeAlias = tuple[int, ...]
@@ -53,6 +49,27 @@ class Table(Protocol):
 
     def extent(self, chunk: Coordinates, path: str, index: "Index | None") -> Extent | None:
         """Say where in its object a chunk is; None if all of it is fill value."""
+        ...
+
+
+class Decodes(Protocol):
+    """Turns the stored bytes of chunks into numbers; `codecs.Decoder` says more."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a chunk's numbers."""
+        ...
+
+    def direct(self, out: Numbers) -> bool:
+        """Tell whether a chunk can be decompressed straight into `out`."""
+        ...
+
+    def into(self, raw: Bytes, out: Numbers) -> None:
+        """Decode a chunk into `out`, for which `direct` holds."""
+        ...
+
+    def decode(self, raw: Bytes, at: Extent) -> Numbers:
+        """Return a chunk's numbers, valid until the same thread decodes again."""
         ...
 
 
@@ -152,7 +169,7 @@ class Layout:
     """Of the numbers that are given out: what torch holds."""
     fill: Any
     """In `dtype`, after scaling."""
-    decoder: Decoder
+    decoder: Decodes
     table: Table
     scaling: Scaling | None = None
     indexes: dict[str, Index] = field(default_factory=dict, compare=False)
@@ -172,57 +189,6 @@ class Layout:
         yield from product(*ranges)
 
 
-def layout(array: zarr.Array[Any], manifest: Manifest, *, asset: str, where: str) -> Layout:
-    """Understand an opened Zarr array.
-
-    Parameters
-    ----------
-    array : zarr.Array
-    manifest : Manifest
-        Of the asset.
-    asset : str
-        Its key.
-    where : str
-        For messages.
-
-    Raises
-    ------
-    InvalidError
-        If its type or one of its codecs is not streamed.
-    """
-    metadata, place = array.metadata, f"{array.name.strip('/')} in {where}"
-    key, attributes = _key(array), dict(array.attrs)
-    table: Table
-    if isinstance(metadata, ArrayV3Metadata):
-        sharding = metadata.codecs[0]
-        if isinstance(sharding, ShardingCodec):
-            codecs = [_described(codec) for codec in sharding.codecs]
-            table = _shards(sharding, metadata, key, manifest, place)
-        else:
-            codecs = [_described(codec) for codec in metadata.codecs]
-            table = WholeObjects(key, manifest)
-        names = metadata.dimension_names
-    else:
-        codecs, table = _codecs_v2(metadata), WholeObjects(key, manifest)
-        names = array.attrs.get("_ARRAY_DIMENSIONS")
-        if metadata.fill_value is not None:
-            attributes.setdefault("_FillValue", metadata.fill_value)  # as xarray reads it
-    dims = tuple(str(n) for n in names or range(len(array.shape)))
-    return understood(
-        asset=asset,
-        name=array.name.strip("/"),
-        where=place,
-        dims=dims,
-        shape=array.shape,
-        chunks=array.chunks,
-        stored=np.dtype(array.dtype),
-        fill=metadata.fill_value,
-        attributes=attributes,
-        codecs=codecs,
-        table=table,
-    )
-
-
 def understood(
     *,
     asset: str,
@@ -236,6 +202,7 @@ def understood(
     attributes: Mapping[str, Any],
     codecs: Sequence[Codec],
     table: Table,
+    partial: bool = False,
 ) -> Layout:
     """Return a layout whose numbers are what xarray reads, in a type that torch holds."""
     scaling = _scaling(attributes, stored)
@@ -252,7 +219,7 @@ def understood(
         chunks=tuple(chunks),
         dtype=dtype,
         fill=np.asarray(value).astype(dtype)[()],
-        decoder=decoder(codecs, stored, tuple(chunks), where=where),
+        decoder=decoder(codecs, stored, tuple(chunks), partial=partial, where=where),
         table=table,
         scaling=scaling,
     )
@@ -282,61 +249,10 @@ def tensor_dtype(stored: np.dtype[Any], *, scaled: bool, where: str) -> np.dtype
     )
 
 
-def _key(array: zarr.Array[Any]) -> Callable[[Coordinates], str]:
-    name, encode = array.name.strip("/"), array.metadata.encode_chunk_key
-    return lambda chunk: f"{name}/{encode(chunk)}" if name else encode(chunk)
-
-
-def _described(codec: Any) -> Codec:
-    found: Codec = codec.to_dict()
-    return found
-
-
-def _shards(
-    sharding: ShardingCodec,
-    metadata: ArrayV3Metadata,
-    key: Callable[[Coordinates], str],
-    manifest: Manifest,
-    where: str,
-) -> Shards:
-    grid: Any = metadata.chunk_grid
-    outer, inner = grid.chunk_shape, sharding.chunk_shape
-    names = [_described(codec)["name"] for codec in sharding.index_codecs]
-    found = Shards(
-        key,
-        manifest,
-        tuple(o // i for o, i in zip(outer, inner, strict=True)),
-        sharding.index_location.value == "end",
-        "crc32c" in names,
-    )
-    if set(names) - {"bytes", "crc32c"} or found.index_bytes() > MAX_INDEX_BYTES:
-        raise InvalidError(
-            f"its shards have an index of {found.index_bytes()} bytes, coded with "
-            + ", ".join(names),
-            where=where,
-            fix="publish with fewer chunks a shard and an index that is not compressed",
-        )
-    return found
-
-
-def _codecs_v2(metadata: ArrayV2Metadata) -> list[Codec]:
-    described: list[Codec] = []
-    if metadata.order == "F":
-        axes = tuple(reversed(range(len(metadata.shape))))
-        described.append({"name": "transpose", "configuration": {"order": axes}})
-    big = np.dtype(metadata.dtype.to_native_dtype()).byteorder == ">"
-    described.append({"name": "bytes", "configuration": {"endian": "big" if big else "little"}})
-    for codec in (*(metadata.filters or ()), metadata.compressor):
-        if codec is not None:
-            config: dict[str, Any] = codec.get_config()
-            described.append({"name": config["id"], "configuration": config})
-    return described
-
-
 def _scaling(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> Scaling | None:
     """Read CF's packing, as xarray does; None if nothing comes of it."""
-    factor = float(attributes.get("scale_factor", 1.0))
-    offset = float(attributes.get("add_offset", 0.0))
+    factor = _number(attributes.get("scale_factor", 1.0))
+    offset = _number(attributes.get("add_offset", 0.0))
     held = [attributes[n] for n in ("_FillValue", "missing_value") if n in attributes]
     missing = tuple(value for value in map(_number, held) if not math.isnan(value))
     packed = "scale_factor" in attributes or "add_offset" in attributes

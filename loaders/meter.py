@@ -1,11 +1,11 @@
-"""Where a stream's time goes, counted while it runs; a training loop may read it at any time."""
+"""Where a stream's time goes, counted while it runs; a training loop may read it any time."""
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 Stage = Literal["fetch", "decode", "assemble", "wait"]
 
@@ -54,7 +54,7 @@ class Gauge:
     def reset(self) -> None:
         """Begin to count anew."""
         with self._lock:
-            self._counts: dict[str, float] = {}
+            self._counts: dict[str, Any] = {}  # Any: whole numbers and seconds
             self._began: float | None = None
 
     def add(self, **counts: float) -> None:
@@ -91,8 +91,7 @@ class Gauge:
         with self._lock:
             began, counts = self._began, dict(self._counts)
         elapsed = 0.0 if began is None else time.perf_counter() - began
-        whole = {n: int(counts.pop(n, 0)) for n in _WHOLE}
-        return Meter(elapsed_s=elapsed, **whole, **counts)
+        return replace(Meter(elapsed_s=elapsed), **counts)
 
     def __getstate__(self) -> dict[str, object]:
         """Another process counts for itself."""
@@ -101,6 +100,3 @@ class Gauge:
     def __setstate__(self, state: dict[str, object]) -> None:
         """Begin at nothing."""
         self.__init__()  # type: ignore[misc]  # a lock cannot travel
-
-
-_WHOLE = ("samples", "batches", "bytes", "fetched", "requests")

@@ -1,12 +1,15 @@
 """From a version in a store to a stream of its samples."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypedDict, Unpack
 
 from scidata.errors import InvalidError
+from scidata.loaders.cache import Cache
 from scidata.loaders.order import Order
 from scidata.loaders.source import Asset, Source, Transform
 from scidata.loaders.stream import DEFAULT_MEMORY, Stream
+from scidata.manifest import Manifest
 from scidata.published import (
     Published,
     find_asset,
@@ -30,7 +33,7 @@ class StreamOptions(TypedDict, total=False):
     stride: int | None
     """Steps from one window to the next, in place of what the samples declare."""
     memory: int | None
-    """Bytes that the stream holds at most; by default 640 MiB. It bounds how far the shuffle
+    """Bytes that the stream holds at most; by default 512 MiB. It bounds how far the shuffle
     ``window`` reaches, too."""
     threads: int | None
     """That decode; by default one a core that this process may use."""
@@ -39,7 +42,10 @@ class StreamOptions(TypedDict, total=False):
     transform: Transform | None
     """A function of a sample, a dictionary of tensors, applied to each in the background."""
     verify: bool
-    """Compare every object with its digest before it is decoded."""
+    """Compare every object with its digest before it is decoded: objects are fetched whole."""
+    cache: Cache | Path | str | None
+    """A folder for objects on the local disk, or a `Cache` with another limit than 10 GiB. They
+    are compared with their digests when they enter it."""
 
 
 def open_stream(
@@ -68,6 +74,7 @@ def open_stream(
         normalize=_scales(published, opened.key, options.get("normalize", ())),
         transform=options.get("transform"),
         verify=options.get("verify", False),
+        cache=_cache(options.get("cache")),
     )
     memory = options.get("memory")
     return Stream(
@@ -80,14 +87,25 @@ def open_stream(
 
 def _asset(published: Published, key: str) -> Asset:
     commit = published.commit
-    found = find_asset(commit, key, "zarr")
+    found = find_asset(commit, key)
+    alone = found.path in published.manifest
+    folder, name = found.href.rpartition("/")[::2] if alone else (found.href, "")
     return Asset(
         key=found.key,
-        objects=published.store.objects(f"{commit.dataset}/{found.href}"),
-        manifest=published.manifest.under(found.path),
-        consolidated=is_consolidated(read_facts(published.store, commit), found.key),
+        kind=found.kind,
+        path=name,
+        objects=published.store.objects(f"{commit.dataset}/{folder}"),
+        manifest=Manifest({name: published.manifest[found.path]})
+        if alone
+        else published.manifest.under(found.path),
+        consolidated=found.kind == "zarr"
+        and is_consolidated(read_facts(published.store, commit), found.key),
         where=f"{commit.name}, asset {found.key!r}",
     )
+
+
+def _cache(cache: Cache | Path | str | None) -> Cache | None:
+    return Cache(Path(cache)) if isinstance(cache, str | Path) else cache
 
 
 def _samples(record: Record) -> Samples:
@@ -95,8 +113,8 @@ def _samples(record: Record) -> Samples:
         raise InvalidError(
             f"the record of {record.id!r} does not say what a sample is",
             where=f"record of {record.id}",
-            fix="read it with to_xarray or to_pandas, give samples=, or publish a version whose "
-            "record has the field samples",
+            fix="read it with to_xarray or to_pandas, give samples=, or publish a version "
+            "whose record has the field samples",
         )
     return record.samples
 

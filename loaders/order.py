@@ -1,10 +1,10 @@
 """In which order the samples of an epoch come, decided before a byte is read.
 
-Pure: numbers in, numbers out. An epoch is a list of `Piece`, each some samples of one tile (what
-a tile is, `scidata.loaders.plan` says). A rank walks its share of the pieces in steps: step s
-takes up piece s and gives samples of it and of the pieces before it, `reach` in all; so at any
-time `reach` tiles are needed, every sample comes once, and where a batch begins is known by
-arithmetic alone. That makes resuming exact, on another number of ranks, too.
+Pure: numbers in, numbers out. An epoch is a list of `Piece`, each some samples of one tile
+(what a tile is, `scidata.loaders.plan` says). A rank walks its share of the pieces in steps:
+step s takes up piece s and gives samples of it and of the pieces before it, `reach` in all; so
+at any time `reach` tiles are needed, every sample comes once, and where a batch begins is known
+by arithmetic alone. That makes resuming exact, on another number of ranks, too.
 """
 
 from bisect import bisect_right
@@ -137,7 +137,7 @@ class Walk:
 
     def __len__(self) -> int:
         """Batches on this way."""
-        return -(-self.samples // self.order.batch_size)
+        return (self.samples + self.order.batch_size - 1) // self.order.batch_size
 
     def batch(self, number: int) -> Iterator[tuple[int, Stretch]]:
         """Yield the steps that a batch goes through, and its samples in each."""

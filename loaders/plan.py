@@ -1,7 +1,7 @@
 """What samples there are, and how they are cut into tiles that fit into memory.
 
-Pure: numbers in, numbers out. A sample stands at one place along each of some axes: an entry, or
-the first step of a window. The places of a split are cut along every axis into groups of
+Pure: numbers in, numbers out. A sample stands at one place along each of some axes: an entry,
+or the first step of a window. The places of a split are cut along every axis into groups of
 neighbours that are stored together; a tile is one group of each axis. What of an array a tile
 needs, its `runs` tell: whole chunks along entries, so that what the split leaves out is not
 read, and one stretch of steps along windows.

@@ -1,8 +1,8 @@
 """Tiles in memory: a fixed number of slots that are filled in the background and used again.
 
-The arrays are allocated once, so that memory is bounded by one number, and a page is touched for
-the first time only once. A tile that still lies in a slot when it is asked for again, such as in
-the next epoch of a small dataset, is not read again.
+The arrays are allocated once, so that memory is bounded by one number, and a page is touched
+for the first time only once. A tile that still lies in a slot when it is asked for again, such
+as in the next epoch of a small dataset, is not read again.
 """
 
 from collections import OrderedDict
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Array = npt.NDArray[Any]
+Positions = npt.NDArray[np.int64]
 
 _LARGE = 8 * 2**10
 """Bytes of a sample from which one copy a sample is faster than one call for all."""
@@ -114,7 +115,7 @@ def _boxes(
 
 
 def gather(
-    array: Array, slots: npt.NDArray[np.int64], field: Field, corners: Array, out: Array
+    array: Array, slots: Positions, field: Field, corners: Positions, out: Array
 ) -> None:
     """Copy what samples take of a variable out of slots.
 
@@ -145,7 +146,8 @@ def gather(
         for i, begin in enumerate(begins.tolist()):
             rows[i] = flat[begin : begin + length]
     elif not (begins % length).any() and flat.size % length == 0:
-        np.take(flat.reshape(-1, length), begins // length, axis=0, out=rows, mode="clip")
+        held = flat.reshape(-1, length)
+        np.take(held, begins // length, axis=0, out=rows, mode="clip")
     else:
         windows = np.lib.stride_tricks.sliding_window_view(flat, length)
         rows[...] = windows[begins]

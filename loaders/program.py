@@ -6,20 +6,22 @@ bytes under way, batches, and the rest for tiles.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
-import zarr
 
 from scidata.errors import InvalidError, NotFoundError
-from scidata.loaders.arrays import open_arrays, open_published
+from scidata.loaders.checked import CheckedObjects
+from scidata.loaders.contents import Contents, open_contents
 from scidata.loaders.engine import QUEUED, Program
-from scidata.loaders.fetch import open_objects
-from scidata.loaders.layout import Layout, Shards, layout
+from scidata.loaders.fetch import Objects, open_objects
+from scidata.loaders.layout import Layout, Shards
 from scidata.loaders.meter import Gauge
 from scidata.loaders.order import IntArray, Order
 from scidata.loaders.plan import Axis, Tiling, cut, whole
@@ -50,8 +52,16 @@ class Opened:
     def reader(self, gauge: Gauge, threads: int | None) -> Reader:
         """Begin to read in this process."""
         assets = [self.source.asset, *self.source.joined.values()]
-        objects = {a.key: open_objects(a.objects, a.where) for a in assets}
+        objects = {asset.key: self._objects(asset) for asset in assets}
         return Reader(objects, gauge, threads=threads, in_flight=self.in_flight)
+
+    def _objects(self, asset: Asset) -> Objects:
+        objects = open_objects(asset.objects, asset.where)
+        if not self.source.whole_objects:
+            return objects
+        return CheckedObjects(
+            objects, asset.manifest, asset.where, self.source.cache, self.in_flight
+        )
 
 
 def prepare(source: Source, order: Order, memory: int) -> Opened:
@@ -64,17 +74,17 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
     NotFoundError
         If the asset lacks an id of the split.
     """
-    arrays = _labels(source.asset)
-    sizes = {str(name): size for name, size in arrays.sizes.items()}
-    labels = {str(n): c for n, c in arrays.coords.items() if c.dims == (n,)}
-    axes = select(sizes, labels, source.samples, source.dimension, source.ids)
-    layouts = dict(_layouts(source.asset, source.samples.inputs + source.samples.targets))
-    found = [*fields(layouts, axes, source.samples, where=source.where)]
-    found += _joined(source, arrays)
+    samples = source.samples
+    with closing(open_contents(source.asset)) as held:
+        sizes = dict(held.sizes)
+        axes = select(sizes, held.labels(), samples, source.dimension, source.ids)
+        layouts = held.layouts(samples.inputs + samples.targets)
+        found = [*fields(layouts, axes, samples, where=source.where)]
+        found += _joined(source, held)
     _refuse_namesakes([*(f.name for f in found), *(axis.dimension for axis in axes)], source)
     in_flight = max(min(IN_FLIGHT_BYTES, memory // 8), 1)
-    held = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
-    program = _program(found, axes, source, order, memory - in_flight - held, memory)
+    batches = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
+    program = _program(found, axes, source, order, _Room(memory, memory - in_flight - batches))
     return Opened(source=source, sizes=sizes, program=program, in_flight=in_flight)
 
 
@@ -87,64 +97,60 @@ def _refuse_namesakes(names: Sequence[str], source: Source) -> None:
         )
 
 
-def _labels(asset: Asset) -> xr.Dataset:
-    return open_arrays(
-        asset.objects, asset.manifest, where=asset.where, consolidated=asset.consolidated
-    )
-
-
-def _layouts(asset: Asset, names: Sequence[str]) -> Iterator[tuple[str, Layout]]:
-    store = open_published(asset.objects, asset.manifest, asset.where)
-    group = zarr.open_group(store, mode="r", use_consolidated=asset.consolidated or None)
-    for name in dict.fromkeys(names):
-        array = group.get(name)
-        if isinstance(array, zarr.Array):
-            yield name, layout(array, asset.manifest, asset=asset.key, where=asset.where)
-
-
-def _joined(source: Source, arrays: xr.Dataset) -> Iterator[Field]:
+def _joined(source: Source, held: Contents) -> Iterator[Field]:
+    entries = (held.sizes[source.samples.each[0]],)
     for join in source.samples.joins:
         asset = source.joined[join.asset]
-        other = _labels(asset)
-        held = dict(_layouts(asset, join.variables))
-        if faults := [*_join_faults(join, held, arrays, other, source.samples.each[0])]:
-            raise InvalidError(
-                f"the samples in the record do not join: {'; '.join(faults)}",
-                where=asset.where,
-                fix="name rows by one variable along the first entry, and what has such rows",
-            )
-        rows = _rows(arrays[join.by], other, held[join.variables[0]].dims[0])
-        for name in join.variables:
-            yield joined(held[name], rows)
+        with closing(open_contents(asset)) as other:
+            named, layouts = held.values(join.by), other.layouts(join.variables)
+            if faults := [*_join_faults(join, named, layouts, entries)]:
+                raise InvalidError(
+                    f"the samples in the record do not join: {'; '.join(faults)}",
+                    where=asset.where,
+                    fix="name rows by one variable along the first entry, and what has such rows",
+                )
+            assert named is not None  # noqa: S101  # else it was a fault
+            dimension = layouts[join.variables[0]].dims[0]
+            labels = other.labels().get(dimension)
+            rows = _rows(join.by, named, labels, other.sizes[dimension])
+            for name in join.variables:
+                yield joined(layouts[name], rows)
 
 
 def _join_faults(
-    join: Join, held: Mapping[str, Layout], arrays: xr.Dataset, other: xr.Dataset, each: str
+    join: Join,
+    named: npt.NDArray[Any] | None,
+    layouts: Mapping[str, Layout],
+    entries: tuple[int, ...],
 ) -> Iterator[str]:
-    yield from (f"{name!r} is absent" for name in join.variables if name not in held)
-    if join.by not in arrays:
+    yield from (f"{name!r} is absent" for name in join.variables if name not in layouts)
+    if named is None:
         yield f"{join.by!r} is absent"
-    elif arrays[join.by].dims != (each,):
-        yield f"{join.by!r} is {arrays[join.by].dims}"
-    dims = {layout.dims[:1] for layout in held.values()}
+    elif named.shape != entries:
+        yield f"{join.by!r} has the shape {named.shape}, not {entries}"
+    dims = {layout.dims[:1] for layout in layouts.values()}
     if len(dims) > 1 or () in dims:
-        yield f"the first dimensions of {', '.join(map(repr, held))} differ"
-    for (name,) in dims - {()}:
-        if name in other.coords and not other.indexes[name].is_unique:
-            yield f"labels of {name!r} occur twice"
+        yield f"the first dimensions of {', '.join(map(repr, layouts))} differ"
 
 
-def _rows(by: xr.DataArray, other: xr.Dataset, dimension: str) -> IntArray:
+def _rows(
+    by: str, wanted: npt.NDArray[Any], labels: xr.DataArray | None, length: int
+) -> IntArray:
     """Find which row of the other asset every entry names."""
-    wanted, length = by.values, other.sizes[dimension]
-    if dimension in other.coords:
-        rows = pd.Index(other[dimension].values).get_indexer(pd.Index(wanted))
+    if labels is not None:
+        if not pd.Index(labels.values).is_unique:
+            raise InvalidError(
+                f"labels of {labels.name!r} occur twice",
+                where="joins of the samples",
+                fix="publish a version whose labels differ",
+            )
+        rows = pd.Index(labels.values).get_indexer(pd.Index(wanted))
     else:
         rows = np.where((wanted >= 0) & (wanted < length), wanted, -1)
     if (rows < 0).any():
         missing = np.unique(wanted[rows < 0])
         raise NotFoundError(
-            f"{len(missing)} values of {by.name!r} name no {dimension}, such as {missing[0]!r}",
+            f"{len(missing)} values of {by!r} name no row, such as {missing.tolist()[0]!r}",
             where="joins of the samples",
             fix="publish a version in which every value has its row",
         )
@@ -152,15 +158,24 @@ def _rows(by: xr.DataArray, other: xr.Dataset, dimension: str) -> IntArray:
     return found
 
 
+@dataclass(frozen=True)
+class _Room:
+    """Bytes: all that the stream may hold, and what is free of it."""
+
+    all: int
+    free: int
+
+
 def _program(
-    found: Sequence[Field],
-    axes: tuple[Axis, ...],
-    source: Source,
-    order: Order,
-    free: int,
-    memory: int,
+    found: Sequence[Field], axes: tuple[Axis, ...], source: Source, order: Order, room: _Room
 ) -> Program:
-    resident, tiled = _divide(found, memory // RESIDENT_SHARE)
+    if order.shuffle == "exact" and source.verify and source.cache is None:
+        raise InvalidError(
+            "with the shuffle 'exact' every object would be fetched whole for every batch",
+            where=source.where,
+            fix="give a cache= beside verify=True, or shuffle='window'",
+        )
+    resident, tiled = _divide(found, room.all // RESIDENT_SHARE)
     crops = source.samples.crops or 1
     if not tiled or order.shuffle == "exact":
         return Program(
@@ -171,23 +186,23 @@ def _program(
             reach=1,
             ahead=0,
         )
-    free -= sum(f.layout.nbytes for f in resident)
+    free = room.free - sum(f.layout.nbytes for f in resident)
 
     def weigh(extents: Sequence[int]) -> int:
         return sum(prod(f.extent(extents)) * f.layout.dtype.itemsize for f in tiled)
 
-    units = [_unit(tiled, n, shards=source.verify) for n in range(len(axes))]
-    target = min(max(free // TILE_SHARE, MIN_TILE), MAX_TILE)
+    units = [_unit(tiled, n, shards=source.whole_objects) for n in range(len(axes))]
+    target = min(max(free // TILE_SHARE, MIN_TILE), MAX_TILE, free // MIN_SLOTS)
     tiling = cut(axes, units, weigh, crops=crops, target=target)
     tile = weigh(lengths(tiling))
     count = len(tiling.counts)
     slots = min(free // max(tile, 1), count)
     if slots < min(MIN_SLOTS, count):
         # Of what is added, an eighth goes to the bytes under way.
-        enough = memory + (MIN_SLOTS * tile - free) * 8 // 7 + 8
+        enough = room.all + (MIN_SLOTS * tile - free) * 8 // 7 + 8
         raise InvalidError(
-            f"memory {memory:,} is too little: {MIN_SLOTS} tiles of {tile:,} bytes, batches and "
-            "what is under way do not fit",
+            f"memory {room.all:,} is too little: {MIN_SLOTS} tiles of {tile:,} bytes, batches "
+            "and what is under way do not fit",
             where=source.where,
             fix=f"give memory={enough:,} or more, a smaller batch_size, or "
             "shuffle='exact', which needs no tiles",

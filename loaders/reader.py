@@ -234,8 +234,12 @@ class Reader:
             work = self._loop.run_in_executor(
                 self._decoding, self._decode, request, memoryview(raw), start
             )
-            # Shielded: the buffers that a thread writes to must outlive it.
-            await asyncio.shield(work)
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # What a thread still writes to must not be given out for anything else.
+                await asyncio.wait([work])
+                raise
         finally:
             self._budget.give(taken)
 
@@ -306,7 +310,7 @@ def _place(chunk: _Chunk, raw: memoryview) -> None:
     if len(chunk.targets) == 1 and layout.scaling is None and decoder.direct(only):
         decoder.into(raw, only)
         return
-    numbers: Numbers = decoder.decode(raw)
+    numbers: Numbers = decoder.decode(raw, chunk.extent)
     for target in chunk.targets:
         part = numbers[target.source]
         if layout.scaling is None:

@@ -1,8 +1,8 @@
 """What a sample is: where samples stand along each axis, and what of each variable is theirs.
 
-A sample is an entry of each of some dimensions and a window along others. Of a variable that has
-these dimensions it takes the entry and the window, or only the window's last step; dimensions
-that are named nowhere are taken whole.
+A sample is an entry of each of some dimensions and a window along others. Of a variable that
+has these dimensions it takes the entry and the window, or only the window's last step;
+dimensions that are named nowhere are taken whole.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -239,6 +239,8 @@ def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
     InvalidError
         If two ids mean the same label, or two labels are the same.
     """
+    if (numbers := _numbered(labels, ids)) is not None:
+        return numbers
     kind, where = labels.dtype.kind, f"dimension {labels.name!r}"
     if same := repeated(ids, kind):
         raise InvalidError(
@@ -265,6 +267,22 @@ def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
             fix="choose a split that was made for this asset",
         )
     return np.sort(np.array(found, np.int64))
+
+
+def _numbered(labels: xr.DataArray, ids: Sequence[str]) -> IntArray | None:
+    """Find ids among whole numbers that ascend, all at once; None if any is amiss."""
+    held = labels.values
+    if held.dtype.kind not in "iu" or (np.diff(held.astype(np.int64)) <= 0).any():
+        return None
+    try:
+        wanted = np.sort(np.array(ids, dtype=np.bytes_).astype(np.int64))
+    except (ValueError, OverflowError, UnicodeEncodeError):
+        return None
+    found = np.searchsorted(held, wanted)
+    there = (found < len(held)) & (held[np.minimum(found, len(held) - 1)] == wanted)
+    if not there.all() or (np.diff(wanted) == 0).any():
+        return None
+    return found.astype(np.int64)
 
 
 def lengths(tiling: Tiling) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import obstore.store
 
 from scidata.loaders.arrays import Place
+from scidata.loaders.cache import Cache
 from scidata.manifest import Manifest
 from scidata.record import Samples
 
@@ -19,14 +20,17 @@ Transform = Callable[[dict[str, "Tensor"]], dict[str, "Tensor"]]
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """A published Zarr asset, as it may travel to another process: without credentials."""
+    """A published asset, as it may travel to another process: without credentials."""
 
     key: str
+    kind: str = "zarr"
+    path: str = ""
+    """Of a single file: its name below `objects`."""
     objects: obstore.store.ObjectStore
-    """``zarr.json`` at the root."""
+    """Of a folder: what is in it, such as ``zarr.json``."""
     manifest: Manifest
-    """Relative to the asset."""
-    consolidated: bool
+    """Relative to `objects`."""
+    consolidated: bool = False
     where: str
     """For messages."""
 
@@ -62,6 +66,13 @@ class Source:
     """Applied to every sample: a dictionary of tensors without the batch's dimension."""
     verify: bool = False
     """Compare every object with its digest before it is decoded."""
+    cache: Cache | None = None
+    """Objects on the local disk; what comes from it was compared, too."""
+
+    @property
+    def whole_objects(self) -> bool:
+        """Whether objects are fetched whole, as they must be to compare them."""
+        return self.verify or self.cache is not None
 
     @property
     def where(self) -> str:

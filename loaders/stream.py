@@ -18,7 +18,7 @@ from scidata.loaders.plan import Axis
 from scidata.loaders.program import Opened, prepare
 from scidata.loaders.source import Source
 
-DEFAULT_MEMORY = 640 * 2**20
+DEFAULT_MEMORY = 512 * 2**20
 STATE = "scidata-stream/2"
 
 
@@ -222,15 +222,17 @@ class Stream(IterableDataset[Batch]):
     def _running(self) -> Engine:
         opened = self._open()
         if self._engine is None:
+            reader = opened.reader(self.gauge, self.threads)
             self._engine = Engine(
                 opened.program,
-                opened.reader(self.gauge, self.threads),
+                reader,
                 self.gauge,
                 batch_size=self.order.batch_size,
                 pinned=get_worker_info() is None and torch.cuda.is_available(),
                 finish=partial(_finish, self.source),
             )
-            weakref.finalize(self, self._engine.close)
+            # Not the engine's: its futures hold errors, whose frames hold this stream.
+            weakref.finalize(self, reader.close)
         return self._engine
 
 

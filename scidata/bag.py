@@ -274,5 +274,5 @@ def _no_bag(folder: Path, *, declared: bool) -> InvalidError:
         f"{str(folder)!r} {what} neither {MANIFEST} nor {TAG_MANIFEST}",
         where=str(folder),
         fix="give the folder that holds data/ and the manifest, such as one that scidata pull "
-        "wrote",
+        "wrote; or, if a version in a store is meant, name its number, such as tiny@1.0.0",
     )

@@ -28,6 +28,8 @@ class Verified:
     """The published manifest was read from a store, and the files compared with it."""
     files: int
     """Payload and tag files compared."""
+    tags: int
+    """How many of them were tag files, which say what the version is."""
     bytes: int
     """How many bytes of them were read."""
     fast: bool

@@ -50,7 +50,7 @@ class Digest:
         return cls(value)
 
     @classmethod
-    def of(cls, data: bytes) -> Self:
+    def of(cls, data: bytes | memoryview) -> Self:
         """Digest bytes that are in memory."""
         return cls(hashlib.sha256(data).hexdigest())
 

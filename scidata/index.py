@@ -25,6 +25,7 @@ from scidata.formats.text import to_json, to_yaml
 from scidata.manifest import FACTS
 from scidata.record import Record, parse_record
 from scidata.resolve import published, read_tag, resolve
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.version import Reference, VersionNumber
 
@@ -232,20 +233,24 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
     facts = parse_facts(read_tag(store, commit, facts_key), where=f"{name}/{facts_key}")
     if (facts.name, facts.digest, record.id) != (commit.name, commit.digest, name):
         raise IntegrityError(
-            f"the record and facts of {commit.name} describe {record.id!r} and {facts.name}",
+            f"the record of {commit.name} describes {record.id!r}, and its facts {facts.name} "
+            f"with the digest {facts.digest}",
             where=store.address,
-            fix=f"check the whole version: scidata verify {commit.name}",
+            fix=f"check the whole version: scidata verify {commit.name} {options_of(store)}",
         )
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
     return SoundVersion(record=record, facts=facts, catalog=Digest.of(catalog))
 
 
 def _damage(store: Store, version: str, error: ScidataError) -> Problem:
+    fix = f"see every bad file with: scidata verify {version} {options_of(store)}"
+    if isinstance(error, IntegrityError) and not error.damage:
+        fix = error.fix  # of the commit record, without which nothing can be verified
     return Problem(
         code=f"unlisted-{error.kind}",
         path=version,
         message=error.message,
-        fix=f"see every bad file with: scidata verify {version} --store {store.url}",
+        fix=fix,
     )
 
 

@@ -11,6 +11,7 @@ from scidata.manifest import FACTS, Manifest
 from scidata.record import Record, SplitRule, parse_record
 from scidata.resolve import read_manifest, read_tag
 from scidata.split import MAX_PART_BYTES, parse, split_path
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.version import CommitAsset, CommitRecord
 
@@ -133,7 +134,9 @@ def read_file(published: Published, path: str, *, limit: int = MAX_FILE_BYTES) -
     name = published.commit.name
     if path not in published.manifest:
         raise NotFoundError(
-            f"no file {path!r}", where=name, fix="see scidata show for the files"
+            f"no file {path!r}",
+            where=name,
+            fix=f"see what it holds: scidata show {name} {options_of(published.store)}",
         )
     data = published.store.read(f"{published.prefix}/{path}", limit=limit)
     expected, found = published.manifest[path], Digest.of(data)
@@ -142,7 +145,7 @@ def read_file(published: Published, path: str, *, limit: int = MAX_FILE_BYTES) -
         raise IntegrityError(
             str(damage),
             where=f"{name} at {published.store.url}",
-            fix="run scidata verify on this version; if it repeats, use another copy",
+            fix=f"check the whole version: scidata verify {name} {options_of(published.store)}",
             damage=[damage],
         )
     return data

@@ -18,10 +18,12 @@ from scidata.errors import (
     IntegrityError,
     InvalidError,
     NotFoundError,
+    ScidataError,
 )
 from scidata.manifest import MANIFEST, Manifest, path_fault
 from scidata.parallel import each
 from scidata.storage import StoreLike, open_store
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.version import (
     DATASET_ID,
@@ -29,6 +31,7 @@ from scidata.version import (
     CommitRecord,
     Reference,
     VersionNumber,
+    damaged_commit,
     parse_commit,
 )
 
@@ -62,8 +65,22 @@ def published(store: Store) -> dict[str, tuple[VersionNumber, ...]]:
     ScidataError
         As `list_datasets`.
     """
-    found = each(lambda name: (name, version_numbers(store, name)), _names(store))
+    found = each(lambda name: (name, version_numbers(store, name)), names(store))
     return dict(sorted((name, numbers) for name, numbers in found if numbers))
+
+
+def names(store: Store) -> tuple[str, ...]:
+    """List what may be datasets, sorted; a dataset without versions may be among them.
+
+    Raises
+    ------
+    ScidataError
+        As `list_datasets`; `NotFoundError` if https has no catalog to take names from.
+    """
+    if not store.lists:
+        links = _links(store, "catalog.json", "child", required=True)
+        return tuple(sorted(set(_matches(_CHILD, links))))
+    return tuple(name for name in store.folders() if re.fullmatch(DATASET_ID, name))
 
 
 def version_numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
@@ -83,6 +100,29 @@ def version_numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
     return _sorted(_matches(_ITEM, links))
 
 
+def existing_numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
+    """List the numbers of a dataset's versions, oldest first; there must be one.
+
+    Raises
+    ------
+    NotFoundError
+        If the dataset has no version; the remedy names datasets with similar names.
+    StorageError
+        If the store cannot be reached.
+    """
+    numbers = version_numbers(store, dataset)
+    if not numbers:
+        there = names(store)
+        near = difflib.get_close_matches(dataset, there, n=3, cutoff=0.5) or there[:5]
+        known = f"did you mean {', '.join(near)}? " if near else ""
+        raise NotFoundError(
+            f"the store holds no dataset {dataset!r}",
+            where=store.address,
+            fix=f"{known}see what is there: scidata list {options_of(store)}",
+        )
+    return numbers
+
+
 def commit_key(dataset: str, version: str) -> str:
     """Return the key of a version's commit record."""
     return f"{dataset}/versions/{version}.json"
@@ -95,14 +135,20 @@ def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitReco
     ------
     NotFoundError
         If the version does not exist.
-    IntegrityError, InvalidError
-        If the commit record is malformed or describes another version.
+    IntegrityError
+        If the commit record is damaged or describes another version.
+    InvalidError
+        If a key in it could leave its folder, or a newer scidata wrote it.
     StorageError
         If the store cannot be reached.
     """
     key = commit_key(dataset, str(number))
     where = f"{key} at {store.address}"
-    commit = parse_commit(store.read(key, limit=MAX_COMMIT_BYTES), where=where)
+    try:
+        data = store.read(key, limit=MAX_COMMIT_BYTES)
+    except InvalidError as error:  # too large, or not a file of the store's own
+        raise damaged_commit(error.message, where=where) from error
+    commit = parse_commit(data, where=where)
     check_commit(commit, dataset, number, where)
     return commit
 
@@ -116,13 +162,15 @@ def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitR
         If the dataset has no published version, or there is no store; the remedy names
         datasets with similar names.
     IntegrityError, InvalidError
-        If a commit record is malformed or describes another version.
+        If a commit record cannot be used; `scidata.listing` reads the others all the same.
     StorageError
         If the store cannot be reached.
     """
     name = Reference.parse(dataset).dataset
     opened = open_store(store)
-    commits = each(lambda number: read_commit(opened, name, number), _existing(opened, name))
+    commits = each(
+        lambda number: read_commit(opened, name, number), existing_numbers(opened, name)
+    )
     return tuple(sorted(commits, key=lambda commit: commit.number))
 
 
@@ -150,7 +198,7 @@ def resolve(reference: str, store: StoreLike | None = None) -> CommitRecord:
     opened = open_store(store)
     if wanted.number is not None:
         return _numbered(opened, wanted.dataset, wanted.number)
-    numbers = _existing(opened, wanted.dataset)
+    numbers = existing_numbers(opened, wanted.dataset)
     if wanted.digest is None:
         return read_commit(opened, wanted.dataset, numbers[-1])
     return _pinned(opened, wanted.dataset, wanted.digest, numbers)
@@ -248,7 +296,7 @@ def _numbered(store: Store, dataset: str, number: VersionNumber) -> CommitRecord
     try:
         return read_commit(store, dataset, number)
     except NotFoundError as error:
-        existing = ", ".join(map(str, reversed(_existing(store, dataset))))
+        existing = ", ".join(map(str, reversed(existing_numbers(store, dataset))))
         raise NotFoundError(
             f"{dataset}@{number} does not exist",
             where=store.address,
@@ -259,43 +307,36 @@ def _numbered(store: Store, dataset: str, number: VersionNumber) -> CommitRecord
 def _pinned(
     store: Store, dataset: str, digest: Digest, numbers: tuple[VersionNumber, ...]
 ) -> CommitRecord:
+    damage: ScidataError | None = None
     for number in reversed(numbers):
-        commit = read_commit(store, dataset, number)
+        try:
+            commit = read_commit(store, dataset, number)
+        except (IntegrityError, InvalidError) as error:
+            damage = damage or error
+            continue
         if commit.digest == str(digest):
             return commit
+    if damage is not None:  # it may be the one
+        raise damage
     raise NotFoundError(
         f"no version of {dataset!r} has the digest {digest}",
         where=store.address,
-        fix=f"see the versions and their digests: scidata list {dataset}",
+        fix=f"see the versions and their digests: scidata list {dataset} {options_of(store)}",
     )
 
 
-def _existing(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
-    numbers = version_numbers(store, dataset)
-    if not numbers:
-        names = _names(store)
-        near = difflib.get_close_matches(dataset, names, n=3, cutoff=0.5) or names[:5]
-        known = f"did you mean {', '.join(near)}? " if near else ""
-        raise NotFoundError(
-            f"the store holds no dataset {dataset!r}",
-            where=store.address,
-            fix=f"{known}see what is there: scidata list --store {store.url}",
-        )
-    return numbers
-
-
-def _names(store: Store) -> tuple[str, ...]:
-    """Folders that may be datasets, sorted; a dataset without versions may be among them."""
-    if not store.lists:
-        return tuple(sorted(set(_matches(_CHILD, _links(store, "catalog.json", "child")))))
-    return tuple(name for name in store.folders() if re.fullmatch(DATASET_ID, name))
-
-
-def _links(store: Store, key: str, relation: str) -> Iterator[str]:
+def _links(store: Store, key: str, relation: str, *, required: bool = False) -> Iterator[str]:
     """Yield the targets of a STAC file's links of one kind; the file is not trusted."""
     try:
         document = json.loads(store.read(key, limit=_MAX_CATALOG_BYTES))
-    except NotFoundError:
+    except NotFoundError as error:
+        if required:
+            raise NotFoundError(
+                f"there is no {key!r}, which names the datasets of a store on the web",
+                where=store.address,
+                fix="check the address; if it is right, name a version (dataset@1.0.0), or ask "
+                "whoever runs the store to run: scidata index",
+            ) from error
         return
     except (ValueError, RecursionError) as error:
         raise InvalidError(
@@ -330,6 +371,6 @@ def _damaged_tag(store: Store, commit: CommitRecord, key: str, *, found: str) ->
     return IntegrityError(
         f"the tag file {key!r} of {commit.name} {what}",
         where=f"{commit.dataset}/{key} at {store.address}",
-        fix=f"check the whole version: scidata verify {commit.name} --store {store.url}",
+        fix=f"check the whole version: scidata verify {commit.name} {options_of(store)}",
         damage=[Damage(path=key, state=state, expected=expected, found=found)],
     )

@@ -6,16 +6,20 @@ Pure. Reading and writing commit records in a store belongs to `scidata.resolve`
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from scidata.digest import Digest
-from scidata.errors import InvalidError, Problem
+from scidata.errors import IntegrityError, InvalidError
 
 DATASET_ID = r"[a-z0-9][a-z0-9-]{1,62}"
+FORMAT = "scidata-version/1"
 MAX_COMMIT_BYTES = 64 * 1024
+MAX_FAULTS = 3
 
 _NUMBER = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 _HEX = r"^[0-9a-f]{64}$"
@@ -132,8 +136,8 @@ class CommitRecord(_Frozen):
     version: Annotated[str, Field(pattern=f"^{_NUMBER.pattern}$")]
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     algorithm: Literal["sha256"] = "sha256"
-    files: int
-    bytes: int
+    files: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0)]
     parent: ParentVersion | None = None
     prefixes: tuple[str, ...]
     tags: dict[str, TagFile]
@@ -167,24 +171,24 @@ def parse_commit(data: bytes, *, where: str) -> CommitRecord:
 
     Raises
     ------
+    IntegrityError
+        If it is cut short, not JSON, or has not the fields of a commit record.
     InvalidError
-        If it is larger than 64 KiB, not JSON, or does not follow the format.
+        If a newer scidata wrote it, in a format that this one does not know.
     """
     if len(data) > MAX_COMMIT_BYTES:
-        raise _bad_commit(where, f"{len(data)} bytes are too many", [])
+        raise damaged_commit(f"it has {len(data)} bytes, which are too many", where=where)
     try:
         return CommitRecord.model_validate_json(data)
     except ValidationError as error:
-        problems = [
-            Problem(
-                code="commit-record",
-                path=".".join(map(str, e["loc"])) or "(whole)",
-                message=e["msg"],
-                fix="fetch it again, or upgrade scidata",
-            )
-            for e in error.errors()
-        ]
-        raise _bad_commit(where, str(problems[0]), problems) from error
+        faults = error.errors(include_url=False, include_context=False)
+        if (newer := _newer_format(faults)) is not None:
+            raise InvalidError(
+                f"its format is {newer!r}, and this scidata reads {FORMAT!r}",
+                where=where,
+                fix="upgrade scidata: pip install --upgrade fair-scidata",
+            ) from error
+        raise damaged_commit(_fault_of(data, faults), where=where) from error
 
 
 def commit_bytes(record: CommitRecord) -> bytes:
@@ -196,10 +200,34 @@ def commit_bytes(record: CommitRecord) -> bytes:
     return (json.dumps(fields, sort_keys=True, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def _bad_commit(where: str, message: str, problems: list[Problem]) -> InvalidError:
-    return InvalidError(
-        f"not a commit record that this scidata understands: {message}",
+def damaged_commit(fault: str, *, where: str) -> IntegrityError:
+    """Say that what lies in a commit record's place is none."""
+    return IntegrityError(
+        f"the commit record is damaged: {fault}",
         where=where,
-        fix="fetch it again, or upgrade scidata",
-        problems=problems,
+        fix="bring this one file back from another copy of the store, or report it to whoever "
+        "runs the store; the other versions can still be read",
     )
+
+
+def _newer_format(faults: Sequence[ErrorDetails]) -> str | None:
+    found = next((f["input"] for f in faults if f["loc"] == ("format",)), None)
+    written = isinstance(found, str) and re.fullmatch(r"scidata-version/\d{1,9}", found)
+    return found if written else None
+
+
+def _fault_of(data: bytes, faults: Sequence[ErrorDetails]) -> str:
+    """Say what is wrong as somebody would who looks at the file, not as a parser does."""
+    if not data.strip():
+        return "it is empty"
+    if faults[0]["type"] == "json_invalid":
+        return "it is not JSON, or cut short"
+    if not faults[0]["loc"]:
+        return "it holds something else than named fields"
+    said = {"missing": "lacks", "extra_forbidden": "has the unknown field"}
+    names = [
+        f"{said.get(f['type'], 'has a wrong value in')} {'.'.join(map(str, f['loc']))!r}"
+        for f in faults
+    ]
+    more = f" and {len(names) - MAX_FAULTS} more faults" if names[MAX_FAULTS:] else ""
+    return f"it {', '.join(names[:MAX_FAULTS])}{more}"

@@ -1,4 +1,23 @@
-"""Numbers as people read them: amounts of bytes, and counted nouns."""
+"""What people read: amounts of bytes, counted nouns, and text that a terminal only shows."""
+
+import re
+
+_OBEYED = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"  # controls, escapes, ends of lines
+    r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # what turns the direction of writing
+    r"|[\ud800-\udfff]"  # bytes of a file name that are no UTF-8
+)
+
+
+def printable(text: str) -> str:
+    r"""Write out whatever a terminal would obey instead of showing it, line feeds included.
+
+    Examples
+    --------
+    >>> printable("data/\x1b[2J\nsound"), printable("Müller’s 40 × 60 px")
+    ('data/\\x1b[2J\\nsound', 'Müller’s 40 × 60 px')
+    """
+    return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def amount(count: int) -> str:

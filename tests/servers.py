@@ -26,6 +26,8 @@ KEY = "loopback-key"  # rclone refuses keys of two letters
 SECRET = "loopback-secret"  # noqa: S105 - of servers that live for one test session
 REGION = "us-east-1"
 START_TIMEOUT_S = 60.0
+SLOW_S = 1.0
+DRIP = 2**20
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:
@@ -92,13 +94,16 @@ Fault = Literal[
     "none",
     "busy",
     "broken",
-    "lost-answer",
-    "cut",
     "forbidden",
     "lost",
-    "stall",
+    "lost-answer",
+    "cut",
     "short",
     "flip",
+    "silent",
+    "slow",
+    "stall",
+    "drip",
 ]
 _STATUS: Mapping[Fault, int] = {"busy": 503, "broken": 500, "forbidden": 403, "lost": 404}
 
@@ -114,8 +119,7 @@ class Proxy:
     times: int = 1
     seen: list[str] = field(default_factory=list)
     """Method and path of each request."""
-    ended: threading.Event = field(default_factory=threading.Event)
-    """Set when the proxy ends: until then it stalls."""
+    closing: threading.Event = field(default_factory=threading.Event)
 
     def due(self, method: str, path: str) -> bool:
         """Tell whether this request is to fail."""
@@ -142,7 +146,7 @@ def faulty_proxy(endpoint: str) -> Iterator[Proxy]:
         try:
             yield proxy
         finally:
-            proxy.ended.set()
+            proxy.closing.set()
             server.shutdown()
             thread.join()
 
@@ -192,8 +196,9 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         fault = self.proxy.fault if self.proxy.due(self.command, self.path) else "none"
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if fault == "stall":
-            self.proxy.ended.wait()
+        if fault in {"silent", "slow"}:
+            self.proxy.closing.wait(SLOW_S if fault == "slow" else START_TIMEOUT_S)
+        if fault == "silent":
             self.close_connection = True
             return
         if fault in _STATUS:
@@ -212,12 +217,26 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
         if fault == "flip":
             middle = len(data) // 2
             data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-        self._answer(answer.status, headers, data, cut=fault == "cut")
+        self._answer(
+            answer.status,
+            headers,
+            data,
+            cut=fault in {"cut", "stall"},
+            pause_s=0.2 * (fault == "drip"),
+        )
+        if fault == "stall":
+            self.proxy.closing.wait(START_TIMEOUT_S)
 
     do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the base's names
 
     def _answer(
-        self, status: int, headers: Mapping[str, str], data: bytes, *, cut: bool = False
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        data: bytes,
+        *,
+        cut: bool = False,
+        pause_s: float = 0,
     ) -> None:
         self.send_response(status)
         for name, value in headers.items():
@@ -227,7 +246,10 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(length))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(data[: len(data) // 2] if cut else data)
+            sent = data[: len(data) // 2] if cut else data
+            for start in range(0, len(sent), DRIP):
+                self.wfile.write(sent[start : start + DRIP])
+                self.proxy.closing.wait(pause_s)
         self.close_connection = cut
 
     def log_message(self, format: str, *args: object) -> None:

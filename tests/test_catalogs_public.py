@@ -4,6 +4,8 @@ import io
 import json
 import lzma
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +37,29 @@ def test_the_public_catalog_holds_no_other_file() -> None:
     here = {str(p.relative_to(ROOT / "catalogs")) for p in _files(ROOT / "catalogs")}
     shipped = {f"tevolop/{EARTHQUAKES}", "tevolop/SOURCE.md"}
     assert here == {*plan_public_catalogs(), *shipped}
+
+
+def test_the_public_catalog_is_written_into_no_other_folder(tmp_path: Path) -> None:
+    def write(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "scidata.catalog", *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    (tmp_path / "notes.txt").write_text("mine")
+    for words, code in (
+        ([], 2),
+        (["--help"], 2),
+        ([tmp_path / "catalgs"], 3),
+        ([tmp_path], 4),
+        ([tmp_path / "notes.txt"], 4),
+    ):
+        done = write(*words)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr.startswith("usage: " if code == 2 else "error: ")
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+    shutil.copytree(ROOT / "catalogs", tmp_path / "catalogs")
+    (tmp_path / "catalogs" / "index.yaml").write_text("stale")
+    done = write(tmp_path / "catalogs")
+    assert (done.returncode, done.stdout) == (0, "wrote index.yaml\n")
 
 
 def test_what_scidata_publishes_opens_without_a_network() -> None:

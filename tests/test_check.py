@@ -182,7 +182,10 @@ def test_samples_of_a_form_that_is_not_streamed_are_named(staged: Path) -> None:
 
     checked = change_record(staged, change)
     assert found(checked) == [("asset-kind", "samples.asset")]
-    assert checked.errors[0].message == "'data/notes.csv' is no Zarr v3 store"
+    assert (
+        checked.errors[0].message
+        == "'data/notes.csv' is no Zarr v3 store, Parquet table or file in HDF5"
+    )
 
 
 @pytest.mark.parametrize(
@@ -363,6 +366,8 @@ def test_samples_of_an_asset_that_is_not_there_are_named(staged: Path) -> None:
 def test_statistics_of_what_is_not_there_are_named(staged: Path, text: str) -> None:
     (staged / "data" / "statistics.json").write_text(text)
     assert found(check(staged)) == [("statistics", "data/statistics.json")]
+    message = check(staged).problems[0].message
+    assert "Error" not in message  # in words, not in Python's
 
 
 def test_the_command_names_every_problem_and_exits_4(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scidata.facts import Facts
 from scidata.formats import bag, card, datacite, intake, manifest_table, stac, tag_files
 from scidata.formats.media import is_one_file, media_type
-from scidata.formats.text import citation, to_json, to_yaml
+from scidata.formats.text import citation, markdown, to_json, to_yaml
 from scidata.manifest import Manifest
 from scidata.measure import Measured, measure
 from scidata.record import Record, load_record
@@ -177,7 +177,7 @@ def test_whatever_a_record_says_every_form_reads_back(text: str) -> None:
     ):
         assert json.loads(to_json(document)) == document
     assert bag.bag_info(record, facts).count(b"\n") == 8
-    assert text in card.readme(record, facts).decode()
+    assert markdown(text) in card.readme(record, facts).decode()
 
 
 def test_a_bar_in_a_description_makes_no_column_in_the_readme() -> None:
@@ -229,7 +229,7 @@ def test_every_form_names_the_same_version_digest_and_title(make: object) -> Non
     assert attributes["titles"][0]["title"] == record.title
     assert item["properties"]["title"].startswith(record.title)
     assert catalog["metadata"]["title"].startswith(record.title)
-    assert " ".join(record.title.split()) in readme
+    assert markdown(" ".join(record.title.split())) in readme
     assert citation(record, facts) == item["properties"]["sci:citation"]
 
 

@@ -101,10 +101,12 @@ def test_a_damaged_version_is_named_and_the_others_are_listed(store: Store, key:
     assert report.datasets[0].versions == ("1.9.0",)
     (problem,) = report.damaged
     assert problem.path == "tiny@1.10.0"
-    assert (
-        problem.fix
-        == f"see every bad file with: scidata verify tiny@1.10.0 --store {store.url}"
-    )
+    if key.startswith("versions/"):  # without it nothing can be verified
+        assert problem.message.startswith("the commit record is damaged: it lacks")
+        assert "bring this one file back" in problem.fix
+    else:
+        command = f"scidata verify tiny@1.10.0 --store {store.url}"
+        assert problem.fix == f"see every bad file with: {command}"
     assert not any(b"1.10.0" in data for data in catalogs(store).values())
 
 

@@ -1,16 +1,21 @@
 """`scidata list` and `scidata show`, and what the light verbs do not import."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scidata.errors import IntegrityError, NotFoundError
+from scidata.index import rebuild
+from scidata.listing import read_listing
 from scidata.show import show
 from scidata.storage.local import LocalStore
-from tests.samples import write_staged
+from tests.damage import command
+from tests.samples import record_fields, write_staged
 from tests.versions import write_version
 
 
@@ -29,6 +34,10 @@ def run(*arguments: str | Path) -> str:
     return subprocess.run(
         [*program, *map(str, arguments)], capture_output=True, text=True, check=True
     ).stdout
+
+
+def attempt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
 
 
 def test_list_prints_the_newest_version_of_each_dataset(published: Path) -> None:
@@ -54,6 +63,68 @@ def test_list_as_json_holds_digests_and_sizes(published: Path) -> None:
 
 def test_list_of_an_empty_store_prints_nothing_to_standard_output(tmp_path: Path) -> None:
     assert run("list", "--store", tmp_path) == ""
+
+
+@pytest.fixture
+def damaged(published: Path, tmp_path: Path) -> Path:
+    """The store with a second dataset, and the newest commit record of tiny cut short."""
+    root = Path(shutil.copytree(published, tmp_path / "store"))
+    staged = write_staged(tmp_path / "staged")
+    fields = {**record_fields(), "id": "second", "title": "Second waves"}
+    (staged / "record.yaml").write_text(yaml.safe_dump(fields))
+    write_version(LocalStore(root), staged, "0.1.0")
+    record = root / "tiny/versions/1.1.0.json"
+    record.write_bytes(record.read_bytes()[:200])
+    return root
+
+
+def test_list_names_a_damaged_commit_record_and_lists_all_else(damaged: Path) -> None:
+    done = attempt("list", "--store", damaged)
+    assert done.returncode == 5
+    assert [row.split()[:2] for row in done.stdout.splitlines()[1:]] == [
+        ["second", "0.1.0"],
+        ["tiny", "1.0.0"],
+    ]
+    assert "error: not listed: tiny@1.1.0: the commit record is damaged" in done.stderr
+    assert "tiny/versions/1.1.0.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_list_of_one_dataset_names_its_damaged_versions(damaged: Path) -> None:
+    done = attempt("list", "tiny", "--store", damaged)
+    assert done.returncode == 5
+    assert [row.split()[0] for row in done.stdout.splitlines()[1:]] == ["tiny@1.0.0"]
+    (damaged / "tiny/versions/1.0.0.json").write_bytes(b"")
+    done = attempt("list", "tiny", "--store", damaged)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "tiny@1.0.0" in done.stderr
+    assert "tiny@1.1.0" in done.stderr
+
+
+def test_list_as_json_names_damaged_commit_records_too(damaged: Path) -> None:
+    done = attempt("list", "--store", damaged, "--json")
+    assert done.returncode == 5
+    document = json.loads(done.stdout)
+    assert list(document["datasets"]) == ["second", "tiny"]
+    (item,) = document["damaged"]
+    assert (item["name"], item["kind"]) == ("tiny@1.1.0", "integrity")
+    assert json.loads(done.stderr)["kind"] == "integrity"
+
+
+def test_a_catalog_that_is_not_json_hides_only_its_own_dataset(
+    published: Path, http_folder: tuple[str, Path]
+) -> None:
+    url, folder = http_folder
+    shutil.copytree(published, folder, dirs_exist_ok=True)
+    staged = write_staged(folder.parent / "staged")
+    fields = {**record_fields(), "id": "second", "title": "Second waves"}
+    (staged / "record.yaml").write_text(yaml.safe_dump(fields))
+    write_version(LocalStore(folder), staged, "0.1.0")
+    rebuild(LocalStore(folder))
+    (folder / "tiny/collection.json").write_text("{")
+    found = read_listing(url)
+    assert list(found.versions) == ["second"]
+    assert list(found.damaged) == ["tiny"]
 
 
 def test_show_tells_what_one_must_know_before_using_a_version(published: Path) -> None:

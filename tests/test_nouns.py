@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scidata import split
 from scidata.digest import Digest
-from scidata.errors import InvalidError
+from scidata.errors import IntegrityError, InvalidError
 from scidata.manifest import Manifest, path_fault, path_problems
 from scidata.version import (
     CommitAsset,
@@ -171,21 +171,36 @@ def test_a_commit_record_survives_the_round_trip() -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "said"),
     [
-        b"",
-        b"[]",
-        b"{}",
-        b"\xff",
-        b"{" * 70_000,
-        commit_bytes(commit()).replace(b"scidata-version/1", b"scidata-version/9"),
-        commit_bytes(commit()).replace(b"sha256:", b"md5:"),
-        commit_bytes(commit()).replace(b'"files": 1', b'"filez": 1'),
+        (b"", "it is empty"),
+        (b"[]", "it holds something else than named fields"),
+        (b"{}", "it lacks 'dataset', lacks 'version', lacks 'digest' and 8 more faults"),
+        (b"\xff", "it is not JSON, or cut short"),
+        (b"[" * 60_000, "it is not JSON, or cut short"),
+        (b"{" * 70_000, "it has 70000 bytes, which are too many"),
+        (commit_bytes(commit())[:-40], "it is not JSON, or cut short"),
+        (commit_bytes(commit()).replace(b"sha256:", b"md5:"), "a wrong value in 'digest'"),
+        (commit_bytes(commit()).replace(b'"files": 1', b'"filez": 1'), "lacks 'files'"),
+        (
+            commit_bytes(commit()).replace(b'"files": 1', b'"files": -1'),
+            "wrong value in 'files",
+        ),
     ],
 )
-def test_a_bad_commit_record_is_refused_with_its_place(data: bytes) -> None:
-    with pytest.raises(InvalidError, match=r"versions/1\.0\.0\.json"):
+def test_a_damaged_commit_record_is_named_in_plain_words(data: bytes, said: str) -> None:
+    with pytest.raises(IntegrityError, match="the commit record is damaged") as caught:
         parse_commit(data, where="versions/1.0.0.json")
+    assert said in caught.value.message
+    assert caught.value.where == "versions/1.0.0.json"
+    assert "another copy" in caught.value.fix
+
+
+def test_a_commit_record_of_a_newer_scidata_asks_for_an_upgrade() -> None:
+    newer = commit_bytes(commit()).replace(b"scidata-version/1", b"scidata-version/9")
+    with pytest.raises(InvalidError, match="scidata-version/9") as caught:
+        parse_commit(newer, where="versions/1.0.0.json")
+    assert "upgrade" in caught.value.fix
 
 
 ids = st.sets(st.text(string.ascii_lowercase + string.digits + "-", min_size=1), max_size=20)

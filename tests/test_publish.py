@@ -76,6 +76,14 @@ def test_nothing_but_the_version_its_claim_and_catalogs_is_left_in_the_store(
     assert roots == {"bare", "index.yaml", "catalog.json"}
 
 
+def test_a_record_in_the_place_of_a_staged_dataset_is_refused(
+    staged: Path, store: MemoryStore
+) -> None:
+    with pytest.raises(InvalidError, match="is a file, not a staged dataset") as caught:
+        publish(staged / "record.yaml", store, version="1.0.0")
+    assert "the folder that holds record.yaml and data/" in caught.value.fix
+
+
 def test_a_published_version_verifies(staged: Path, tmp_path: Path) -> None:
     publish(staged, tmp_path / "store", version="1.0.0")
     assert verify("tiny@1.0.0", tmp_path / "store").damage == ()

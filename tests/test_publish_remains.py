@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scidata.errors import ConflictError, IntegrityError, StorageError
-from scidata.publishing import PublishOptions, Surroundings, publish
+from scidata.publishing import PublishOptions, Surroundings, plan_publish, publish
 from scidata.publishing.upload import stamps
 from scidata.storage import open_store
 from scidata.storage.base import Store
@@ -17,6 +17,7 @@ from scidata.storage.memory import MemoryStore
 from scidata.storage.s3 import ONE_PUT, S3Store
 from scidata.testing.faults import Crash, FaultyStore
 from scidata.verifying import verify
+from tests.versions import Counting
 
 
 def follow(fix: str, store: Store) -> Iterator[str]:
@@ -106,3 +107,36 @@ def test_a_user_without_a_name_can_publish(bare: Path, monkeypatch: pytest.Monke
     memory = MemoryStore()
     publish(bare, memory, version="1.0.0", options=PublishOptions(surroundings=Surroundings()))
     assert f'"uid-{os.getuid()}"'.encode() in memory.read("bare/claims/1.0.0.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "state"),
+    [
+        ("v1.0.0/data/one.txt", "missing"),
+        ("v1.0.0/meta/record.yaml", "missing"),
+        ("catalog-1.0.0.yaml", "missing"),
+        ("v1.0.0/data/deep/two.txt", "bad"),
+    ],
+)
+def test_publishing_again_notices_what_the_store_lost_of_a_committed_version(
+    bare: Path, key: str, state: str
+) -> None:
+    memory = MemoryStore()
+    publish(bare, memory, version="1.0.0")
+    memory.delete(f"bare/{key}")
+    if state == "bad":
+        memory.create(f"bare/{key}", b"")
+    for act in (publish, plan_publish):
+        with pytest.raises(IntegrityError, match="is published, but the store") as caught:
+            act(bare, memory, version="1.0.0")
+        assert [(d.path, d.state) for d in caught.value.damage] == [(key, state)]
+        assert "scidata verify bare@1.0.0 --store memory://" in caught.value.fix
+
+
+def test_publishing_again_reads_no_object_of_a_version_that_is_all_there(bare: Path) -> None:
+    memory = MemoryStore()
+    publish(bare, memory, version="1.0.0")
+    counting = Counting(memory)
+    assert publish(bare, counting, version="1.0.0").already
+    read = {r for r in counting.requests if "/data/" in r or r.startswith("stream")}
+    assert read == set()

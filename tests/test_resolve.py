@@ -126,10 +126,21 @@ def test_a_version_spread_over_several_prefixes_asks_for_an_upgrade(store: Store
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"x" * 70_000])
-def test_a_malformed_commit_record_is_refused(store: Store, data: bytes) -> None:
+def test_a_damaged_commit_record_is_refused(store: Store, data: bytes) -> None:
     store.replace("tiny/versions/1.9.0.json", data)
-    with pytest.raises(InvalidError):
+    with pytest.raises(IntegrityError, match="the commit record is damaged"):
         resolve("tiny@1.9.0", store)
+
+
+def test_a_damaged_commit_record_does_not_hide_the_version_with_a_digest(
+    store: Store, staged: Path
+) -> None:
+    (staged / "data" / "statistics.json").write_text("{}\n")
+    wanted = write_version(store, staged, "1.9.1")
+    store.replace("tiny/versions/1.10.0.json", b"{")
+    assert resolve(f"tiny@{wanted.digest}", store).version == "1.9.1"
+    with pytest.raises(IntegrityError):  # it might be the damaged one
+        resolve("tiny@sha256:" + "0" * 64, store)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +195,9 @@ def test_https_without_catalogs_resolves_a_number(
     folder.rmdir()
     store.root.rename(folder)
     assert resolve("tiny@1.9.0", url).version == "1.9.0"
-    assert list_datasets(url) == ()
+    with pytest.raises(NotFoundError, match=r"there is no 'catalog\.json'") as caught:
+        list_datasets(url)  # it may well be the wrong address
+    assert "check the address" in caught.value.fix
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000])

@@ -9,6 +9,7 @@ import pytest
 
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.storage import default_store_url, local, open_store
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore
@@ -196,3 +197,17 @@ def test_options_go_before_the_environment(s3_url: str, s3_endpoint: str) -> Non
     other = f"http://127.0.0.1:{free_port()}"
     assert other in open_store(s3_url, endpoint_url=other).address
     assert s3_endpoint in open_store(s3_url).address
+
+
+def test_the_options_that_lead_to_a_store_open_the_same_store_again(
+    tmp_path: Path, s3_url: str, s3_endpoint: str
+) -> None:
+    folder = open_store(tmp_path / "a store")
+    bucket = open_store(s3_url)
+    public = open_store(s3_url, endpoint_url=s3_endpoint, anonymous=True)
+    web = open_store("https://example.org/store")
+    assert options_of(folder) == f"--store {folder.url}"
+    assert open_store(options_of(folder).split()[1]).address == folder.address
+    assert options_of(bucket) == f"--store {s3_url} --endpoint-url {s3_endpoint}"
+    assert options_of(public) == f"{options_of(bucket)} --no-sign-request"
+    assert options_of(web) == "--store https://example.org/store"

@@ -4,8 +4,9 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from scidata.digest import Digest
 from scidata.errors import IntegrityError, NotFoundError, StorageError
 from scidata.publishing import publish
-from scidata.storage import open_store, refusals
+from scidata.storage import open_store, refusals, s3
 from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.objects import Objects
 from scidata.storage.s3 import ONE_PUT, S3Store
@@ -241,6 +242,92 @@ def test_a_refusal_is_not_asked_again(proxied: tuple[Store, Proxy]) -> None:
     with pytest.raises(StorageError, match="refused access"):
         store.read("x")
     assert len(proxy.seen) == 1
+
+
+def test_a_web_server_in_the_place_of_an_s3_server_is_told_apart(
+    http_folder: tuple[str, Path], s3_url: str
+) -> None:
+    url, _ = http_folder
+    store = open_store(s3_url, endpoint_url=url)
+    for act in (store.folders, lambda: list(store.list("tiny/"))):
+        with pytest.raises(StorageError, match=r"not as a store does \(404 ") as caught:
+            act()
+        assert url in caught.value.where
+        assert "--endpoint-url" in caught.value.fix
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for answers for a moment only; uploads keep their time."""
+    monkeypatch.setitem(s3.CLIENT, "read_timeout", timedelta(seconds=0.3))
+
+
+def test_the_budget_for_a_server_that_never_answers_is_half_a_minute() -> None:
+    asked = 1 + s3.RETRY["max_retries"]
+    assert asked * s3.ANSWER_TIMEOUT_S <= 30
+    assert asked * s3.CONNECT_TIMEOUT_S <= 30
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_never_answers_is_asked_thrice_and_named(
+    s3_url: str, s3_endpoint: str
+) -> None:
+    with faulty_proxy(s3_endpoint) as proxy:
+        proxy.method, proxy.fault, proxy.times = "GET", "silent", 1000
+        bucket = open_store(s3_url, endpoint_url=proxy.url)
+        web = open_store(f"{proxy.url}/bucket")
+        acts: list[Callable[[], object]] = [
+            lambda: list(bucket.list()),
+            bucket.folders,
+            lambda: bucket.read("x"),
+            lambda: web.read("x"),
+        ]
+        for act in acts:
+            before = len(proxy.seen)
+            with pytest.raises(StorageError, match="does not answer") as caught:
+                act()
+            assert proxy.url in caught.value.where
+            assert "--endpoint-url" in caught.value.fix
+            assert len(proxy.seen) - before == 3
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_falls_silent_amid_a_file_is_not_waited_for_again_and_again(
+    s3_url: str, s3_endpoint: str
+) -> None:
+    with faulty_proxy(s3_endpoint) as proxy:
+        store = open_store(s3_url, endpoint_url=proxy.url)
+        store.create("x", bytes(2**20))
+        proxy.method, proxy.fault, proxy.times = "GET", "stall", 1000
+        with pytest.raises(StorageError, match="does not answer"):
+            list(store.stream("x"))
+        assert len([line for line in proxy.seen if line.startswith("GET")]) <= 6
+
+
+def test_a_file_that_takes_longer_than_one_request_may_is_taken_up_where_it_broke(
+    s3_url: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(s3.CLIENT, "timeout", timedelta(seconds=1))
+    data = os.urandom(12 * 2**20)
+    with faulty_proxy(s3_endpoint) as proxy:
+        open_store(s3_url).create("x", data)
+        store = open_store(s3_url, endpoint_url=proxy.url)
+        proxy.method, proxy.fault, proxy.times = "GET", "drip", 1000
+        assert b"".join(store.stream("x")) == data
+        assert len([line for line in proxy.seen if line.startswith("GET")]) > 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_upload_over_a_slow_line_has_more_time_than_an_answer(
+    s3_url: str, s3_endpoint: str
+) -> None:
+    with faulty_proxy(s3_endpoint) as proxy:
+        store = open_store(s3_url, endpoint_url=proxy.url)
+        proxy.method, proxy.fault = "PUT", "slow"
+        assert store.create("x", bytes(2**20))
+        proxy.times = 1
+        store.replace("x", bytes(2**20 + 1))
+    assert open_store(s3_url).head("x").size == 2**20 + 1
 
 
 def test_publishing_needs_neither_delete_nor_any_request_but_put_get_head_and_list(

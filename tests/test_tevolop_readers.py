@@ -227,8 +227,13 @@ def test_a_bad_value_is_refused_with_its_line_and_value(
 def test_every_bad_row_of_every_file_is_listed_at_once(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", GOOD.replace("34.2", "91"), GOOD.replace("7.3", "99"))
     (tmp_path / "b.catalog").write_text("1950/01/03 11:26:30.04 eq l 3.37\n" + SCEDC_ROW)
-    paths = sorted(problem.path for problem in refused(tmp_path))
-    assert paths == ["a.csv:2", "a.csv:3", "b.catalog:1"]
+    assert [p.path for p in refused(tmp_path)] == ["a.csv:2", "a.csv:3", "b.catalog:1"]
+
+
+def test_bad_rows_are_listed_in_the_order_of_the_file_whatever_is_wrong(tmp_path: Path) -> None:
+    rows = [GOOD.replace("7.3", "99"), GOOD.replace("34.2", "91"), "ci9,too,few"]
+    path = write(tmp_path / "a.csv", *rows, *[GOOD] * 7, GOOD.replace("34.2", "nan"))
+    assert [p.path for p in refused(path)] == ["a.csv:2", "a.csv:3", "a.csv:4", "a.csv:12"]
 
 
 def test_more_than_a_hundred_bad_rows_are_counted(tmp_path: Path) -> None:

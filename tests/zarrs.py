@@ -1,4 +1,4 @@
-"""Zarr stores of every kind that is streamed, drawn by hypothesis, written by zarr-python."""
+"""Zarr stores of every kind that is streamed: drawn by hypothesis, written by zarr-python."""
 
 import base64
 import struct
@@ -189,7 +189,7 @@ def _packing(draw: st.DrawFn, dtype: np.dtype[Any]) -> dict[str, Any]:
 
 
 def sharded_with_its_index_at_the_start(folder: Path, values: npt.NDArray[Any]) -> Path:
-    """Write an array ``values``, whose shards hold 4 chunks."""
+    """Write an array ``values`` of shards of 4 chunks, as no call of zarr places them."""
     group = zarr.open_group(folder, mode="w", zarr_format=3)
     inner = ShardingCodec(
         chunk_shape=(1, *values.shape[1:]), codecs=[BytesCodec()], index_location="start"

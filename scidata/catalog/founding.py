@@ -9,10 +9,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from scidata.digest import Digest
+from scidata.errors import InvalidError, NotFoundError
 from scidata.formats.founding import Shipped, public_catalogs
 from scidata.formats.text import license_label
 from scidata.record import Record, parse_record
 
+ROOTS = ("index.yaml", "catalog.json")
 EARTHQUAKES = "scedc_socal_1950_2026_m2.5.csv.gz"
 
 
@@ -27,6 +29,27 @@ def plan_public_catalogs(endpoints: Mapping[str, str] | None = None) -> dict[str
     """Decide what every file of ``catalogs/`` says, by its path in there."""
     records = founding_records()
     return public_catalogs(records, _shipped(records), endpoints=endpoints)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise unless a folder holds catalogs already, so that no other is written into.
+
+    Raises
+    ------
+    NotFoundError
+        If it does not exist.
+    InvalidError
+        If it is a file, or has neither of the root catalogs.
+    """
+    fix = "give the folder catalogs/ of a checkout of scidata"
+    if not folder.exists():
+        raise NotFoundError(f"there is no folder {str(folder)!r}", where=str(folder), fix=fix)
+    if not all((folder / name).is_file() for name in ROOTS):
+        raise InvalidError(
+            f"{str(folder)!r} is no folder of catalogs: it lacks {' or '.join(ROOTS)}",
+            where=str(folder),
+            fix=fix,
+        )
 
 
 def write_public_catalogs(

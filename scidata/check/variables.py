@@ -7,6 +7,7 @@ from pathlib import Path
 from scidata.check.assets import Assets, error, lengths, one_of, warning
 from scidata.errors import Problem
 from scidata.facts import STATISTICS, Variable
+from scidata.formats.media import HDF5_SUFFIXES
 from scidata.measure import Surveyed
 from scidata.record import Record, Samples, VariableNote
 
@@ -77,9 +78,13 @@ def sample_problems(samples: Samples, surveyed: Surveyed) -> Iterator[Problem]:
     if samples.asset in surveyed.broken:
         return
     if samples.asset in surveyed.opaque:
-        message = f"{surveyed.opaque[samples.asset]!r} is no Zarr v3 store"
-        fix = "write the arrays as Zarr v3, or remove samples: nothing else is streamed"
-        yield error("asset-kind", "samples.asset", message, fix)
+        path = surveyed.opaque[samples.asset]
+        if not path.lower().endswith(HDF5_SUFFIXES):
+            message = f"{path!r} is no Zarr v3 store, Parquet table or file in HDF5"
+            fix = (
+                "write the samples as one of these, or remove samples: nothing else is streamed"
+            )
+            yield error("asset-kind", "samples.asset", message, fix)
         return
     if samples.asset not in assets:
         fix = one_of(assets)
@@ -128,7 +133,7 @@ def statistics_problems(path: Path, record: Record, surveyed: Surveyed) -> Itera
             for name in part["variables"]
         ]
     except (ValueError, RecursionError, LookupError, AttributeError, TypeError) as cause:
-        yield error("statistics", place, f"it cannot be read: {cause!r}", fix)
+        yield error("statistics", place, _unread(cause), fix)
         return
     parts = {f"{s.name}/{p.name}" for s in record.splits for p in s.parts} | {"all"}
     unread = surveyed.opaque.keys() | surveyed.broken
@@ -140,6 +145,14 @@ def statistics_problems(path: Path, record: Record, surveyed: Surveyed) -> Itera
         if over not in parts:
             message = f"{over!r} is not a part of a split, nor 'all'"
             yield error("statistics", place, message, fix)
+
+
+def _unread(cause: Exception) -> str:
+    if isinstance(cause, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+        return "it is not JSON"
+    if isinstance(cause, ValueError):
+        return f"it cannot be read: {cause}"
+    return "it does not have the form of scidata-statistics/1"
 
 
 def _is_number(dtype: str) -> bool:

@@ -1,8 +1,9 @@
-"""``scidata bench``: list the benchmarks, and run one on a published version."""
+"""``scidata bench``: list and run benchmarks, and measure how fast a version streams."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,13 +14,17 @@ from scidata.cli.output import (
     print_table,
     progress_bar,
     quiet_option,
+    say,
     store_options,
 )
+
+if TYPE_CHECKING:
+    from scidata.loaders.trial import Epoch
 
 
 @click.group()
 def command() -> None:
-    """List and run benchmarks: a dataset, a model, a score and its baselines."""
+    """List and run benchmarks, with their baselines; measure how fast a version streams."""
 
 
 @command.command("list", epilog=exits(2, 4))
@@ -132,21 +137,118 @@ def run(  # click gives them by name
         _print(result, folder)
 
 
+@command.command("loader", epilog=exits(2, 3, 4, 5, 6))
+@click.argument("name")
+@click.option("--split", default="train", show_default=True, help="Part of a split.")
+@click.option("--asset", help="Asset to stream [default: the one of the split or the samples].")
+@click.option("--batch-size", default=64, show_default=True, help="Samples in a batch.")
+@click.option(
+    "--shuffle",
+    type=click.Choice(["none", "window", "exact"]),
+    default="window",
+    show_default=True,
+    help="Order of the samples: as stored, mixed within memory, or one permutation of all.",
+)
+@click.option("--epochs", default=2, show_default=True, help="Passes over the part.")
+@click.option("--batches", type=int, help="Stop each epoch after so many [default: never].")
+@click.option("--memory", type=int, help="MiB that the stream may hold [default: 512].")
+@click.option("--threads", type=int, help="Threads that decode [default: one a core].")
+@click.option("--verify", is_flag=True, help="Compare each object with its digest.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that keeps objects on the local disk [default: none].",
+)
+@store_options
+@json_option
+@quiet_option
+def loader(  # click gives them by name
+    name: str,
+    *,
+    split: str,
+    batch_size: int,
+    shuffle: Literal["none", "window", "exact"],
+    epochs: int,
+    batches: int | None,
+    memory: int | None,
+    store_url: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,  # Any: asset, threads, verify and cache, as Dataset.stream takes them
+) -> None:
+    """Stream NAME without training, and say how fast it comes and where the time goes."""
+    from scidata import open as open_dataset
+    from scidata.storage import open_store
+
+    store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    stream = open_dataset(name, store).stream(
+        split,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        memory=None if memory is None else memory * 2**20,
+        **options,
+    )
+    from scidata.loaders.trial import run_epoch
+
+    found = []
+    for number in range(epochs):
+        with progress_bar(f"epoch {number}", shown=not (as_json or quiet), unit="") as progress:
+            found.append(run_epoch(stream, number, batches=batches, progress=progress))
+    stream.close()
+    if as_json:
+        described: dict[str, object] = {
+            "name": stream.source.name,
+            "digest": stream.source.digest,
+            "split": split,
+        }
+        described |= {"batch_size": batch_size, "shuffle": shuffle, "reach": stream.reach}
+        print_json(
+            "scidata-loader/1", {**described, "epochs": [asdict(epoch) for epoch in found]}
+        )
+        return
+    _print_epochs(found, stream.reach)
+
+
+def _print_epochs(found: "Sequence[Epoch]", reach: float) -> None:
+    names = ("epoch", "samples/s", "MB/s", "first batch", "fetch", "decode", "assemble", "wait")
+    rows = [
+        (
+            number,
+            f"{epoch.samples_per_s:,.0f}",
+            f"{epoch.mb_per_s:,.0f}",
+            f"{epoch.first_batch_s:.2f} s",
+            f"{epoch.fetch:.1f}",
+            f"{epoch.decode:.1f}",
+            f"{epoch.assemble:.0%}",
+            f"{epoch.wait:.0%}",
+            epoch.requests,
+            f"{epoch.fetched_bytes / 1e6:,.0f} MB",
+            f"{epoch.peak_memory_bytes / 1e6:,.0f} MB",
+        )
+        for number, epoch in enumerate(found)
+    ]
+    print_table((*names, "requests", "fetched", "peak memory"), rows)
+    say("fetch and decode: how many were under way at once; assemble and wait: of the time")
+    say(f"each sample is mixed with {reach:.0%} of the epoch")
+
+
 def _print(result: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
     data, seconds = result["dataset"], result["seconds"]
-    click.echo(f"{result['task']} {result['profile']} on {data['name']} {data['digest']}")
+    say(f"{result['task']} {result['profile']} on {data['name']} {data['digest']}")
     for part, scores in result["scores"].items():
-        click.echo()
+        say()
         _print_scores(part, scores, result["summary"][part])
-    click.echo()
+    say()
     for title in ("quirks", "leaks"):
         for sentence in result[title]:
-            click.echo(f"{title[:-1]}: {sentence}")
-    click.echo(
+            say(f"{title[:-1]}: {sentence}")
+    say(
         f"{result['parameters']:,} parameters, {result['samples_per_second']:,} samples/s; "
         + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     )
-    click.echo(f"written to {folder / 'result.json'}")
+    say(f"written to {folder / 'result.json'}")
 
 
 def _print_scores(part: str, scores: Mapping[str, Any], means: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from scidata.building import Built, build
-from scidata.cli.output import exits, json_option, print_json, progress_bar, quiet_option
+from scidata.cli.output import exits, json_option, print_json, progress_bar, quiet_option, say
 from scidata.datasets import RECIPES
 from scidata.wording import counted
 
@@ -67,13 +67,13 @@ def command(
 
 def _print(built: Built, *, shipped: bool) -> None:
     if built.already:
-        click.echo(f"{built.staged} is done already: the same source and options")
+        say(f"{built.staged} is done already: the same source and options")
         return
     origin = " (ships with scidata)" if shipped else ""
     files = counted(len(built.files), "file")
-    click.echo(f"source   {built.source}{origin}, {built.form}, {files}")
+    say(f"source   {built.source}{origin}, {built.form}, {files}")
     for name, count in built.counts.items():
         if count or name == "magnitude_floor":
-            click.echo(f"  {name.replace('_', ' '):24}{count:>10,}")
+            say(f"  {name.replace('_', ' '):24}{count:>10,}")
     verb = "wrote" if built.written else "would write"
-    click.echo(f"{verb} {built.staged}: {', '.join(built.assets)}")
+    say(f"{verb} {built.staged}: {', '.join(built.assets)}")

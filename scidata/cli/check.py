@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from scidata.check import Checked, check
-from scidata.cli.output import exits, json_option, print_json
-from scidata.errors import InvalidError, Problem
+from scidata.cli.output import exits, json_option, print_json, say
+from scidata.errors import InvalidError
 from scidata.record import record_schema
 from scidata.wording import counted
 
@@ -26,7 +26,7 @@ def command(*, path: Path | None, strict: bool, schema: bool, as_json: bool) -> 
     the record names must be in the data. Warnings name what is recommended and do not fail.
     """
     if schema:
-        click.echo(json.dumps(record_schema(), indent=1, ensure_ascii=False))
+        say(*json.dumps(record_schema(), indent=1, ensure_ascii=False).split("\n"))
         return 0
     if path is None:
         raise click.UsageError("Missing argument 'PATH'.")
@@ -53,12 +53,8 @@ def _document(path: Path, checked: Checked, *, failed: bool) -> dict[str, object
 
 def _print(path: Path, checked: Checked) -> None:
     for problem in checked.problems:
-        click.echo(_lines(problem))
+        head = f"{problem.severity} {problem.path}: {problem.message} [{problem.code}]"
+        say(head, f"    {problem.fix}")
     errors, warnings = len(checked.errors), len(checked.warnings)
     counts = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
-    click.echo(f"{path}: {'ok, ' if not errors else ''}{counts}")
-
-
-def _lines(problem: Problem) -> str:
-    head = f"{problem.severity} {problem.path}: {problem.message} [{problem.code}]"
-    return f"{head}\n    {problem.fix}"
+    say(f"{path}: {'ok, ' if not errors else ''}{counts}")

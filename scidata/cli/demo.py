@@ -14,6 +14,7 @@ from scidata.cli.output import (
     print_table,
     progress_bar,
     quiet_option,
+    say,
 )
 from scidata.hashing import Progress
 from scidata.wording import amount
@@ -58,7 +59,7 @@ def command(out: Path, *, as_json: bool, quiet: bool) -> None:
     def station(title: str, unit: str) -> AbstractContextManager[Progress]:
         shown = not (as_json or quiet)
         if shown:
-            click.echo(TITLES[title], err=True)
+            say(TITLES[title], err=True)
         return progress_bar(TITLES[title], shown=shown, unit=unit)
 
     found = demonstrate(out, station=station)
@@ -87,7 +88,7 @@ def _fields(found: "Demonstration") -> dict[str, object]:
 
 
 def _print(found: "Demonstration") -> None:
-    click.echo()
+    say()
     done = "published" if found.published else "was published before"
     rows = [
         ("version", f"tevolop@1.0.0, {done}"),
@@ -100,17 +101,18 @@ def _print(found: "Demonstration") -> None:
         ("DataCite", f"{found.preview} (preview; no DOI was registered)"),
     ]
     for name, value in rows:
-        click.echo(f"{name:<10}{value}")
+        say(f"{name:<10}{value}")
     _print_scores(found)
-    click.echo(f"\nTry next:\n\n{textwrap.indent(TRY_NEXT.format(store=found.store), '    ')}")
+    say("", "Try next:", "")
+    say(*textwrap.indent(TRY_NEXT.format(store=found.store), "    ").split("\n"))
 
 
 def _print_scores(found: "Demonstration") -> None:
-    click.echo(
-        "\nNNSE on the held-out years (0.5 is their mean, 1 is perfect): for each location,"
-    )
-    click.echo(
-        "averaged; then for the sum of all. Beside the LSTM, persistence and climatology.\n"
+    say(
+        "",
+        "NNSE on the held-out years (0.5 is their mean, 1 is perfect): for each location,",
+        "averaged; then for the sum of all. Beside the LSTM, persistence and climatology.",
+        "",
     )
     headers = ["energy of", *["LSTM", "pers.", "clim."] * len(CONVENTIONS)]
     rows = [

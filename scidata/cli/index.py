@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from scidata.cli.output import exits, json_option, print_json, store_options
+from scidata.cli.output import exits, json_option, print_json, say, store_options
 from scidata.errors import IntegrityError
 from scidata.wording import counted
 
@@ -41,8 +41,8 @@ def command(
     else:
         verb = "would write" if dry_run else "wrote"
         for key in report.written:
-            click.echo(f"{verb} {key}")
-        click.echo(
+            say(f"{verb} {key}")
+        say(
             f"{len(report.unchanged):,} up to date, "
             f"{counted(len(report.datasets), 'dataset')} listed"
         )

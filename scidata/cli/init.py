@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from scidata.cli.output import exits, json_option, print_json
+from scidata.cli.output import exits, json_option, print_json, say
 from scidata.record.scaffold import scaffold, write_scaffold
 
 
@@ -26,7 +26,7 @@ def command(*, name: str, out: Path | None, dry_run: bool, as_json: bool) -> Non
     """
     path = out or Path(name) / "record.yaml"
     if dry_run and not as_json:
-        click.echo(scaffold(name, path=path), nl=False)
+        say(*scaffold(name, path=path).decode().splitlines())
         return
     if dry_run:
         scaffold(name, path=path)
@@ -35,5 +35,5 @@ def command(*, name: str, out: Path | None, dry_run: bool, as_json: bool) -> Non
     if as_json:
         print_json("scidata-init/1", {"dataset": name, "path": path, "written": not dry_run})
         return
-    click.echo(f"wrote {path}")
-    click.echo(f"fill it in, then run: scidata check {path}", err=True)
+    say(f"wrote {path}")
+    say(f"fill it in, then run: scidata check {path}", err=True)

@@ -7,9 +7,11 @@ from scidata.cli.output import (
     json_option,
     print_json,
     print_table,
+    say,
     store_options,
 )
-from scidata.resolve import list_datasets, list_versions
+from scidata.errors import IntegrityError
+from scidata.listing import Listing, read_listing
 from scidata.storage import open_store
 from scidata.version import CommitRecord
 from scidata.wording import amount
@@ -29,32 +31,45 @@ def command(
 ) -> None:
     """List the datasets of a store, or the versions of DATASET, oldest first.
 
-    Only what is published is listed: an upload that has not been committed is not.
+    Only what is published is listed: an upload that has not been committed is not. A version
+    whose commit record is damaged is named on standard error; then the exit code is 5.
     """
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
-    if dataset is None:
-        versions = {name: list_versions(name, store) for name in list_datasets(store)}
-        rows = [found[-1] for found in versions.values()]
-    else:
-        versions = {dataset: list_versions(dataset, store)}
-        rows = list(versions[dataset])
+    found = read_listing(store, dataset)
     if as_json:
-        print_json(
-            "scidata-list/1",
-            {
-                "store": store.url,
-                "datasets": {n: [_fields(v) for v in found] for n, found in versions.items()},
-            },
+        print_json("scidata-list/1", _document(found, store.url))
+    elif any(found.versions.values()):
+        _print(found, one_dataset=dataset is not None)
+    elif not found.damaged:
+        say(f"no datasets in {store.url}", err=True)
+    if found.damaged:
+        first = next(iter(found.damaged.values()))
+        raise IntegrityError(
+            "not listed: " + "; ".join(f"{n}: {e.message}" for n, e in found.damaged.items()),
+            where=", ".join(error.where for error in found.damaged.values()),
+            fix=first.fix,
         )
-    elif not rows:
-        click.echo(f"no datasets in {store.url}", err=True)
+
+
+def _document(found: Listing, url: str) -> dict[str, object]:
+    return {
+        "store": url,
+        "datasets": {n: [_fields(v) for v in commits] for n, commits in found.versions.items()},
+        "damaged": [
+            {"name": name, "kind": e.kind, "message": e.message, "where": e.where, "fix": e.fix}
+            for name, e in found.damaged.items()
+        ],
+    }
+
+
+def _print(found: Listing, *, one_dataset: bool) -> None:
+    if one_dataset:
+        rows = [[c.name, *_row(c)] for commits in found.versions.values() for c in commits]
     else:
-        name = ["VERSION"] if dataset else ["DATASET", "NEWEST"]
-        cells = ([c.name] if dataset else [c.dataset, c.version] for c in rows)
-        print_table(
-            [*name, "FILES", "SIZE", "CREATED", "DIGEST"],
-            [[*cell, *_row(commit)] for cell, commit in zip(cells, rows, strict=True)],
-        )
+        newest = [commits[-1] for commits in found.versions.values() if commits]
+        rows = [[c.dataset, c.version, *_row(c)] for c in newest]
+    name = ["VERSION"] if one_dataset else ["DATASET", "NEWEST"]
+    print_table([*name, "FILES", "SIZE", "CREATED", "DIGEST"], rows)
 
 
 def _fields(commit: CommitRecord) -> dict[str, object]:

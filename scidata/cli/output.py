@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 import click
 
 from scidata.hashing import Progress
+from scidata.wording import printable
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 invalid, 5 integrity, 6 storage, "
-    "7 conflict, 130 interrupted."
+    "7 conflict, 130 interrupted, 141 the reader of the output went away."
 )
 
+MAX_LINES = 20
 TITLE_WIDTH = 10
 PLAIN_WIDTH = 96
 """Columns of a line where standard output is no terminal."""
@@ -83,31 +85,50 @@ def progress_bar(
         return nullcontext(lambda done, total: None)
     from scidata.cli.progress import Bar
 
-    return Bar(title, unit=unit)
+    return Bar(printable(title), unit=unit)
 
 
-def print_json(schema: str, fields: Mapping[str, object]) -> None:
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines, or an empty one. Names out of a store can neither add any nor do more harm.
+
+    Whatever the verbs print is printed here or in `print_json`.
+    """
+    click.echo("\n".join(map(printable, lines)), err=err)
+
+
+def capped(lines: Sequence[str], most: int = MAX_LINES, *, what: str = "") -> list[str]:
+    """Leave out all lines but the first few, and say how many there are more."""
+    rest = len(lines) - most
+    if rest <= 0:
+        return list(lines)
+    return [*lines[:most], f"... and {rest:,} more{what}; --json lists all"]
+
+
+def print_json(schema: str, fields: Mapping[str, object], *, err: bool = False) -> None:
     """Print one document with a ``schema`` field; fields are only ever added."""
     document = {"schema": schema, **fields}
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False, default=str))
+    text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
+    # JSON itself escapes but the first 32; all others that printable() knows are in strings.
+    lines = ("".join(map(_escaped, line)) for line in text.split("\n"))
+    click.echo("\n".join(lines), err=err)
 
 
 def print_field(title: str, value: str) -> None:
     """Print a line ``title     value``, wrapped to the terminal below the value's beginning."""
-    wrapped = textwrap.fill(
-        " ".join(value.split()),
+    wrapped = textwrap.wrap(
+        printable(" ".join(value.split())),
         width=shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns,
         initial_indent=f"{title:<{TITLE_WIDTH}}",
         subsequent_indent=" " * TITLE_WIDTH,
         break_long_words=False,  # such as digests and addresses, which people copy
         break_on_hyphens=False,
     )
-    click.echo(wrapped)
+    say(*wrapped)
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print aligned columns, numbers to the right."""
-    cells = [[str(value) for value in row] for row in rows]
+    cells = [[printable(str(value)) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
     numeric = [all(_is_number(c) for c in column) for column in zip(*cells, strict=True)]
     for line in [list(headers), *cells]:
@@ -115,7 +136,11 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
             c.rjust(w) if n else c.ljust(w)
             for c, w, n in zip(line, widths, numeric or [False] * len(widths), strict=True)
         ]
-        click.echo("  ".join(padded).rstrip())
+        say("  ".join(padded).rstrip())
+
+
+def _escaped(character: str) -> str:
+    return character if printable(character) == character else f"\\u{ord(character):04x}"
 
 
 def _is_number(text: str) -> bool:

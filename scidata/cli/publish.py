@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 
 from scidata.cli.output import (
+    capped,
     exits,
     json_option,
     print_json,
     progress_bar,
     quiet_option,
+    say,
     store_options,
 )
 from scidata.publishing import Published, PublishOptions, plan_publish, publish
@@ -18,6 +20,9 @@ from scidata.publishing.plan import Plan
 from scidata.storage import open_store
 from scidata.version import CommitRecord
 from scidata.wording import amount, counted
+
+MAX_STEPS = 5
+"""Largest objects that a dry run names."""
 
 
 @click.command(epilog=exits(2, 3, 4, 5, 6, 7))
@@ -72,7 +77,7 @@ def command(
     commands = plain_commands(store.url, done.commit, endpoint_url=endpoint_url)
     _print(done, store.url, commands, as_json=as_json)
     for warning in done.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
 
 
 def _print_plan(planned: Plan | CommitRecord, url: str, *, as_json: bool) -> None:
@@ -88,15 +93,14 @@ def _print_plan(planned: Plan | CommitRecord, url: str, *, as_json: bool) -> Non
         print_json("scidata-publish-plan/1", fields)
         return
     if already:
-        click.echo(f"{commit.name} is published already; nothing would be uploaded")
+        say(f"{commit.name} is published already; nothing would be uploaded")
         return
-    for step in steps:
-        click.echo(f"would upload {step.key} ({amount(step.size)})")
+    if steps:
+        largest = sorted(steps, key=lambda step: -step.size)
+        say(*capped([f"would upload {s.key} ({amount(s.size)})" for s in largest], MAX_STEPS))
     total = amount(sum(step.size for step in steps))
-    click.echo(
-        f"would upload {counted(len(steps), 'object')}, {total}, and commit {commit.name}"
-    )
-    click.echo(f"digest {commit.digest}")
+    say(f"would upload {counted(len(steps), 'object')}, {total}, and commit {commit.name}")
+    say(f"digest {commit.digest}")
 
 
 def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> None:
@@ -113,14 +117,14 @@ def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> 
         }
         print_json("scidata-publish/1", fields)
         return
-    click.echo(f"{'already published' if done.already else 'published'} {commit.name}")
-    click.echo(f"digest    {commit.digest}")
-    click.echo(f"payload   {counted(commit.files, 'file')}, {amount(commit.bytes)}")
-    click.echo(f"uploaded  {counted(done.uploaded, 'object')}, {done.skipped:,} there before")
-    click.echo(f"where     {url}/{commit.dataset}/{commit.prefixes[-1]}/")
-    click.echo("\nWithout scidata, into a new folder, anybody checks it so:")
+    say(f"{'already published' if done.already else 'published'} {commit.name}")
+    say(f"digest    {commit.digest}")
+    say(f"payload   {counted(commit.files, 'file')}, {amount(commit.bytes)}")
+    say(f"uploaded  {counted(done.uploaded, 'object')}, {done.skipped:,} there before")
+    say(f"where     {url}/{commit.dataset}/{commit.prefixes[-1]}/")
+    say("", "Without scidata, into a new folder, anybody checks it so:")
     for line in commands:
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _fields(commit: CommitRecord, url: str) -> dict[str, object]:

@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 
 from scidata.cli.output import (
+    capped,
     exits,
     json_option,
     print_json,
     progress_bar,
     quiet_option,
+    say,
     store_options,
 )
 from scidata.pulling import Pulled, PullPlan, apply, plan_pull
@@ -92,12 +94,12 @@ def _print_plan(plan: PullPlan, *, as_json: bool) -> None:
     if as_json:
         print_json("scidata-pull/1", fields)
         return
-    click.echo(
+    say(
         f"would fetch {counted(len(plan.fetches), 'file')} ({amount(plan.bytes)}) of "
         f"{plan.commit.name} into {plan.destination}; {len(plan.kept):,} there already"
     )
-    for path in plan.replaced:
-        click.echo(f"would replace {path}: its bytes differ")
+    if plan.replaced:
+        say(*capped([f"would replace {path}: its bytes differ" for path in plan.replaced]))
 
 
 def _print(pulled: Pulled, *, as_json: bool) -> None:
@@ -105,10 +107,10 @@ def _print(pulled: Pulled, *, as_json: bool) -> None:
         print_json("scidata-pull/1", {**vars(pulled), "dry_run": False})
         return
     kind = "part of " if pulled.partial else ""
-    click.echo(
+    say(
         f"{pulled.destination} holds {kind}{pulled.name} {pulled.digest}: "
         f"{counted(pulled.files, 'file')} checked, {pulled.fetched:,} fetched "
         f"({amount(pulled.fetched_bytes)})"
     )
-    for path in pulled.replaced:
-        click.echo(f"replaced {path}: its bytes differed")
+    if pulled.replaced:
+        say(*capped([f"replaced {path}: its bytes differed" for path in pulled.replaced]))

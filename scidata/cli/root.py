@@ -3,17 +3,18 @@
 Not in the package itself: there, a verb's module such as ``list`` would hide the builtin.
 """
 
-import json
+import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TextIO
 
 import click
 
-from scidata.cli.output import EXIT_CODES
-from scidata.errors import IntegrityError, InvalidError, ScidataError
+from scidata.cli.output import EXIT_CODES, capped, print_json, say
+from scidata.errors import IntegrityError, InvalidError, ScidataError, StorageError
 
 # One line per verb; its module is imported only when the verb is used, so that --help is quick.
 VERBS = {
@@ -29,6 +30,10 @@ VERBS = {
     "index": "Rebuild the catalogs of a store from its commit records.",
     "bench": "List and run benchmarks.",
 }
+
+
+READER_GONE = 141
+"""128 + SIGPIPE: what a shell says of cat, too."""
 
 
 class _Verbs(click.Group):
@@ -66,7 +71,16 @@ def cli(*, debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code of style section 6."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(_run(arguments))
+    try:
+        code = _run(arguments)
+    except SystemExit:  # so click ends when the reader went away (`| head`), as is its right
+        _silence(sys.__stdout__, sys.__stderr__)
+        code = READER_GONE
+    except OSError as error:
+        if not _is_of_printing(error):
+            raise
+        code = _end_without_output(error, as_json="--json" in arguments)
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -78,7 +92,7 @@ def _run(arguments: list[str]) -> int:
         if as_json:
             _print_error(kind="interrupted", message="interrupted", where="scidata", fix=fix)
         else:
-            click.echo(f"interrupted; {fix}", err=True)
+            say(f"interrupted; {fix}", err=True)
         return 130
     except click.ClickException as error:
         _report_usage(error, as_json=as_json)
@@ -86,16 +100,14 @@ def _run(arguments: list[str]) -> int:
     except ScidataError as error:
         _report(error, as_json=as_json, debug="--debug" in arguments)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): that is its right.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code if isinstance(code, int) else 0
 
 
 def _report_usage(error: click.ClickException, *, as_json: bool) -> None:
     if not as_json:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        say(*text.getvalue().removesuffix("\n").split("\n"), err=True)
         return
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "scidata"
@@ -117,15 +129,47 @@ def _report(error: ScidataError, *, as_json: bool, debug: bool) -> None:
             **more,
         )
         return
-    click.echo(f"error: {error}", err=True)
-    for detail in _details(error):
-        click.echo("  - " + _sentence(detail), err=True)
-    click.echo(trace, err=True, nl=False)
+    lines = (f"error: {error.message}", f"  where: {error.where}", f"  fix:   {error.fix}")
+    say(*lines, err=True)
+    details = [f"  - {_sentence(detail)}" for detail in _details(error)]
+    if details:
+        say(*capped(details), err=True)
+    if trace:
+        say(*trace.removesuffix("\n").split("\n"), err=True)
 
 
 def _print_error(**fields: object) -> None:
-    document = {"schema": "scidata-error/1", "details": [], **fields}
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False), err=True)
+    print_json("scidata-error/1", {"details": [], **fields}, err=True)
+
+
+def _is_of_printing(error: OSError) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code is click.echo.__code__ for frame, _ in frames)
+
+
+def _end_without_output(failure: OSError, *, as_json: bool) -> int:
+    """Say that a stream takes no more; of standard error nobody can be told."""
+    reported = failure.__context__
+    if isinstance(reported, ScidataError | click.ClickException):
+        _silence(sys.__stderr__)
+        return reported.exit_code
+    _silence(sys.__stdout__)
+    error = StorageError(
+        f"the result could not be written: {failure.strerror}",
+        where="standard output",
+        fix="make room or send the output elsewhere, then run the same command again",
+    )
+    try:
+        _report(error, as_json=as_json, debug=False)
+    except OSError:
+        _silence(sys.__stderr__)
+    return error.exit_code
+
+
+def _silence(*streams: TextIO | None) -> None:
+    """Send to nowhere what a stream still holds: Python would complain of it at its end."""
+    for stream in filter(None, streams):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _details(error: ScidataError) -> list[dict[str, str]]:

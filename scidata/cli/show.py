@@ -10,6 +10,7 @@ from scidata.cli.output import (
     print_field,
     print_json,
     print_table,
+    say,
     store_options,
 )
 from scidata.formats.stac_cube import describe
@@ -47,7 +48,7 @@ def command(
     for known in shown.record.limitations:
         span = f" ({known.start} to {known.end or 'now'})" if known.start else ""
         print_field("limit", f"{known.description}{span}")
-    click.echo()
+    say()
     print_field("cite", shown.citation)
 
 
@@ -77,7 +78,7 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
 
 
 def _print_assets(shown: Shown) -> None:
-    click.echo()
+    say()
     rows = [
         (asset.key, asset.kind, f"{asset.files:,}", amount(asset.bytes), asset.path)
         for asset in shown.facts.assets
@@ -95,12 +96,12 @@ def _print_assets(shown: Shown) -> None:
         for variable in asset.variables
     ]
     if variables:
-        click.echo()
+        say()
         print_table(["ASSET", "VARIABLE", "TYPE", "SHAPE", "UNIT"], variables)
 
 
 def _print_splits(shown: Shown) -> None:
-    click.echo()
+    say()
     for rule in shown.record.splits:
         counts = ", ".join(f"{part} {n:,}" for part, n in shown.parts[rule.name].items())
         default = " (default)" if rule.default else ""

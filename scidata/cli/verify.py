@@ -1,20 +1,25 @@
 """`scidata verify`: compare a copy or a version with its manifest."""
 
+import shlex
 from pathlib import Path
 
 import click
 
 from scidata.cli.output import (
+    capped,
     exits,
     json_option,
     print_json,
     progress_bar,
     quiet_option,
+    say,
     store_options,
 )
 from scidata.compare import Verified
-from scidata.errors import IntegrityError
+from scidata.errors import Damage, IntegrityError
 from scidata.storage import open_store
+from scidata.storage.addresses import options_of
+from scidata.storage.base import Store
 from scidata.verifying import verify
 from scidata.wording import amount, counted
 
@@ -74,7 +79,7 @@ def command(
     if as_json:
         print_json("scidata-verify/1", _fields(found))
     else:
-        _print(found)
+        _print(found, _remedy(found, target, store))
     return 0 if found.sound else IntegrityError.exit_code
 
 
@@ -88,18 +93,47 @@ def _fields(found: Verified) -> dict[str, object]:
     }
 
 
-def _print(found: Verified) -> None:
-    for item in found.damage:
-        detail = f" ({item.found})" if item.state == "extra" and item.found else ""
-        click.echo(f"{item}{detail}")
+def _print(found: Verified, remedy: str) -> None:
+    for state in ("bad", "missing", "extra"):
+        lines = [_line(item) for item in found.damage if item.state == state]
+        if lines:
+            say(*capped(lines, what=f" {state}"))
     how = "names and sizes" if found.fast else amount(found.bytes)
-    click.echo(
+    counts = f"{counted(found.files - found.tags, 'file')}, {counted(found.tags, 'tag file')}"
+    say(
         f"{_verdict(found)}  {found.name or found.target}  {found.digest or 'no manifest'}  "
-        f"{counted(found.files, 'file')}, {how}"
+        f"{counts}, {how}"
     )
-    click.echo(f"compared with {_compared(found)}")
+    say(f"compared with {_compared(found)}")
     for note in found.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
+    if not found.sound:
+        say(f"fix:  {remedy}", err=True)
+
+
+def _line(item: Damage) -> str:
+    return f"{item} ({item.found})" if item.state == "extra" and item.found else str(item)
+
+
+def _remedy(found: Verified, target: str, store: Store | None) -> str:
+    """Say where sound files come from: published bytes never change, so any copy will do."""
+    commit = f"versions/{found.name.rpartition('@')[2]}.json"
+    if not Path(target).is_dir() and {item.path for item in found.damage} == {commit}:
+        return "find out which of the two digests was cited before trusting either"
+    if not Path(target).is_dir():
+        return (
+            "bring these files back from another copy of the store, as they never change, or "
+            "report it to whoever runs it"
+        )
+    if not found.name or store is None:
+        name = found.name or "DATASET@VERSION"
+        return (
+            f"copy it again from where it came, or: scidata pull {name} --store URL --out DIR"
+        )
+    pull = f"scidata pull {found.name} {options_of(store)} --out"
+    if any(item.state == "extra" for item in found.damage):
+        return f"remove what is extra, then fetch the rest: {pull} {shlex.quote(target)}"
+    return f"fetch them: {pull} {shlex.quote(target)}"
 
 
 def _verdict(found: Verified) -> str:

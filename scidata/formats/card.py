@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from scidata.facts import Facts
 from scidata.formats.stac_cube import describe
-from scidata.formats.text import citation, license_name, license_url
+from scidata.formats.text import citation, license_name, license_url, markdown
 from scidata.manifest import MANIFEST
 from scidata.record import Limitation, Record, Source
 from scidata.wording import amount, counted
@@ -29,7 +29,7 @@ sha256sum --quiet -c {manifest}
 def readme(record: Record, facts: Facts) -> bytes:
     """Return Markdown, one section for each question a user has."""
     sections = [
-        ("Cite", [citation(record, facts)]),
+        ("Cite", [markdown(citation(record, facts))]),
         ("Licence", [_license(record)]),
         (
             "Check",
@@ -41,7 +41,7 @@ def readme(record: Record, facts: Facts) -> bytes:
         ("Splits", list(_splits(record))),
         ("Limitations", [_limitation(known) for known in record.limitations]),
         ("How it was made", list(_making(record))),
-        ("Contact", [f"{record.contact.name}, {record.contact.email}"]),
+        ("Contact", [_line(f"{record.contact.name}, {record.contact.email}")]),
     ]
     written = [_section(title, lines) for title, lines in sections if lines]
     return "\n".join([_head(record, facts), *written]).encode()
@@ -50,8 +50,8 @@ def readme(record: Record, facts: Facts) -> bytes:
 def _head(record: Record, facts: Facts) -> str:
     lines = [f"# {_line(record.title)}", "", f"`{facts.name}`, digest `{facts.digest}`", ""]
     if record.synthetic_note is not None:
-        lines += [f"**Synthetic data.** {record.synthetic_note}", ""]
-    return "\n".join([*lines, record.abstract, ""])
+        lines += [f"**Synthetic data.** {markdown(record.synthetic_note)}", ""]
+    return "\n".join([*lines, markdown(record.abstract), ""])
 
 
 def _section(title: str, lines: Iterable[str]) -> str:
@@ -59,7 +59,7 @@ def _section(title: str, lines: Iterable[str]) -> str:
 
 
 def _license(record: Record) -> str:
-    return f"{license_name(record)}, {license_url(record)}. Access: {record.access}."
+    return _line(f"{license_name(record)}, {license_url(record)}. Access: {record.access}.")
 
 
 def _opening(facts: Facts) -> Iterator[str]:
@@ -106,34 +106,36 @@ def _variables(record: Record, facts: Facts) -> Iterator[str]:
 def _splits(record: Record) -> Iterator[str]:
     for split in record.splits:
         default = ", the default" if split.default else ""
-        yield f"**{split.name}**{default}: {split.rule} One id is {split.unit}."
+        rule, unit = markdown(split.rule), _line(split.unit)
+        yield f"**{split.name}**{default}: {rule} One id is {unit}."
         yield ""
         for part in split.parts:
-            yield f"- `data/splits/{split.name}/{part.name}.txt`: {part.description}"
+            yield f"- `data/splits/{split.name}/{part.name}.txt`: {markdown(part.description)}"
         yield ""
-        yield f"Known leaks: {split.leaks or 'none.'}"
+        yield f"Known leaks: {markdown(split.leaks or 'none.')}"
         yield ""
 
 
 def _limitation(known: Limitation) -> str:
     span = [f"from {known.start}"] if known.start else []
     span += [f"to {known.end}"] if known.end else []
-    return f"- {known.description}" + (f" ({' '.join(span)})" if span else "")
+    return f"- {markdown(known.description)}" + (f" ({' '.join(span)})" if span else "")
 
 
 def _making(record: Record) -> Iterator[str]:
     if record.methods:
-        yield record.methods
+        yield markdown(record.methods)
         yield ""
     provenance = record.provenance
     for source in provenance.sources:
-        yield f"- Source: {_source(source)}"
+        yield f"- Source: {_line(_source(source))}"
     if provenance.instrument:
-        yield f"- Instrument: {provenance.instrument}"
+        yield f"- Instrument: {_line(provenance.instrument)}"
     for software in provenance.software:
-        yield f"- Software: {' '.join(filter(None, (software.name, software.version)))}"
+        words = filter(None, (software.name, software.version))
+        yield f"- Software: {_line(' '.join(words))}"
     for step in provenance.steps:
-        yield f"- Step: {step.activity}"
+        yield f"- Step: {_line(step.activity)}"
 
 
 def _source(source: Source) -> str:
@@ -143,8 +145,8 @@ def _source(source: Source) -> str:
 
 
 def _row(cells: Iterable[object]) -> str:
-    return "| " + " | ".join(_line(str(cell)).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(_line(str(cell)) for cell in cells) + " |"
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return markdown(" ".join(text.split()))

@@ -13,6 +13,9 @@ TEXT = "text/plain"
 YAML = "application/yaml"
 UNKNOWN = "application/octet-stream"
 
+HDF5_SUFFIXES = (".h5", ".hdf5", ".nc", ".nc4")
+"""Files that are streamed in place; a ``.nc`` may be NetCDF-3 all the same, which is not."""
+
 _BY_SUFFIX = {
     ".bz2": "application/x-bzip2",
     ".cif": "chemical/x-cif",

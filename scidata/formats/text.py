@@ -5,6 +5,7 @@ feed.
 """
 
 import json
+import re
 from collections.abc import Mapping
 
 import yaml
@@ -12,6 +13,18 @@ import yaml
 from scidata.facts import Facts
 from scidata.identifiers import spdx_terms
 from scidata.record import NamedLicense, Record
+from scidata.wording import printable
+
+_MARKUP = re.compile(
+    r"[\\`*\[\]|~]"
+    r"|<(?=[A-Za-z/!?])"  # a tag, a comment or an address; 2 < 3 is none
+    r"|&(?=#|\w+;)"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # within a word it is a plain letter
+)
+_OPENING = re.compile(
+    r"^(?:(\d{1,9})(?=[.)](?:\s|$))|(?=#{1,6}(?:\s|$)|>|[-+](?:\s|$)|=+$|-+$))"
+)
+"""Where a line would become a heading, a quotation, a rule, or an item of a list."""
 
 
 class _Plain(yaml.SafeDumper):
@@ -38,6 +51,23 @@ def to_yaml(document: Mapping[str, object]) -> bytes:
         default_flow_style=False,
     )
     return text.encode()
+
+
+def markdown(text: str) -> str:
+    r"""Write plain text so that Markdown shows it as it stands: no markup, HTML, link or table.
+
+    Examples
+    --------
+    >>> markdown("<b>x</b> [a](b) *c* log_e 2 < 3")
+    '\\<b>x\\</b> \\[a\\](b) \\*c\\* log_e 2 < 3'
+    """
+    return "\n".join(map(_markdown_line, text.split("\n")))
+
+
+def _markdown_line(line: str) -> str:
+    # Four spaces at its beginning would make it code.
+    escaped = _MARKUP.sub(r"\\\g<0>", printable(line.strip().replace("\t", " ")))
+    return _OPENING.sub(r"\g<0>\\", escaped)
 
 
 def citation(record: Record, facts: Facts) -> str:

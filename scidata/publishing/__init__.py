@@ -28,6 +28,7 @@ from scidata.publishing.claim import Claim, has_ended, take
 from scidata.publishing.plan import Plan, Version, check_number, check_same, plan
 from scidata.publishing.upload import (
     Stamps,
+    check_held,
     check_listing,
     check_unchanged,
     commit,
@@ -39,10 +40,12 @@ from scidata.publishing.upload import (
 from scidata.record import Record, read_record_bytes
 from scidata.resolve import resolve, version_numbers
 from scidata.storage import StoreLike, open_store
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.storage.probe import fault_of, is_remembered, remember
 from scidata.storage.single_writer import SingleWriterStore
 from scidata.version import CommitRecord, ParentVersion, VersionNumber
+from scidata.wording import counted
 
 __all__ = [
     "Plan",
@@ -160,7 +163,8 @@ def publish(
     ConflictError
         If the version exists with other data, or somebody else is publishing it.
     IntegrityError
-        If a staged file changed meanwhile. Nothing was published.
+        If a staged file changed meanwhile; then nothing was published. Or if the version is
+        published and the store has lost objects of it, or its commit record is damaged.
     StorageError
         If the store fails, is read-only, or ignores conditional writes. Nothing was published
         unless the message says that this is not known; running it again tells.
@@ -237,6 +241,7 @@ def survey(
     existing = existing_commit(store, record.id, version) if number in published else None
     if existing is not None:
         check_same(existing, measured.manifest.digest)
+        check_held(store, existing, measured.sizes)
     return Surveyed(
         staged=staged,
         record=record,
@@ -250,8 +255,14 @@ def survey(
 
 def _record(staged: Path) -> tuple[Record, bytes]:
     checked = check(staged)
-    if checked.record is None or checked.errors or not checked.staged:
-        count = f"{len(checked.errors)} problem{'s' if checked.errors[1:] else ''}"
+    if not checked.staged:
+        raise InvalidError(
+            f"{str(staged)!r} is a file, not a staged dataset",
+            where=str(staged),
+            fix="give the folder that holds record.yaml and data/",
+        )
+    if checked.record is None or checked.errors:
+        count = counted(len(checked.errors), "problem")
         raise InvalidError(
             f"the staged dataset cannot be published: {count}",
             where=str(staged),
@@ -369,5 +380,6 @@ def _index(store: Store, dataset: str) -> tuple[str, ...]:
     try:
         report = rebuild(store, [dataset])
     except ScidataError as error:
-        return (f"the catalogs are out of date ({error.message}); run: scidata index",)
+        again = f"scidata index {options_of(store)}"
+        return (f"the catalogs are out of date ({error.message}); run: {again}",)
     return tuple(f"{problem.path}: {problem.message}" for problem in report.damaged)

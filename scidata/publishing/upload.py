@@ -2,17 +2,25 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from scidata.digest import Digest
-from scidata.errors import ConflictError, IntegrityError, NotFoundError, StorageError
+from scidata.errors import (
+    ConflictError,
+    Damage,
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+)
+from scidata.formats import prefix_of
 from scidata.hashing import Progress
 from scidata.parallel import each
 from scidata.publishing.plan import Plan, Step, conflict, refuse_strangers
 from scidata.resolve import commit_key, read_commit
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.version import CommitRecord, VersionNumber, commit_bytes
 
@@ -75,6 +83,42 @@ def check_listing(store: Store, plan: Plan) -> None:
         f"{len(missing)} objects were written but are not listed, first {missing[0]!r}",
         where=store.address,
         fix="run the same command again; nothing was published",
+    )
+
+
+def check_held(store: Store, committed: CommitRecord, sizes: Mapping[str, int]) -> None:
+    """Look whether a store still holds every object of a committed version: names and sizes.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Of the payload, in bytes, by path in the bag.
+
+    Raises
+    ------
+    IntegrityError
+        Naming each object that is missing or of another size.
+    """
+    base = prefix_of(committed.version)
+    wanted = {base + path: size for path, size in sizes.items()}
+    wanted |= {key: tag.size for key, tag in committed.tags.items()}
+    beside = [key for key in wanted if not key.startswith(base)]
+    damage: list[Damage] = []
+    for _ in range(LOOKS):
+        listed = present(store, f"{committed.dataset}/{base}")
+        found = {key.removeprefix(f"{committed.dataset}/"): n for key, n in listed.items()}
+        found |= {key: size for key in beside if (size := _size(store, committed, key)) >= 0}
+        damage = list(_lost(wanted, found))
+        if not damage:
+            return
+        time.sleep(PAUSE_S)  # a listing may lag behind
+    raise IntegrityError(
+        f"{committed.name} is published, but the store does not hold {len(damage)} of its "
+        f"{len(wanted)} objects as they were, first {damage[0].path!r}",
+        where=store.address,
+        fix="bring these objects back from another copy of the store; to compare every byte: "
+        f"scidata verify {committed.name} {options_of(store)}",
+        damage=damage,
     )
 
 
@@ -169,6 +213,23 @@ def stamps(staged: Path) -> Stamps:
             stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
             found[path.relative_to(staged).as_posix()] = stamp
     return found
+
+
+def _size(store: Store, committed: CommitRecord, key: str) -> int:
+    try:
+        return store.head(f"{committed.dataset}/{key}").size
+    except NotFoundError:
+        return -1
+
+
+def _lost(wanted: Mapping[str, int], found: Mapping[str, int]) -> Iterator[Damage]:
+    for key, size in sorted(wanted.items()):
+        if key not in found:
+            yield Damage(path=key, state="missing", expected=f"{size} bytes")
+        elif found[key] != size:
+            yield Damage(
+                path=key, state="bad", expected=f"{size} bytes", found=f"{found[key]} bytes"
+            )
 
 
 def _put(store: Store, step: Step, *, commit: CommitRecord) -> tuple[int, bool]:

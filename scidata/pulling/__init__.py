@@ -27,6 +27,7 @@ from scidata.parallel import each
 from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.storage import StoreLike, open_store
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
 
@@ -243,8 +244,8 @@ def _fetch_all(plan: PullPlan, store: Store, meter: Meter) -> None:
         raise IntegrityError(
             f"the store holds other bytes than {plan.commit.name}: {names}",
             where=store.url,
-            fix=f"report it to whoever runs the store: scidata verify {plan.commit.name}; "
-            "all other files have arrived",
+            fix="report it to whoever runs the store, with what this finds: scidata verify "
+            f"{plan.commit.name} {options_of(store)}; all other files have arrived",
             damage=sorted(damage, key=lambda item: item.path),
         )
 

@@ -1,10 +1,30 @@
-"""Addresses as users type them, read so that none of them ends in a traceback."""
+"""Addresses as users type them: read without a traceback, and written to be typed again."""
 
 import os
+import shlex
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from scidata.errors import InvalidError
+from scidata.storage.base import Store
+
+
+def options_of(store: Store) -> str:
+    """Write the options that lead a command to a store, for a remedy to be typed as it stands.
+
+    Examples
+    --------
+    >>> from scidata.storage.memory import MemoryStore
+    >>> options_of(MemoryStore())
+    '--store memory://'
+    """
+    words = ["--store", store.url]
+    if endpoint := store.address.removeprefix(store.url).removeprefix(" at "):
+        # A folder's address is its path, which needs no further word.
+        words += ["--endpoint-url", endpoint] if store.url.startswith("s3://") else []
+    if store.url.startswith("s3://") and not store.writable:
+        words.append("--no-sign-request")
+    return shlex.join(words)
 
 
 def split_url(url: str) -> SplitResult | None:

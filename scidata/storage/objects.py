@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from obstore import GetResult
 
 BLOCK = 4 * 2**20
+QUICK_PUT = 64 * 2**10
+"""Up to this many bytes are sent in no time, so that only the answer is waited for."""
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Between tries when a server says that it is busy; obstore itself has tried thrice by then."""
 METADATA = "sha256"
@@ -33,6 +36,8 @@ class Objects:
 
     view: obstore.store.ObjectStore
     address: str
+    uploads: Callable[[], obstore.store.ObjectStore] | None = None
+    """Opens a view for what takes long to send; by default `view` sends all."""
 
     def read(self, key: str, limit: int) -> bytes:
         """Return an object of at most `limit` bytes."""
@@ -62,7 +67,9 @@ class Objects:
                     raise _cut_off(start, size, self._where(key))
             except (BaseError, FileNotFoundError, StorageError) as error:
                 failures += 1
-                if failures > len(PAUSES_S) or isinstance(error, NotFoundError):
+                # After some bytes it may have been the time for the whole file that ran out.
+                silent = failures > 1 and refusals.is_silent(error)
+                if silent or failures > len(PAUSES_S) or isinstance(error, NotFoundError):
                     raise self._translated(error, key) from error
                 time.sleep(PAUSES_S[failures - 1])
 
@@ -110,7 +117,7 @@ class Objects:
         def put() -> bool:
             try:
                 obstore.put(
-                    self.view,
+                    self._to(data),
                     key,
                     data,
                     mode="create",
@@ -126,7 +133,7 @@ class Objects:
     def replace(self, key: str, data: bytes) -> None:
         """Overwrite an object."""
         key = checked(key)
-        self._writing(lambda: obstore.put(self.view, key, data, use_multipart=False), key)
+        self._writing(lambda: obstore.put(self._to(data), key, data, use_multipart=False), key)
 
     def delete(self, key: str) -> None:
         """Remove an object if it is there."""
@@ -135,6 +142,13 @@ class Objects:
             self._patiently(lambda: obstore.delete(self.view, key), key)
         except NotFoundError:
             return
+
+    def _to(self, data: bytes) -> obstore.store.ObjectStore:
+        return self.view if len(data) <= QUICK_PUT else self._patient_view
+
+    @cached_property
+    def _patient_view(self) -> obstore.store.ObjectStore:
+        return self.uploads() if self.uploads is not None else self.view
 
     def _blocks(self, key: str, start: int) -> Iterator[bytes]:
         if start == 0:

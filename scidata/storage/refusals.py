@@ -20,9 +20,10 @@ from scidata.errors import (
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]{1,40})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 _BUSY = re.compile(r"status code: (?:429|500|502|503|504)|<Code>SlowDown</Code>")
-_UNREACHABLE = re.compile(
-    r"error sending request|timed out|dns error|connection", re.IGNORECASE
-)
+_FOREIGN = ("404 ", "405 ", "410 ")
+"""Where an object may be absent, but not what was asked for; S3 would have given a code."""
+_SILENT = re.compile(r"TimedOut|kind: Timeout|timed out", re.IGNORECASE)
+_UNREACHABLE = re.compile(r"error sending request|dns error|connection", re.IGNORECASE)
 
 _DISK: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
@@ -149,7 +150,14 @@ def is_busy(error: Exception) -> bool:
     return _BUSY.search(str(error)) is not None
 
 
+def is_silent(error: Exception) -> bool:
+    """Tell whether a server took the request and did not answer, as often as it was asked."""
+    return _SILENT.search(str(error)) is not None
+
+
 def _unusable(text: str, code: str, where: str) -> StorageError:
+    if _SILENT.search(text) and not code and not _first(_STATUS, text):
+        return _silent(where)
     if _UNREACHABLE.search(text) and not code and not _first(_STATUS, text):
         return _unreachable(where)
     if "redirect without LOCATION" in text:
@@ -163,10 +171,21 @@ def _unusable(text: str, code: str, where: str) -> StorageError:
             "the server ignores byte ranges", where=where, fix="use a server that honours them"
         )
     answer = code or _first(_STATUS, text) or "no reason given"
+    if answer.startswith(_FOREIGN):
+        return _foreign(answer, where)
     return StorageError(
         f"the server failed ({answer})",
         where=where,
         fix="run the same command again; if it repeats, ask who runs the server",
+    )
+
+
+def _foreign(answer: str, where: str) -> StorageError:
+    return StorageError(
+        f"the server answers, but not as a store does ({answer})",
+        where=where,
+        fix="check that the address is that of the store, not of its web pages (--store; "
+        "--endpoint-url, else $AWS_ENDPOINT_URL)",
     )
 
 
@@ -184,6 +203,15 @@ def _unreachable(where: str) -> StorageError:
         "the server cannot be reached",
         where=where,
         fix="check the network and the endpoint (--endpoint-url, else $AWS_ENDPOINT_URL)",
+    )
+
+
+def _silent(where: str) -> StorageError:
+    return StorageError(
+        "the server does not answer",
+        where=where,
+        fix="check that the endpoint is a server of this kind (--endpoint-url, else "
+        "$AWS_ENDPOINT_URL), then run the same command again, or ask who runs the server",
     )
 
 

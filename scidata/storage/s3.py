@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,14 +32,20 @@ PART = 16 * 2**20
 PARTS_AT_ONCE = 4
 MAX_PARTS = 10_000
 CONNECT_TIMEOUT_S = 3
-READ_TIMEOUT_S = 60
+ANSWER_TIMEOUT_S = 10
+"""Until an answer begins, and between its pieces; a silent server is asked thrice."""
+UPLOAD_TIMEOUT_S = 300
+"""The same for what is larger than `QUICK_PUT`: sending it counts, too, and lines are slow."""
+PART_TIMEOUT_S = 60
+"""Until the server confirms that it has a part; sending it does not count."""
 CREDENTIALS_LAST = timedelta(minutes=10)
 
 CLIENT: "ClientConfig" = {
     "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
-    "read_timeout": timedelta(seconds=READ_TIMEOUT_S),
+    "read_timeout": timedelta(seconds=ANSWER_TIMEOUT_S),
     "timeout": timedelta(minutes=10),  # a whole object over a slow line
 }
+UPLOAD: "ClientConfig" = {**CLIENT, "read_timeout": timedelta(seconds=UPLOAD_TIMEOUT_S)}
 RETRY: "RetryConfig" = {"max_retries": 2}
 
 
@@ -110,7 +116,8 @@ class S3Store:
         self.address = str(address)
         self.writable = not address.anonymous
         self.lists = True
-        self._objects = Objects(self._view(address.prefix), self.address)
+        uploads = partial(self._view, address.prefix, UPLOAD)
+        self._objects = Objects(self._view(address.prefix), self.address, uploads=uploads)
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
         """Return a small object."""
@@ -160,7 +167,7 @@ class S3Store:
         below = checked(prefix.rstrip("/")) if prefix else ""
         return self._view("/".join(p for p in (self._at.prefix, below) if p))
 
-    def _view(self, prefix: str) -> obstore.store.S3Store:
+    def _view(self, prefix: str, client: "ClientConfig" = CLIENT) -> obstore.store.S3Store:
         config: S3Config = {
             "region": self._at.region or "us-east-1",
             "skip_signature": self._at.anonymous,
@@ -178,7 +185,7 @@ class S3Store:
             self._at.bucket,
             prefix=prefix or None,
             config=config,
-            client_options={**CLIENT, "allow_http": True},
+            client_options={**client, "allow_http": True},
             retry_config=RETRY,
             credential_provider=provider,
         )
@@ -240,7 +247,7 @@ class S3Store:
             client_kwargs={"region_name": self._at.region} if self._at.region else {},
             config_kwargs={
                 "connect_timeout": CONNECT_TIMEOUT_S,
-                "read_timeout": READ_TIMEOUT_S,
+                "read_timeout": PART_TIMEOUT_S,
                 "retries": {"mode": "standard", "max_attempts": 3},
             },
             skip_instance_cache=True,

@@ -107,6 +107,7 @@ def verify_folder(
         against=vouched.against,
         published=vouched.commit is not None,
         files=len(tally.seen),
+        tags=len(tally.seen & expected.tags.keys()),
         bytes=tally.bytes,
         fast=fast,
         payload=expected.whole,

@@ -80,6 +80,7 @@ def verify_version(
         published=True,
         against=f"{version.commit.name} in {store.url}",
         files=len(version.tags | chosen),
+        tags=len(version.tags),
         bytes=read,
         fast=fast,
         payload=len(version.payload),

@@ -146,8 +146,14 @@ def refusal(where: str, problems: list[Problem], count: int, *, what: str) -> In
         message,
         where=where,
         fix="mend what is listed and run the same command again; nothing was written",
-        problems=problems,
+        problems=sorted(problems, key=_place),
     )
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    """Sort by file and line, whatever was looked at first."""
+    name, _, line = problem.path.rpartition(":")
+    return (name, int(line)) if line.isdigit() else (problem.path, 0)
 
 
 def damaged(

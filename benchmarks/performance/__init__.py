@@ -1,0 +1,1 @@
+"""Scripts that measure speed and memory; nothing else of scidata imports them."""

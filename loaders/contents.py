@@ -1,0 +1,71 @@
+"""What an opened asset holds, whatever its format: dimensions, labels, values, layouts.
+
+One file a format: `in_zarr`, `in_hdf5`, `in_parquet`. Each names the arrays of an asset and
+says where their chunks lie; everything after that is the same for all.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, Protocol
+
+import numpy.typing as npt
+import xarray as xr
+
+from scidata.errors import InvalidError
+from scidata.formats.media import HDF5_SUFFIXES
+from scidata.loaders.in_hdf5 import Hdf5Contents
+from scidata.loaders.in_parquet import ParquetContents
+from scidata.loaders.in_zarr import ZarrContents
+from scidata.loaders.layout import Layout
+from scidata.loaders.source import Asset
+
+
+class Contents(Protocol):
+    """An asset, opened in one process."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Length of every dimension."""
+        ...
+
+    def labels(self) -> Mapping[str, xr.DataArray]:
+        """Return the labels of the dimensions that have any."""
+        ...
+
+    def values(self, name: str) -> npt.NDArray[Any] | None:
+        """Read a small variable whole; None if there is none of that name."""
+        ...
+
+    def layouts(self, names: Sequence[str]) -> Mapping[str, Layout]:
+        """Say where the chunks of some variables lie; those that are absent are left out."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files; layouts stay good."""
+        ...
+
+
+_FORMATS: Mapping[str, Callable[[Asset], Contents]] = {
+    "zarr": ZarrContents,
+    "parquet": ParquetContents,
+    **dict.fromkeys(HDF5_SUFFIXES, Hdf5Contents),
+}
+
+
+def open_contents(asset: Asset) -> Contents:
+    """Open an asset.
+
+    Raises
+    ------
+    InvalidError
+        If nothing here reads assets of its kind.
+    """
+    suffix = PurePosixPath(asset.path).suffix.lower()
+    opened = _FORMATS.get(asset.kind) or _FORMATS.get(suffix)
+    if opened is None:
+        raise InvalidError(
+            f"assets of kind {asset.kind!r} are not streamed",
+            where=asset.where,
+            fix="choose a Zarr store, a Parquet table, or a file in HDF5 or NetCDF-4",
+        )
+    return opened(asset)
