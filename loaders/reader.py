@@ -148,7 +148,11 @@ class Reader:
         self._loop.close()
 
     def _run(self, work: "Coroutine[Any, Any, None]") -> "Future[None]":
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # closed: the process ends
+            work.close()
+            raise
 
     async def _cancel(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -107,7 +107,10 @@ class Stream(IterableDataset[Batch]):
         return len(self._walk())
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of the epoch; after `load_state_dict` those that are left of it."""
+        """Yield the batches of the epoch; after `load_state_dict` those that are left of it.
+
+        One iteration at a time: the first batch of another ends this one.
+        """
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         self._next, self._resume = self._resume, 0
