@@ -22,11 +22,11 @@ import scidata
 from scidata.dataset import Dataset
 from scidata.errors import IntegrityError, InvalidError, NotFoundError, StorageError
 from scidata.opening.netcdf import open_netcdf
-from scidata.opening.ranges import BLOCK
 from scidata.opening.tables import decompressed
 from scidata.published import find_asset
 from scidata.publishing import publish
 from scidata.storage import open_store
+from scidata.storage.stored_file import BLOCK
 from tests.samples import write_bare
 from tests.servers import faulty_proxy, folder_server
 

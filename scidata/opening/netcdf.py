@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from scidata.errors import InvalidError, ScidataError
 from scidata.measure.hdf5 import READING, groups_with_variables
 from scidata.opening.groups import open_chosen
-from scidata.opening.ranges import StoredFile, open_ranges
+from scidata.opening.ranges import open_ranges
 from scidata.published import Published, read_file
+from scidata.storage.stored_file import StoredFile
 from scidata.version import CommitAsset
 
 if TYPE_CHECKING:
