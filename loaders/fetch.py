@@ -66,7 +66,7 @@ async def patiently(
     where: str,
     *,
     length: int | None = None,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float | None = None,
 ) -> Buffer:
     """Await what `call` fetches; again if that can help.
 
@@ -78,6 +78,7 @@ async def patiently(
         If the store cannot be reached, refuses, or stalls.
     """
     error: Exception = OSError()
+    timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     for attempt in range(TRIES):
         if attempt:
             # Apart from each other: readers that failed together do not come back together.

@@ -91,8 +91,21 @@ def rclone_server(folder: Path) -> Iterator[str]:
 
 
 Fault = Literal[
-    "none", "busy", "lost-answer", "cut", "forbidden", "silent", "slow", "stall", "drip"
+    "none",
+    "busy",
+    "broken",
+    "forbidden",
+    "lost",
+    "lost-answer",
+    "cut",
+    "short",
+    "flip",
+    "silent",
+    "slow",
+    "stall",
+    "drip",
 ]
+_STATUS: Mapping[Fault, int] = {"busy": 503, "broken": 500, "forbidden": 403, "lost": 404}
 
 
 @dataclass
@@ -107,6 +120,7 @@ class Proxy:
     seen: list[str] = field(default_factory=list)
     """Method and path of each request."""
     closing: threading.Event = field(default_factory=threading.Event)
+    """Set when the proxy ends: until then it stalls."""
 
     def due(self, method: str, path: str) -> bool:
         """Tell whether this request is to fail."""
@@ -188,8 +202,8 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
         if fault == "silent":
             self.close_connection = True
             return
-        if fault in {"busy", "forbidden"}:
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE if fault == "busy" else 403, {}, b"")
+        if fault in _STATUS:
+            self._answer(_STATUS[fault], {}, b"")
             return
         link = http.client.HTTPConnection(self.upstream, timeout=30)
         link.request(self.command, self.path, body, dict(self.headers))
@@ -199,6 +213,11 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
         if fault == "lost-answer":
             self.close_connection = True
             return
+        if fault == "short":
+            data = data[:-1]
+        if fault == "flip":
+            middle = len(data) // 2
+            data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         self._answer(
             answer.status,
             headers,
