@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from scidata.errors import InvalidError
 from scidata.loaders.buffers import Buffers
 from scidata.loaders.meter import Gauge
 from scidata.loaders.order import Order, Stretch, Walk
@@ -80,17 +81,25 @@ class Engine:
         self._residents: dict[str, npt.NDArray[Any]] = {}
         self._resident: Future[None] | None = None
         self._pool: Pool | None = None
+        self._ahead: _Ahead | None = None
+        self._beginning = threading.Lock()
 
     def close(self) -> None:
         """End all threads."""
+        with self._beginning:
+            if self._ahead is not None:
+                self._ahead.close()
         self._reader.close()
 
     def batches(self, walk: Walk, numbers: Sequence[int]) -> Iterator[tuple[int, Batch]]:
-        """Yield some batches of a walk, made ahead in a thread."""
+        """Yield some batches of a walk, made ahead in a thread; ends what was begun before."""
         stop = threading.Event()
         make = self._exact if walk.order.shuffle == "exact" else self._tiled
         begin = self._gauge.begin()
-        ahead = _Ahead(make(walk, numbers, stop), stop)
+        with self._beginning:  # two that shared the tiles would write over each other's
+            if self._ahead is not None:
+                self._ahead.close()
+            ahead = self._ahead = _Ahead(make(walk, numbers, stop), stop)
         try:
             for count in itertools.count():
                 with self._gauge.timed("wait"):
@@ -261,14 +270,25 @@ class _Ahead:
         self._thread.start()
 
     def take(self) -> _Made | _End:
-        """Wait for the next batch, or the end."""
-        while True:
+        """Wait for the next batch, or the end.
+
+        Raises
+        ------
+        InvalidError
+            If the stream was closed, or iterated anew.
+        """
+        while not self._stop.is_set():
             try:
                 return self._queue.get(timeout=10 * _POLL_S)
             except Empty:
                 # Never seen; but a loop that waits for a dead thread would wait for ever.
                 if not self._thread.is_alive() and self._queue.empty():
                     raise RuntimeError("the thread that makes batches is gone") from None
+        raise InvalidError(
+            "this iteration is over: its stream was closed, or is iterated anew",
+            where="stream",
+            fix="make a stream for each iteration that goes on beside another",
+        )
 
     def close(self) -> None:
         """End the thread."""

@@ -184,8 +184,11 @@ class FileObjects:
 
 def _read_file(path: Path, start: int, stop: int) -> bytes:
     with path.open("rb", buffering=0) as file:
-        file.seek(start, os.SEEK_END if start < 0 else os.SEEK_SET)
-        return file.read(stop - max(start, 0))
+        if start < 0:  # from the end; all of it if it is shorter
+            file.seek(-min(-start, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return file.read(-start)
+        file.seek(start)
+        return file.read(stop - start)
 
 
 @dataclass(frozen=True)

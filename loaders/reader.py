@@ -148,7 +148,11 @@ class Reader:
         self._loop.close()
 
     def _run(self, work: "Coroutine[Any, Any, None]") -> "Future[None]":
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # closed: the process ends
+            work.close()
+            raise
 
     async def _cancel(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -234,8 +238,12 @@ class Reader:
             work = self._loop.run_in_executor(
                 self._decoding, self._decode, request, memoryview(raw), start
             )
-            # Shielded: the buffers that a thread writes to must outlive it.
-            await asyncio.shield(work)
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # What a thread still writes to must not be given out for anything else.
+                await asyncio.wait([work])
+                raise
         finally:
             self._budget.give(taken)
 

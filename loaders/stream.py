@@ -107,7 +107,10 @@ class Stream(IterableDataset[Batch]):
         return len(self._walk())
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches of the epoch; after `load_state_dict` those that are left of it."""
+        """Yield the batches of the epoch; after `load_state_dict` those that are left of it.
+
+        One iteration at a time: the first batch of another ends this one.
+        """
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         self._next, self._resume = self._resume, 0
@@ -222,15 +225,17 @@ class Stream(IterableDataset[Batch]):
     def _running(self) -> Engine:
         opened = self._open()
         if self._engine is None:
+            reader = opened.reader(self.gauge, self.threads)
             self._engine = Engine(
                 opened.program,
-                opened.reader(self.gauge, self.threads),
+                reader,
                 self.gauge,
                 batch_size=self.order.batch_size,
                 pinned=get_worker_info() is None and torch.cuda.is_available(),
                 finish=partial(_finish, self.source),
             )
-            weakref.finalize(self, self._engine.close)
+            # Not the engine's: its futures hold errors, whose frames hold this stream.
+            weakref.finalize(self, reader.close)
         return self._engine
 
 

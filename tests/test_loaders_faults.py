@@ -1,4 +1,4 @@
-"""Streams from servers that fail: tried again, or a clear error; no hang, never a wrong tensor."""
+"""Streams from servers that fail: a retry or a clear error; no hang, never a wrong tensor."""
 
 import shutil
 from collections.abc import Iterator
@@ -99,9 +99,9 @@ def bare(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for seconds where users wait for minutes; no variable is kept in memory as a whole."""
-    monkeypatch.setattr("scidata.loaders.fetch.TIMEOUT_S", 1.0)
-    monkeypatch.setattr("scidata.loaders.fetch.WHOLE_TIMEOUT_S", 1.0)
+    """Wait for a second where users wait for a minute; keep no variable as a whole."""
+    monkeypatch.setattr("scidata.loaders.fetch.TIMEOUT_S", 0.5)
+    monkeypatch.setattr("scidata.loaders.fetch.WHOLE_TIMEOUT_S", 0.5)
     monkeypatch.setattr("scidata.loaders.fetch.FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr("scidata.loaders.program.MIN_TILE", 1)
     monkeypatch.setattr("scidata.loaders.program.RESIDENT_SHARE", 2**40)
@@ -109,7 +109,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _stream(source: Source, shuffle: Shuffle = "window", **order: Any) -> Stream:
     return Stream(
-        source, Order(**{"batch_size": 5, **order}, shuffle=shuffle), memory=16_000, threads=2
+        source, Order(**{"batch_size": 4, **order}, shuffle=shuffle), memory=6_000, threads=2
     )
 
 
@@ -126,12 +126,22 @@ def _read_all(stream: Stream) -> None:
     assert sorted(seen) == list(range(ENTRIES))
 
 
-@pytest.mark.parametrize("shuffle", SHUFFLES)
-@pytest.mark.parametrize("fault", ["busy", "broken", "lost-answer", "cut", "stall", "short"])
+@pytest.mark.parametrize(
+    ("fault", "shuffle"),
+    [
+        ("busy", "window"),
+        ("broken", "exact"),
+        ("lost-answer", "none"),
+        ("cut", "window"),
+        ("silent", "exact"),
+        ("stall", "window"),
+        ("short", "window"),
+    ],
+)
 def test_what_passes_is_tried_again_and_nobody_notices(
     served: Served, fault: Fault, shuffle: Shuffle
 ) -> None:
-    served.fails(fault, times=1 if fault == "stall" else 2)
+    served.fails(fault, times=1 if fault in {"silent", "stall"} else 2)
     _read_all(_stream(served.source, shuffle))
     assert served.proxy.times == 0
 
@@ -144,7 +154,8 @@ def test_what_passes_is_tried_again_and_nobody_notices(
         ("forbidden", StorageError, "values/c/./0 cannot be read: PermissionDenied"),
         ("lost-answer", StorageError, "values/c/./0 cannot be read"),
         ("cut", StorageError, "values/c/./0 cannot be read"),
-        ("stall", StorageError, "values/c/./0 cannot be read: no answer in 1 s"),
+        ("silent", StorageError, "values/c/./0 cannot be read: no answer in 0.5 s"),
+        ("stall", StorageError, "values/c/./0 cannot be read: no answer in 0.5 s"),
         ("short", IntegrityError, "values/c/./0 ends early"),
         ("flip", IntegrityError, "bad values/c/./0"),
     ],
@@ -159,7 +170,7 @@ def test_what_stays_is_an_error_that_names_the_object(
     stream.close()
 
 
-@pytest.mark.parametrize("fault", ["busy", "stall"])
+@pytest.mark.parametrize("fault", ["busy", "silent"])
 def test_after_an_error_the_same_stream_reads_on_when_the_server_is_back(
     served: Served, fault: Fault
 ) -> None:
@@ -167,6 +178,7 @@ def test_after_an_error_the_same_stream_reads_on_when_the_server_is_back(
     served.fails(fault, times=FOREVER)
     with pytest.raises(StorageError):
         list(stream)
+    stream.close()  # what was begun before is dropped
     served.fails("none")
     _read_all(stream)
 
@@ -200,13 +212,13 @@ def test_a_shard_that_the_store_lost_is_no_fill_value(bare: Served) -> None:
 
 def test_a_lost_object_is_named_whoever_serves_it(served: Served) -> None:
     served.fails("lost", times=FOREVER)
-    with pytest.raises(IntegrityError, match="missing values/c/./0"):
+    with pytest.raises(IntegrityError, match=r"missing values/c/./0"):
         _read_all(_stream(served.source))
 
 
 def test_another_object_in_its_place_is_found_by_its_length(bare: Served) -> None:
     (bare.folder / "values" / "c" / "7" / "0").write_bytes(b"an older object")
-    with pytest.raises(IntegrityError, match="bad values/c/7/0.*15 bytes instead of 256"):
+    with pytest.raises(IntegrityError, match=r"bad values/c/7/0.*15 bytes instead of 256"):
         _read_all(_stream(bare.source))
 
 
@@ -219,6 +231,12 @@ def test_a_flipped_byte_without_any_checksum_is_only_found_with_verify(bare: Ser
     )
     stream.close()
     assert differing == ENTRIES // 2  # one number of each chunk of two entries
+
+
+def test_verify_finds_it_and_names_the_object(bare: Served) -> None:
+    bare.fails("flip", times=FOREVER)
+    with pytest.raises(IntegrityError, match=r"bad values/c/\d+/0: expected sha256:"):
+        _read_all(_stream(replace(bare.source, verify=True)))
 
 
 # Broken shards: the last 8 numbers of the index and its crc32c are the last 68 bytes.
@@ -237,7 +255,7 @@ def test_a_flipped_byte_in_the_index_of_a_shard_is_found(tmp_path: Path) -> None
     data = bytearray(shard.read_bytes())
     data[-30] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(IntegrityError, match="bad values/c/3/0.*its crc32c differs"):
+    with pytest.raises(IntegrityError, match=r"bad values/c/3/0.*its crc32c differs"):
         _read_all(_stream(source))
 
 

@@ -2,7 +2,6 @@
 
 import faulthandler
 import gc
-import os
 import signal
 import threading
 import time
@@ -48,7 +47,7 @@ def open_files() -> dict[str, str]:
     found = {}
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            found[entry.name] = os.readlink(entry)
+            found[entry.name] = str(entry.readlink())
         except FileNotFoundError:
             continue  # the folder that was just listed
     return found
