@@ -7,6 +7,7 @@ chunks that are not sharded) are compared with their digest as they arrive; rang
 not.
 """
 
+import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any, cast
 import obstore.store
 import xarray as xr
 from zarr.abc.store import ByteRequest, Store
-from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
 from scidata.digest import Digest
@@ -25,6 +27,7 @@ from scidata.storage import open_store
 
 SMALL, SMALL_OBJECTS = 64 * 2**10, 64
 """Bytes of an object that is kept once read, and how many of them: 4 MiB at most."""
+METADATA = "zarr.json"
 
 # Rust's threads do not survive a fork, and a read in the child would wait for ever.
 IMPORTED_IN = os.getpid()
@@ -85,6 +88,24 @@ class PublishedArrays(WrapperStore[Store]):
         self.where = where
         # Labels and metadata, which xarray and zarr read several times while they open.
         self._small: dict[str, Buffer] = {}
+        # The metadata of the nodes below the root by their keys, as the root has them.
+        self._below: dict[str, bytes] | None = None
+
+    def expect_nothing_of_root(self) -> None:
+        """Do without the root's metadata of other nodes, and read theirs."""
+        self._below = {}
+
+    def kind_of(self, path: str) -> str | None:
+        """Return ``group`` or ``array``, by a node's path, "" for the root; None if absent."""
+        key = f"{path}/{METADATA}".lstrip("/")
+        buffer = sync(self.get(key, default_buffer_prototype()))
+        return None if buffer is None else str(json.loads(buffer.to_bytes()).get("node_type"))
+
+    def arrays(self) -> list[str]:
+        """Return the paths of all arrays."""
+        keys = [k for k in self.manifest if k == METADATA or k.endswith(f"/{METADATA}")]
+        nodes = [key.removesuffix(METADATA).rstrip("/") for key in keys]
+        return [path for path in nodes if self.kind_of(path) == "array"]
 
     def _with_store(self, store: Store) -> "PublishedArrays":
         return PublishedArrays(store, self.manifest, self.where)
@@ -102,6 +123,23 @@ class PublishedArrays(WrapperStore[Store]):
             return None
         if byte_range is None and key in self._small:
             return self._small[key]
+        if byte_range is None and key.endswith(f"/{METADATA}"):
+            held = await self._from_root(key, prototype)
+            if held is not None:
+                return held
+        return await self._fetch(key, prototype, byte_range)
+
+    async def _from_root(self, key: str, prototype: BufferPrototype) -> Buffer | None:
+        """Take a node's metadata from the root's, if that holds it: one request for all."""
+        if self._below is None:
+            root = await self.get(METADATA, prototype)
+            self._below = {} if root is None else _consolidated(root.to_bytes())
+        held = self._below.get(key)
+        return None if held is None else prototype.buffer.from_bytes(held)
+
+    async def _fetch(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None
+    ) -> Buffer:
         try:
             buffer = await self._store.get(key, prototype, byte_range)
         except (OSError, obstore.exceptions.BaseError) as error:
@@ -114,7 +152,7 @@ class PublishedArrays(WrapperStore[Store]):
             raise damaged(key, self.where, Damage(path=key, state="missing"))
         if byte_range is None:
             self._compare(key, buffer)
-            if len(buffer) <= SMALL and len(self._small) < SMALL_OBJECTS:
+            if key == METADATA or (len(buffer) <= SMALL and len(self._small) < SMALL_OBJECTS):
                 self._small[key] = buffer
         return buffer
 
@@ -137,9 +175,13 @@ class PublishedArrays(WrapperStore[Store]):
 
 
 def open_arrays(
-    objects: obstore.store.ObjectStore, manifest: Manifest, *, where: str, consolidated: bool
+    objects: obstore.store.ObjectStore,
+    manifest: Manifest,
+    *,
+    where: str,
+    consolidated: bool = True,
 ) -> xr.Dataset:
-    """Open a Zarr asset lazily.
+    """Open the root of a Zarr asset lazily.
 
     Parameters
     ----------
@@ -150,7 +192,7 @@ def open_arrays(
     where : str
         For messages, such as ``tevolop@1.0.0/data/grid.zarr``.
     consolidated : bool
-        Whether the root ``zarr.json`` holds all metadata.
+        False if the root is known not to hold the metadata of the arrays.
 
     Raises
     ------
@@ -159,22 +201,35 @@ def open_arrays(
     StorageError
         When the store cannot be read.
     """
-    store = open_published(objects, manifest, where)
-    # Any: what chunks=None returns is not in xarray's stubs as lazy arrays, but it is one.
-    arrays: Any = xr.open_zarr(
-        store, chunks=None, consolidated=consolidated, decode_timedelta=False
-    )
-    return cast("xr.Dataset", arrays)
+    store = published_arrays(objects, manifest, where)
+    if not consolidated:
+        store.expect_nothing_of_root()
+    return open_group(store, "")
 
 
-def open_published(
+def published_arrays(
     objects: obstore.store.ObjectStore, manifest: Manifest, where: str
 ) -> PublishedArrays:
-    """Return the objects of an asset as a Zarr store; also in processes made by fork."""
+    """Return a Zarr store of an asset's objects; parameters as for `open_arrays`."""
     inner: Store = ObjectStore(objects, read_only=True)
     if os.getpid() != IMPORTED_IN:
         inner = _without_rust(objects)
     return PublishedArrays(inner, manifest, where)
+
+
+def open_group(store: PublishedArrays, group: str) -> xr.Dataset:
+    """Open a group by its path, "" for the root; it must be there."""
+    # consolidated=False: the store itself answers from the root's metadata, in every group.
+    # Any: what chunks=None returns is not in xarray's stubs as lazy arrays, but it is one.
+    arrays: Any = xr.open_zarr(
+        store,
+        group=group or None,
+        chunks=None,
+        zarr_format=3 if METADATA in store.manifest else 2,
+        consolidated=False,
+        decode_timedelta=False,
+    )
+    return cast("xr.Dataset", arrays)
 
 
 def _without_rust(objects: obstore.store.ObjectStore) -> Store:
@@ -192,6 +247,12 @@ def _without_rust(objects: obstore.store.ObjectStore) -> Store:
         where="stream",
         fix="give DataLoader multiprocessing_context='spawn', or num_workers=0",
     )
+
+
+def _consolidated(root: bytes) -> dict[str, bytes]:
+    held = json.loads(root).get("consolidated_metadata") or {}
+    nodes: dict[str, Any] = held.get("metadata") or {}  # Any: JSON
+    return {f"{path}/{METADATA}": json.dumps(node).encode() for path, node in nodes.items()}
 
 
 def damaged(key: str, where: str, damage: Damage) -> IntegrityError:

@@ -4,7 +4,8 @@ One file a format: `in_zarr`, `in_hdf5`, `in_parquet`. Each names the arrays of 
 says where their chunks lie; everything after that is the same for all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -13,9 +14,6 @@ import xarray as xr
 
 from scidata.errors import InvalidError
 from scidata.formats.media import HDF5_SUFFIXES
-from scidata.loaders.in_hdf5 import Hdf5Contents
-from scidata.loaders.in_parquet import ParquetContents
-from scidata.loaders.in_zarr import ZarrContents
 from scidata.loaders.layout import Layout
 from scidata.loaders.source import Asset
 
@@ -45,11 +43,12 @@ class Contents(Protocol):
         ...
 
 
-_FORMATS: Mapping[str, Callable[[Asset], Contents]] = {
-    "zarr": ZarrContents,
-    "parquet": ParquetContents,
-    **dict.fromkeys(HDF5_SUFFIXES, Hdf5Contents),
+_FORMATS: Mapping[str, tuple[str, str]] = {
+    "zarr": ("scidata.loaders.in_zarr", "ZarrContents"),
+    "parquet": ("scidata.loaders.in_parquet", "ParquetContents"),
+    **dict.fromkeys(HDF5_SUFFIXES, ("scidata.loaders.in_hdf5", "Hdf5Contents")),
 }
+"""Module and class, imported when the first asset of the kind is opened."""
 
 
 def open_contents(asset: Asset) -> Contents:
@@ -61,11 +60,13 @@ def open_contents(asset: Asset) -> Contents:
         If nothing here reads assets of its kind.
     """
     suffix = PurePosixPath(asset.path).suffix.lower()
-    opened = _FORMATS.get(asset.kind) or _FORMATS.get(suffix)
-    if opened is None:
+    named = _FORMATS.get(asset.kind) or _FORMATS.get(suffix)
+    if named is None:
         raise InvalidError(
             f"assets of kind {asset.kind!r} are not streamed",
             where=asset.where,
             fix="choose a Zarr store, a Parquet table, or a file in HDF5 or NetCDF-4",
         )
-    return opened(asset)
+    module, name = named
+    opened: Contents = getattr(import_module(module), name)(asset)
+    return opened

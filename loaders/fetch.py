@@ -20,6 +20,7 @@ import obstore.store
 
 from scidata.errors import Damage, IntegrityError, StorageError
 from scidata.loaders.arrays import IMPORTED_IN, Place, damaged
+from scidata.storage.stored_file import StoredFile
 
 Buffer: TypeAlias = memoryview | bytes
 
@@ -258,8 +259,8 @@ def open_file(objects: obstore.store.ObjectStore, path: str, where: str) -> Bina
         if isinstance(objects, obstore.store.LocalStore):
             return (Path(str(objects.prefix)) / path).open("rb")
         if os.getpid() == IMPORTED_IN or place is None:
-            reader: Any = obstore.open_reader(objects, path)  # Any: a file in all but name
-            return io.BufferedReader(_Readable(reader))
+            size = obstore.head(objects, path)["size"]
+            return io.BufferedReader(StoredFile(objects, path, size, where))
         files = place.through_python(asynchronous=False)
         opened: BinaryIO = files.open(f"{place.url.removeprefix('s3://')}/{path}")
         return opened  # noqa: TRY300  # of three ways this is the last
@@ -267,29 +268,3 @@ def open_file(objects: obstore.store.ObjectStore, path: str, where: str) -> Bina
         raise damaged(path, where, Damage(path=path, state="missing")) from missing
     except _TRANSPORT as error:
         raise _failure(error, path, where, TIMEOUT_S) from error
-
-
-class _Readable(io.RawIOBase):
-    """An obstore reader as a raw file, which `io.BufferedReader` completes."""
-
-    def __init__(self, reader: Any) -> None:  # Any: obstore.ReadableFile
-        self._reader = reader
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        found: int = self._reader.seek(offset, whence)
-        return found
-
-    def tell(self) -> int:
-        found: int = self._reader.tell()
-        return found
-
-    def readinto(self, buffer: Any) -> int:  # Any: a writable buffer
-        data = memoryview(self._reader.read(len(buffer)))
-        buffer[: len(data)] = data
-        return len(data)

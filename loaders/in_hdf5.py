@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import h5py  # type: ignore[import-untyped]  # ships no types
+import h5py
 import numpy as np
 import numpy.typing as npt
 import xarray as xr

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import xarray as xr
 import zarr
 
-from scidata.loaders.arrays import open_arrays, open_published
+from scidata.loaders.arrays import open_group, published_arrays
 from scidata.loaders.layout import Layout
 from scidata.loaders.source import Asset
 from scidata.loaders.zarr_layout import layout
@@ -18,9 +18,10 @@ class ZarrContents:
 
     def __init__(self, asset: Asset) -> None:
         self._asset = asset
-        self._arrays: xr.Dataset = open_arrays(
-            asset.objects, asset.manifest, where=asset.where, consolidated=asset.consolidated
-        )
+        self._store = published_arrays(asset.objects, asset.manifest, asset.where)
+        if not asset.consolidated:
+            self._store.expect_nothing_of_root()
+        self._arrays: xr.Dataset = open_group(self._store, "")
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -42,8 +43,7 @@ class ZarrContents:
     def layouts(self, names: Sequence[str]) -> Mapping[str, Layout]:
         """Say where the chunks of some variables lie."""
         asset = self._asset
-        store = open_published(asset.objects, asset.manifest, asset.where)
-        group = zarr.open_group(store, mode="r", use_consolidated=asset.consolidated or None)
+        group = zarr.open_group(self._store, mode="r", use_consolidated=False)
         arrays = {name: group.get(name) for name in dict.fromkeys(names)}
         return {
             name: layout(array, asset.manifest, asset=asset.key, where=asset.where)

@@ -107,7 +107,7 @@ def _joined(source: Source, held: Contents) -> Iterator[Field]:
                 raise InvalidError(
                     f"the samples in the record do not join: {'; '.join(faults)}",
                     where=asset.where,
-                    fix="name rows by one variable along the first entry, and what has such rows",
+                    fix="name rows by one variable along the entries, and what has such rows",
                 )
             assert named is not None  # noqa: S101  # else it was a fault
             dimension = layouts[join.variables[0]].dims[0]

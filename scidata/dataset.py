@@ -2,8 +2,8 @@
 
 Opening costs one or two requests. The record, the facts and the manifest are read when they are
 first needed, and compared with the digests in the commit record; tables, splits and whole
-objects of arrays are compared with the manifest. Of sharded arrays only ranges of objects are
-read: that an object is there is checked, its bytes are not (`scidata.verify` compares them).
+objects of arrays are compared with the manifest. Of sharded arrays and of large files only
+ranges are read: that an object is there is checked, its bytes are not (`scidata.verify` does).
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from scidata.loaders.stream import Stream
     from scidata.published import Published
     from scidata.record import Record
-
-MAX_TABLE_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,56 +76,54 @@ class Dataset:
 
         return read_published(self.store, self.commit)
 
-    def to_xarray(self, asset: str) -> "xr.Dataset":
-        """Open a Zarr asset lazily: values are read from the store when they are used.
+    def to_xarray(self, asset: str, *, group: str | None = None) -> "xr.Dataset":
+        """Open arrays lazily, Zarr, NetCDF or HDF5: values are read when they are used.
+
+        Whole objects of Zarr are compared with their digests as they arrive, ranges of shards
+        are not. A NetCDF or HDF5 file of up to 64 MiB is read whole and compared; of a larger
+        one only ranges are read, and nothing is compared. NetCDF 3 is always read whole.
 
         Parameters
         ----------
         asset : str
-            Key of an asset of kind zarr, such as ``grid``.
+            Key of an asset of arrays, such as ``grid``.
+        group : str, optional
+            Path of a group in it, such as ``coarse/daily``; ``/`` is the root. By default the
+            root, or the only group with variables if the root has none.
 
         Raises
         ------
         NotFoundError
-            If the version has no such asset.
+            If the version has no such asset or group, or several groups hold variables and the
+            root none; the groups are named.
         InvalidError
-            If it is not a Zarr store.
+            If the asset holds no arrays, is a folder of files, or needs scipy (NetCDF 3).
         IntegrityError
             When a chunk is missing from the store, or a whole object differs from its digest.
         """
-        from scidata.loaders.arrays import open_arrays
-        from scidata.published import find_asset, is_consolidated
+        from scidata.opening import open_arrays
 
-        found = find_asset(self.commit, asset, "zarr")
-        return open_arrays(
-            self.store.objects(f"{self.commit.dataset}/{found.href}"),
-            self.published.manifest.under(found.path),
-            where=f"{self.name}/{found.path} at {self.store.url}",
-            consolidated=is_consolidated(self.facts, asset),
-        )
+        return open_arrays(self.published, asset, group)
 
     def to_pandas(self, asset: str) -> "pd.DataFrame":
-        """Read a Parquet asset, compared with its digest.
+        """Read a table, Parquet, CSV or TSV (also .gz, .bz2, .xz), compared with its digest.
 
         Parameters
         ----------
         asset : str
-            Key of an asset of kind parquet, such as ``events``.
+            Key of an asset that is a table, such as ``events``; a folder of files with the
+            same columns is one table.
 
         Raises
         ------
-        NotFoundError, InvalidError, IntegrityError
+        NotFoundError, IntegrityError
             As for `to_xarray`.
+        InvalidError
+            If the asset is no table, or is more than 8 GiB, or 2 GiB of text once decompressed.
         """
-        import io
+        from scidata.opening import read_table
 
-        import pandas as pd
-
-        from scidata.published import find_asset, read_file
-
-        found = find_asset(self.commit, asset, "parquet")
-        data = read_file(self.published, found.path, limit=MAX_TABLE_BYTES)
-        return pd.read_parquet(io.BytesIO(data))
+        return read_table(self.published, asset)
 
     def split(self, name: str) -> tuple[str, ...]:
         """Read the sample ids of a split part, compared with the manifest.

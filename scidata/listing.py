@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from scidata.errors import IntegrityError, InvalidError, ScidataError
 from scidata.parallel import each
@@ -9,6 +10,9 @@ from scidata.resolve import existing_numbers, names, read_commit, version_number
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.version import CommitRecord, Reference, VersionNumber
+
+DATASETS_AT_ONCE = 4
+"""Each of them asks for several versions at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,8 @@ def read_listing(store: StoreLike | None = None, dataset: str | None = None) -> 
     opened = open_store(store)
     if dataset is not None:
         return _listing([_read_all(opened, Reference.parse(dataset).dataset, existing_numbers)])
-    return _listing(each(lambda name: _read_all(opened, name, version_numbers), names(opened)))
+    read = partial(_read_all, opened, numbers=version_numbers)
+    return _listing(each(read, names(opened), threads=DATASETS_AT_ONCE))
 
 
 def _read_all(

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from queue import SimpleQueue
 from typing import TypeVar
 
 REQUESTS = 16
@@ -30,16 +31,23 @@ def each(
     set for those that have.
     """
     ahead = iter(items)
+    # A queue, not wait(): that looks at every call in flight for each one that is done.
+    done: SimpleQueue[Future[B]] = SimpleQueue()
     with ThreadPoolExecutor(threads, thread_name_prefix="each") as pool:
+
+        def submit(count: int) -> int:
+            begun = 0
+            for item in islice(ahead, count):
+                pool.submit(function, item).add_done_callback(done.put)
+                begun += 1
+            return begun
+
         try:
-            waiting: set[Future[B]] = {
-                pool.submit(function, item) for item in islice(ahead, 2 * threads)
-            }
+            waiting = submit(2 * threads)
             while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                waiting |= {pool.submit(function, item) for item in islice(ahead, len(done))}
+                result = done.get().result()
+                waiting += submit(1) - 1
+                yield result
         finally:
             if stop is not None:
                 stop.set()

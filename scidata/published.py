@@ -31,6 +31,12 @@ class Published:
         """The version's prefix in the store."""
         return f"{self.commit.dataset}/v{self.commit.version}"
 
+    def files(self, asset: CommitAsset) -> tuple[str, ...]:
+        """Return the paths of an asset's files, in the order of the manifest."""
+        if asset.path in self.manifest:
+            return (asset.path,)
+        return tuple(f"{asset.path}/{path}" for path in self.manifest.under(asset.path))
+
 
 def check_pin(commit: CommitRecord, digest: Digest | None, where: str) -> None:
     """Compare a version with the digest that the caller expects.

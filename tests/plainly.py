@@ -56,7 +56,7 @@ def read_plainly(python: Path, what: str, url: str, *options: str) -> Document:
 
 def scene() -> bytes:
     """Return the bytes of a small HDF5 file."""
-    import h5py  # type: ignore[import-untyped]  # ships no types
+    import h5py
     import numpy as np
 
     file = io.BytesIO()

@@ -120,6 +120,7 @@ class Proxy:
     seen: list[str] = field(default_factory=list)
     """Method and path of each request."""
     closing: threading.Event = field(default_factory=threading.Event)
+    """Set when the proxy ends: until then it stalls."""
 
     def due(self, method: str, path: str) -> bool:
         """Tell whether this request is to fail."""

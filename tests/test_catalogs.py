@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,21 @@ def test_what_cannot_be_fetched_is_one_clear_error(tmp_path: Path, url: str) -> 
     with pytest.raises(InvalidError if url.startswith("ftp") else kind) as caught:
         open_catalog(url.format(tmp_path))
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+def test_a_server_that_never_answers_is_given_up(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["scidata.catalog.fetch"], "SMALL_FILE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:  # accepts, and no more
+        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        url = "s3://bucket/x.yaml" if scheme == "s3" else f"{server}/x.yaml"
+        options = {"endpoint_url": server, "anon": True} if scheme == "s3" else {}
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="cannot be read"):
+            open_catalog(url, storage_options=options)
+        assert time.monotonic() - began < 10
 
 
 def test_no_message_repeats_a_secret_of_the_address(http_folder: tuple[str, Path]) -> None:

@@ -172,7 +172,7 @@ def _objects() -> dict[str, bytes]:
 
 
 def _write_web(folder: Path) -> None:
-    import h5py  # type: ignore[import-untyped]  # ships no types
+    import h5py
     import numpy as np
 
     pilot = folder / "anl/pub/candle/public/benchmarks/Pilot1"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import h5py  # type: ignore[import-untyped]  # ships no types
+import h5py
 import numpy as np
 import obstore.store
 import pyarrow as pa

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scidata.digest import Digest
-from scidata.errors import IntegrityError
+from scidata.errors import IntegrityError, StorageError
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
@@ -28,6 +28,7 @@ from tests.damage import (
     named,
     two_versions,
 )
+from tests.servers import faulty_proxy, folder_server
 
 TAGS = "tagmanifest-sha256.txt"
 
@@ -124,6 +125,27 @@ def test_verify_names_every_damaged_object_on_s3(published: Path, s3_url: str) -
         ("extra", "data/new.bin"),
         ("bad", "catalog-1.0.0.yaml"),
     }
+
+
+def test_verify_asks_for_each_object_once(published: Path) -> None:
+    with folder_server(published) as server, faulty_proxy(server) as proxy:
+        assert verify("tiny@1.0.0", proxy.url).sound
+    data = [request for request in proxy.seen if "/data/" in request]
+    files = [p for p in (published / "tiny" / "v1.0.0" / "data").rglob("*") if p.is_file()]
+    assert len(data) == len(files)
+
+
+def test_verify_of_a_store_that_refuses_to_list_fails(
+    published: Path, s3_endpoint: str, s3_url: str
+) -> None:
+    whole = open_store(s3_url)
+    for facts in LocalStore(published).list("tiny/"):
+        whole.create(facts.key, published / facts.key)
+    with faulty_proxy(s3_endpoint) as proxy:
+        store = open_store(s3_url, endpoint_url=proxy.url)
+        proxy.method, proxy.path, proxy.fault, proxy.times = "GET", "list-type", "forbidden", 9
+        with pytest.raises(StorageError, match="403 Forbidden"):
+            verify("tiny@1.0.0", store)
 
 
 def test_verify_over_http_names_damage_but_cannot_look_for_extra_files(

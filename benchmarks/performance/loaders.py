@@ -104,7 +104,7 @@ def measure(row: Row, job: Job, options: Options, server: Server) -> None:
             prepare=False,
             epochs=options.epochs,
             epoch_s=options.epoch_s,
-            servers=(*server.sessions, os.getsid(0)),
+            servers=server.sessions,
             status_url=server.status_url,
         )
         python = environments.python_of(options.environments, job.peer)

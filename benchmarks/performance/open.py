@@ -29,7 +29,9 @@ from werkzeug.serving import make_server
 import scidata
 from scidata.publishing import publish
 
-LIMIT_S, LIMIT_REQUESTS = 1.0, 6
+LIMIT_S = 1.0
+WITHOUT_LABELS = 3
+"""Requests: the commit record, the manifest, and the metadata of all arrays."""
 ASSET = "fortnights"
 
 
@@ -126,10 +128,11 @@ def main(*, staged: Path, rounds: int, as_json: bool) -> None:
     opening = [medians["open by name"], medians["and an array with its labels"]]
     seconds = sum(step["seconds"] for step in opening)
     requests = sum(step["requests"] for step in opening)
+    labels = _labels(staged)
     goals = {
         f"opened in less than {LIMIT_S} s": seconds < LIMIT_S,
-        f"in at most {LIMIT_REQUESTS} requests, labels left out": requests
-        <= LIMIT_REQUESTS + _labels(staged),
+        f"in {WITHOUT_LABELS} requests and one for each of {labels} labels": requests
+        <= WITHOUT_LABELS + labels,
     }
     if as_json:
         click.echo(json.dumps({"steps": medians, "goals": goals}, indent=1))

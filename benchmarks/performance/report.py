@@ -147,7 +147,8 @@ def print_tables(document: dict[str, Any]) -> None:  # Any: JSON
     """Print a table for each workload."""
     for name, limits in document["limits"].items():
         click.echo(
-            f"\n{name}, published codec {document['codec']}: raw GET "
+            f"\n{name}, scale {document['scale']:g}, published codec {document['codec']}, "
+            f"{document['latency_ms']:g} ms added to requests: raw GET "
             f"{limits['raw_get'] / 1e6:.0f} MB/s, decoding on two threads "
             f"{limits['decode'] / 1e6:.0f} MB/s, memcpy {limits['memcpy'] / 1e6:.0f} MB/s"
         )

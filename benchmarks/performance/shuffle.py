@@ -1,6 +1,6 @@
 """How well the shuffle ``window`` mixes, beside one permutation of all samples.
 
-No data are read: the order alone is judged, on a dataset that is stored sorted, the hardest case.
+No data are read: the order alone is judged, on a dataset that is stored sorted: the worst case.
 Two figures, each divided by what a full shuffle gives, so that 1 is as good as it gets:
 
 * tiles in a batch: from how many tiles the samples of a batch come;
@@ -8,7 +8,8 @@ Two figures, each divided by what a full shuffle gives, so that 1 is as good as 
   square over the batches. A model that trains on sorted classes sees this as batches that are
   not alike; 1 means no more alike by chance than with a full shuffle.
 
-Goal: a bias below 2 when a quarter of the tiles is mixed, since tiles come in random order. Run it with ``python benchmarks/performance/shuffle.py``.
+Goal: a bias below 2 when a quarter of the tiles is mixed, since tiles come in random order. Run
+it with ``python benchmarks/performance/shuffle.py``.
 """
 
 import json

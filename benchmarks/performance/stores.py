@@ -14,7 +14,15 @@ from zarr.codecs import BloscCodec, ZstdCodec
 
 import scidata
 from scidata.benchmarks.performance.peers import Job
-from scidata.benchmarks.performance.workloads import SEED, WINDOW, Array, Workload
+from scidata.benchmarks.performance.workloads import (
+    CROP,
+    CROPS_A_SCENE,
+    SEED,
+    STRIDE,
+    WINDOW,
+    Array,
+    Workload,
+)
 
 Codec = Literal["zstd", "blosc-lz4", "none"]
 CODECS: tuple[Codec, ...] = ("zstd", "blosc-lz4", "none")
@@ -53,15 +61,17 @@ def record(job: Job) -> dict[str, Any]:  # Any: YAML at the edge
             }
         ],
     }
-    if work.name == "W4":
-        fields["samples"] = {
-            "asset": "arrays",
-            "series": "bin",
-            "along": "time",
-            "window": WINDOW,
-            "inputs": ["series"],
-            "targets": ["series"],
-        }
+    windows = {
+        "W1": [{"dimension": dim, "size": CROP} for dim in ("y", "x")],
+        "W4": [{"dimension": "time", "size": WINDOW, "stride": STRIDE}],
+    }
+    fields["samples"] = {
+        "asset": "arrays",
+        "each": [dimension],
+        "windows": windows.get(work.name, []),
+        "crops": CROPS_A_SCENE if work.name == "W1" else None,
+        "inputs": list(work.arrays),
+    }
     return fields
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from scidata.errors import InvalidError, NotFoundError, StorageError
 
+SMALL_FILE_S = 15.0
+"""Seconds for one request for a catalog."""
 _SCHEMES = ("file", "s3", "https", "http")
 
 
@@ -47,7 +49,7 @@ def fetch(
             fix="give a path, file://, s3://, https:// or http://",
         )
     try:
-        system, path = fsspec.core.url_to_fs(url, **options)
+        system, path = fsspec.core.url_to_fs(url, **{**_patience(scheme), **options})
         with system.open(path, "rb") as file:
             data: bytes = file.read(limit + 1)
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -62,6 +64,18 @@ def fetch(
         )
     folder = system.unstrip_protocol(system._parent(path))  # as Intake computes it
     return Fetched(data=data, url=url, folder=folder)
+
+
+def _patience(scheme: str) -> Mapping[str, Any]:  # Any: fsspec's own options
+    """Return options that wait for a silent server half a minute in all, not five."""
+    if scheme == "s3":  # s3fs asks five times
+        once = {"total_max_attempts": 1}
+        return {"config_kwargs": {"read_timeout": SMALL_FILE_S / 3, "retries": once}}
+    if scheme in {"http", "https"}:  # for the head, then for the file
+        from aiohttp import ClientTimeout
+
+        return {"client_kwargs": {"timeout": ClientTimeout(total=SMALL_FILE_S)}}
+    return {}
 
 
 def shown(url: str) -> str:

@@ -40,6 +40,10 @@ def _texts(value: object) -> bool:
     return isinstance(value, list) and all(map(_text, value))
 
 
+def _group(value: object) -> bool:
+    return isinstance(value, str) and forms.GROUP.fullmatch(value) is not None
+
+
 def _switch(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -70,6 +74,7 @@ _READERS: Mapping[str, _Allowed] = {
         zarr_format=_is(3),
         consolidated=_switch,
         phony_dims=_is("sort", "access"),
+        group=_group,
     ),
     forms.PARQUET.reader: _reader(forms.PARQUET),
     forms.CSV.reader: _reader(

@@ -109,7 +109,7 @@ def print_json(schema: str, fields: Mapping[str, object], *, err: bool = False) 
     document = {"schema": schema, **fields}
     text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
     # JSON itself escapes but the first 32; all others that printable() knows are in strings.
-    lines = ("".join(map(_escaped, line)) for line in text.split("\n"))
+    lines = (line if line == printable(line) else _escaped(line) for line in text.split("\n"))
     click.echo("\n".join(lines), err=err)
 
 
@@ -139,8 +139,8 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         say("  ".join(padded).rstrip())
 
 
-def _escaped(character: str) -> str:
-    return character if printable(character) == character else f"\\u{ord(character):04x}"
+def _escaped(line: str) -> str:
+    return "".join(c if printable(c) == c else f"\\u{ord(c):04x}" for c in line)
 
 
 def _is_number(text: str) -> bool:

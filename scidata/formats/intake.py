@@ -16,6 +16,7 @@ from scidata.facts import Asset, Facts
 from scidata.formats.intake_entries import (
     CATALOG,
     CATALOG_DIR,
+    GROUP,
     IDS,
     PARQUET,
     STREAM,
@@ -25,11 +26,14 @@ from scidata.formats.intake_entries import (
     Reading,
     assemble,
     reading_of_file,
+    within,
 )
 from scidata.formats.media import is_one_file
 from scidata.formats.text import citation, license_label, license_url
 from scidata.record import Record
 from scidata.split import split_path
+
+MAX_GROUPS = 100
 
 
 def version_catalog(record: Record, facts: Facts) -> Catalog:
@@ -135,12 +139,13 @@ def _entries(record: Record, facts: Facts) -> Iterator[Entry]:
     prefix = f"{CATALOG_DIR}/v{facts.version}"
     for asset in facts.assets:
         if reading := _reading(asset):
-            yield Entry(
-                name=asset.key,
-                url=f"{prefix}/{asset.path}",
-                reading=reading,
-                metadata=_asset_metadata(asset),
-            )
+            for name, group in _named_groups(asset).items():
+                yield Entry(
+                    name=name,
+                    url=f"{prefix}/{asset.path}",
+                    reading=within(reading, group),
+                    metadata=_asset_metadata(asset, group),
+                )
     for split in record.splits:
         for part in split.parts:
             yield Entry(
@@ -167,9 +172,25 @@ def _without_reader(asset: Asset) -> bool:
     return asset.kind != "splits" and _reading(asset) is None
 
 
-def _asset_metadata(asset: Asset) -> dict[str, object]:
+def _named_groups(asset: Asset) -> dict[str, str]:
+    """Return an entry's name for each group that holds variables: ``grid``, ``grid/coarse``.
+
+    The root, or an only group, has the asset's own name. Of many groups the first hundred are
+    listed.
+    """
+    if asset.kind == "parquet":
+        return {asset.key: ""}
+    held = sorted({v.name.rpartition("/")[0] for v in asset.variables})
+    groups = [group for group in held if not group or GROUP.fullmatch(group)][:MAX_GROUPS]
+    if len(groups) < 2:  # noqa: PLR2004 - an only one needs no name
+        return {asset.key: next(iter(groups), "")}
+    return {f"{asset.key}/{group}" if group else asset.key: group for group in groups}
+
+
+def _asset_metadata(asset: Asset, group: str) -> dict[str, object]:
     return {
         "media_type": asset.media_type,
+        **({"group": group} if group else {}),
         "scidata": {
             "path": asset.path,
             "files": asset.files,

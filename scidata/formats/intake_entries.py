@@ -4,8 +4,9 @@ Every reader named here is on the list that `scidata.catalog` admits: none runs 
 catalog, and none unpickles.
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from scidata.formats import media
@@ -15,6 +16,9 @@ Catalog: TypeAlias = dict[str, Any]  # Any: YAML at the edge
 CATALOG_DIR = "{CATALOG_DIR}"
 STORAGE_OPTIONS = "{STORAGE_OPTIONS}"
 MAX_BYTES_READ = 64 * 2**20  # a reader that returns bytes holds them all in memory
+
+GROUP = re.compile(r"\w[\w .+-]*(/\w[\w .+-]*)*")
+"""Paths of groups that can be named: Intake takes some texts for references."""
 
 TYPES = "intake.readers.datatypes:"
 READERS = "intake.readers.readers:"
@@ -103,9 +107,10 @@ STREAM = Reading(
 )
 
 _BY_MEDIA_TYPE = {
-    "text/csv": CSV,
-    "application/x-hdf5": HDF5,
-    "application/x-netcdf": HDF5,
+    media.CSV: CSV,
+    media.TSV: replace(CSV, options={"sep": "\t"}),
+    media.HDF5: HDF5,
+    media.NETCDF: HDF5,
     media.PARQUET: PARQUET,
 }
 _AS_TEXT = {media.JSON, media.TEXT, media.YAML, "text/markdown", "text/html"}
@@ -121,6 +126,13 @@ def reading_of_file(path: str, media_type: str, size: int) -> Reading | None:
     if size > MAX_BYTES_READ:
         return None
     return TEXT if media_type in _AS_TEXT else BYTES
+
+
+def within(reading: Reading, group: str) -> Reading:
+    """Return what opens a group of an array store or file, "" for the root."""
+    if not group:
+        return reading
+    return replace(reading, options={**reading.options, "group": group})
 
 
 def assemble(

@@ -11,6 +11,10 @@ PARQUET = "application/vnd.apache.parquet"
 JSON = "application/json"
 TEXT = "text/plain"
 YAML = "application/yaml"
+CSV = "text/csv"
+TSV = "text/tab-separated-values"
+HDF5 = "application/x-hdf5"
+NETCDF = "application/x-netcdf"
 UNKNOWN = "application/octet-stream"
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".nc", ".nc4")
@@ -19,23 +23,23 @@ HDF5_SUFFIXES = (".h5", ".hdf5", ".nc", ".nc4")
 _BY_SUFFIX = {
     ".bz2": "application/x-bzip2",
     ".cif": "chemical/x-cif",
-    ".csv": "text/csv",
+    ".csv": CSV,
     ".geojson": "application/geo+json",
     ".gz": "application/gzip",
-    ".h5": "application/x-hdf5",
-    ".hdf": "application/x-hdf5",
-    ".hdf5": "application/x-hdf5",
+    ".h5": HDF5,
+    ".hdf": HDF5,
+    ".hdf5": HDF5,
     ".html": "text/html",
     ".json": JSON,
     ".md": "text/markdown",
-    ".nc": "application/x-netcdf",
-    ".nc4": "application/x-netcdf",
+    ".nc": NETCDF,
+    ".nc4": NETCDF,
     ".parquet": PARQUET,
     ".png": "image/png",
     ".tar": "application/x-tar",
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
-    ".tsv": "text/tab-separated-values",
+    ".tsv": TSV,
     ".txt": TEXT,
     ".xml": "application/xml",
     ".xz": "application/x-xz",

@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, Problem, StorageError
 from scidata.facts import STATISTICS, Asset, AssetKind, Facts, Variable
-from scidata.formats.media import PARQUET, TEXT, UNKNOWN, ZARR, media_type
+from scidata.formats.media import HDF5, NETCDF, PARQUET, TEXT, UNKNOWN, ZARR, media_type
 from scidata.hashing import Progress, hash_files
 from scidata.manifest import MAX_PROBLEMS, PAYLOAD, Manifest, path_fault, path_problems
+from scidata.measure.hdf5 import file_variables
 from scidata.measure.variables import parquet_variables, zarr_variables
 from scidata.split import SPLITS
 
@@ -110,7 +111,7 @@ class Surveyed:
     variables: Mapping[str, tuple[Variable, ...]]
     """Of each array store and table, by the asset's key."""
     opaque: Mapping[str, str]
-    """Paths of the assets of other forms, by key: they are not looked into."""
+    """Paths of the assets of other forms, by key: no record is compared with them."""
     broken: frozenset[str]
     """Keys of the assets that could not be read."""
     problems: tuple[Problem, ...]
@@ -320,12 +321,9 @@ def _entry(staged: Path, top: str, files: tuple[str, ...]) -> _Entry:
         return _Entry(path=path, files=files, kind="splits", media_type=TEXT)
     # A folder of one sort of files has that sort's media type.
     types = {media_type(name) for name in files}
-    return _Entry(
-        path=path,
-        files=files,
-        kind="file",
-        media_type=types.pop() if len(types) == 1 else UNKNOWN,
-    )
+    form = types.pop() if len(types) == 1 else UNKNOWN
+    described = file_variables(staged / path) if form in {HDF5, NETCDF} and not folder else ()
+    return _Entry(path=path, files=files, kind="file", media_type=form, variables=described)
 
 
 def _asset(entry: _Entry, manifest: Manifest, sizes: Mapping[str, int]) -> Asset:

@@ -16,7 +16,7 @@ def options_of(store: Store) -> str:
     --------
     >>> from scidata.storage.memory import MemoryStore
     >>> options_of(MemoryStore())
-    '--store memory://'
+    '--store memory://memory'
     """
     words = ["--store", store.url]
     if endpoint := store.address.removeprefix(store.url).removeprefix(" at "):

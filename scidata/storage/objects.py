@@ -20,7 +20,7 @@ from scidata.storage.keys import checked, checked_prefix
 if TYPE_CHECKING:
     from obstore import GetResult
 
-BLOCK = 4 * 2**20
+BLOCK = 2**20
 QUICK_PUT = 64 * 2**10
 """Up to this many bytes are sent in no time, so that only the answer is waited for."""
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
@@ -55,11 +55,16 @@ class Objects:
     def stream(self, key: str, start: int) -> Iterator[bytes]:
         """Yield blocks from `start`; a connection that breaks is taken up where it broke."""
         key = checked(key)
-        size = self.head(key).size
+        # A range that begins at the end or past it is an error of some servers.
+        if start and start >= self.head(key).size:
+            return
+        first = self._patiently(lambda: self._from(key, start), key)
+        size = first[0].meta["size"]
         failures = 0
         while start < size:
             try:
-                for block in self._blocks(key, start):
+                answer, skip = first if failures == 0 else self._from(key, start)
+                for block in _blocks(answer, skip):
                     start += len(block)
                     failures = 0
                     yield block
@@ -150,18 +155,10 @@ class Objects:
     def _patient_view(self) -> obstore.store.ObjectStore:
         return self.uploads() if self.uploads is not None else self.view
 
-    def _blocks(self, key: str, start: int) -> Iterator[bytes]:
-        if start == 0:
-            answer, skip = obstore.get(self.view, key), 0
-        else:
-            answer, skip = self._from(key, start)
-        for block in answer.stream(min_chunk_size=BLOCK):
-            whole = bytes(block)
-            yield from _pieces(whole[skip:])
-            skip = max(skip - len(whole), 0)
-
     def _from(self, key: str, start: int) -> "tuple[GetResult, int]":
         """Ask for a range; some servers send the whole object, so skip its beginning."""
+        if start == 0:
+            return obstore.get(self.view, key), 0
         try:
             return obstore.get(self.view, key, options={"range": {"offset": start}}), 0
         except BaseError as error:
@@ -199,6 +196,13 @@ class Objects:
 
     def _where(self, key: str) -> str:
         return f"{key or '(all keys)'} in {self.address}"
+
+
+def _blocks(answer: "GetResult", skip: int) -> Iterator[bytes]:
+    for block in answer.stream(min_chunk_size=BLOCK):
+        whole = bytes(block)
+        yield from _pieces(whole[skip:])
+        skip = max(skip - len(whole), 0)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

@@ -46,7 +46,8 @@ CLIENT: "ClientConfig" = {
     "timeout": timedelta(minutes=10),  # a whole object over a slow line
 }
 UPLOAD: "ClientConfig" = {**CLIENT, "read_timeout": timedelta(seconds=UPLOAD_TIMEOUT_S)}
-RETRY: "RetryConfig" = {"max_retries": 2}
+RETRIES = 2
+RETRY: "RetryConfig" = {"max_retries": RETRIES}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Verify a version where it lies in a store, by reading every byte through the store."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from scidata import compare
@@ -10,7 +11,7 @@ from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.hashing import Hashed, Meter, Progress, hash_stream
 from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
-from scidata.parallel import ONE_REQUEST, each
+from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
@@ -28,8 +29,6 @@ class Described:
     """Path and sha256; empty if the manifest is damaged and cannot be rebuilt."""
     damage: tuple[Damage, ...]
     """Of the manifest."""
-    sizes: Mapping[str, int] | None
-    """What lies below the prefix, by path, in bytes; None if the store cannot be listed."""
 
     @property
     def prefix(self) -> str:
@@ -65,12 +64,16 @@ def verify_version(
             where=store.url,
             fix="write it as in the manifest, such as 'data/grid.zarr/*'",
         )
-    found, read = _read(version, _to_read(version, {} if fast else chosen), progress)
+    with ThreadPoolExecutor(1) as pool:  # a long listing should not keep reading waiting
+        listing = pool.submit(_list, store, version.commit)
+        wanted = version.tags | ({} if fast else chosen)
+        found, read = _read(version, wanted, progress, listing)
+        sizes = listing.result()
     damage = [*_pin(version.commit, digest), *version.damage, *found]
-    damage += _absent_and_unexpected(version, chosen, globs)
-    notes = [UNLISTED] if version.sizes is None else []
+    damage += _absent_and_unexpected(version, sizes, chosen, globs)
+    notes = [UNLISTED] if sizes is None else []
     if fast:
-        resized, notes_on_sizes = _resized(version, chosen)
+        resized, notes_on_sizes = _resized(version, sizes, chosen)
         damage += resized
         notes += notes_on_sizes
     return Verified(
@@ -91,7 +94,7 @@ def verify_version(
 
 
 def described(store: Store, commit: CommitRecord) -> Described:
-    """Read the manifest and the listing of a version."""
+    """Read the manifest of a version."""
     damage: tuple[Damage, ...] = ()
     try:
         manifest = read_manifest(store, commit)
@@ -104,7 +107,6 @@ def described(store: Store, commit: CommitRecord) -> Described:
         commit=commit,
         payload=manifest.hexes,
         damage=damage,
-        sizes=_list(store, commit),
     )
 
 
@@ -124,23 +126,18 @@ def _table(store: Store, commit: CommitRecord) -> dict[str, tuple[int, str]]:
 
 
 def _list(store: Store, commit: CommitRecord) -> Mapping[str, int] | None:
+    """Return what lies below the prefix, in bytes; None if the store cannot be listed."""
     if not store.lists:
         return None
     prefix = f"{commit.dataset}/v{commit.version}/"
     return {facts.key.removeprefix(prefix): facts.size for facts in store.list(prefix)}
 
 
-def _to_read(version: Described, payload: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what the listing says is missing."""
-    wanted = version.tags | dict(payload)
-    if version.sizes is None:
-        return wanted
-    there = version.sizes.keys() | version.commit.tags.keys()
-    return {path: value for path, value in wanted.items() if path in there}
-
-
 def _read(
-    version: Described, wanted: Mapping[str, str], progress: Progress | None
+    version: Described,
+    wanted: Mapping[str, str],
+    progress: Progress | None,
+    listing: Future[Mapping[str, int] | None],
 ) -> tuple[list[Damage], int]:
     """Read objects through the store, several at once; returns damage and bytes read."""
     meter = Meter(version.commit.bytes, progress)
@@ -149,33 +146,33 @@ def _read(
     for item in each(lambda path: _hash_object(version, path, meter), wanted):
         total += item.size
         damage += compare.differing([item], wanted)
+        if listing.done():
+            listing.result()  # a store that refuses to list says so now, not hours later
     meter.tell()
     return damage, total
 
 
 def _hash_object(version: Described, path: str, meter: Meter) -> Hashed:
     key = version.key(path)
-    size = (version.sizes or {}).get(path)
     try:
-        if size is not None and size <= ONE_REQUEST:
-            blocks: Iterable[bytes] = [version.store.read(key, limit=ONE_REQUEST)]
-        else:
-            blocks = version.store.stream(key)
-        digest, count = hash_stream(meter.metered(blocks))
+        digest, count = hash_stream(meter.metered(version.store.stream(key)))
     except NotFoundError:
         return Hashed(path, "", 0, FileNotFoundError(key))
     return Hashed(path, digest.hex, count)
 
 
 def _absent_and_unexpected(
-    version: Described, chosen: Mapping[str, str], globs: tuple[str, ...]
+    version: Described,
+    sizes: Mapping[str, int] | None,
+    chosen: Mapping[str, str],
+    globs: tuple[str, ...],
 ) -> Iterator[Damage]:
-    if version.sizes is None:
+    if sizes is None:
         return
     wanted = version.tags | dict(chosen)
     beside = version.commit.tags.keys()
-    yield from compare.missing((wanted.keys() - version.sizes.keys()) - beside, wanted)
-    for path in version.sizes.keys() - version.tags.keys() - version.payload.keys():
+    yield from compare.missing((wanted.keys() - sizes.keys()) - beside, wanted)
+    for path in sizes.keys() - version.tags.keys() - version.payload.keys():
         # With the manifest lost, nobody can tell which payload is one file too many.
         unknown = path.startswith(PAYLOAD) and not version.payload
         if not unknown and (
@@ -184,14 +181,16 @@ def _absent_and_unexpected(
             yield compare.unexpected(path)
 
 
-def _resized(version: Described, chosen: Mapping[str, str]) -> tuple[list[Damage], list[str]]:
-    if version.sizes is None:
+def _resized(
+    version: Described, sizes: Mapping[str, int] | None, chosen: Mapping[str, str]
+) -> tuple[list[Damage], list[str]]:
+    if sizes is None:
         return [], ["no sizes were compared: the store cannot be listed"]
     try:
         table = _table(version.store, version.commit)
     except (IntegrityError, InvalidError, NotFoundError) as error:
         return [], [f"only names were compared, no sizes: {error.message}"]
-    found = {path: version.sizes[path] for path in chosen if path in version.sizes}
+    found = {path: sizes[path] for path in chosen if path in sizes}
     return list(compare.resized(found, {path: size for path, (size, _) in table.items()})), []
 
 

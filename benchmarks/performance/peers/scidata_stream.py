@@ -11,6 +11,8 @@ REQUIREMENTS = ()
 VARIANTS = {
     "window": Terms(shuffle="window, bounded by memory"),
     "exact": Terms(shuffle="global", workloads=("W1", "W2")),
+    "cached": Terms(shuffle="window, bounded by memory", later="cache"),
+    "verified": Terms(shuffle="window, bounded by memory", workloads=("W1", "W2")),
 }
 
 
@@ -25,9 +27,11 @@ def open_epochs(job: Job) -> Epochs:
     stream = scidata.open(f"{job.dataset}@1.0.0", store).stream(
         "train",
         batch_size=job.work.batch,
-        shuffle=job.variant,
+        shuffle="exact" if job.variant == "exact" else "window",
         seed=job.seed,
         memory=job.memory,
+        cache=job.cache if job.variant == "cached" else None,
+        verify=job.variant == "verified",
     )
 
     def epoch(number: int) -> Iterator[Any]:
