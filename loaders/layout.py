@@ -205,11 +205,16 @@ def understood(
     partial: bool = False,
 ) -> Layout:
     """Return a layout whose numbers are what xarray reads, in a type that torch holds."""
+    stored, written = _meant(stored, attributes), stored
+    if stored != written and fill is not None:
+        fill = np.asarray(fill).astype(stored)[()]
     scaling = _scaling(attributes, stored)
     dtype = tensor_dtype(stored, scaled=scaling is not None, where=where)
     value = 0 if fill is None else fill
     if scaling is not None:
-        value = np.nan if value in scaling.missing else value * scaling.factor + scaling.offset
+        number = float(value)  # not in 16 bits
+        absent = number in scaling.missing
+        value = np.nan if absent else number * scaling.factor + scaling.offset
     return Layout(
         asset=asset,
         name=name,
@@ -249,12 +254,21 @@ def tensor_dtype(stored: np.dtype[Any], *, scaled: bool, where: str) -> np.dtype
     )
 
 
+def _meant(stored: np.dtype[Any], attributes: Mapping[str, Any]) -> np.dtype[Any]:
+    """Return the type that ``_Unsigned`` names: NetCDF 3 had no word for unsigned numbers."""
+    named = stored.kind, str(attributes.get("_Unsigned")).lower()
+    kind = {("i", "true"): "u", ("u", "false"): "i"}.get(named)
+    return stored if kind is None else np.dtype(stored.str.replace(stored.kind, kind))
+
+
 def _scaling(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> Scaling | None:
     """Read CF's packing, as xarray does; None if nothing comes of it."""
     factor = _number(attributes.get("scale_factor", 1.0))
     offset = _number(attributes.get("add_offset", 0.0))
     held = [attributes[n] for n in ("_FillValue", "missing_value") if n in attributes]
     missing = tuple(value for value in map(_number, held) if not math.isnan(value))
+    if "_Unsigned" in attributes and stored.kind in "iu":
+        missing = tuple(float(np.asarray(int(value)).astype(stored)) for value in missing)
     packed = "scale_factor" in attributes or "add_offset" in attributes
     if not packed and not missing:
         return None

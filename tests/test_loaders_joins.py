@@ -71,10 +71,10 @@ def test_a_sample_gathers_the_row_that_it_names(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": ((), 3)}, r"'cell' is \(\)"),
+        ({"by": ((), 3)}, r"'cell' has the shape \(\), not \(50,\)"),
         (
             {"by": (("row", "two"), np.zeros((RESPONSES, 2), int))},
-            r"'cell' is \('row', 'two'\)",
+            r"'cell' has the shape \(50, 2\), not",
         ),
         ({"variables": ("genes",)}, "'genes' is absent"),
         (
@@ -94,7 +94,7 @@ def test_a_join_that_does_not_fit_is_refused(
 
 
 def test_a_row_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="values of 'cell' name no cell, such as"):
+    with pytest.raises(NotFoundError, match="1 values of 'cell' name no row, such as 7"):
         Stream(_source(tmp_path, ("row", ROWS + 1)), Order(batch_size=8))
 
 

@@ -109,7 +109,8 @@ def _numbers(
     if dtype.kind == "f":
         values: npt.NDArray[Any] = random.normal(0, 100, shape).astype(dtype)
     else:
-        values = random.integers(0, 2 if dtype.kind == "b" else 120, shape).astype(dtype)
+        low, high = {"b": (0, 2), "i": (-120, 120), "u": (0, 120)}[dtype.kind]
+        values = random.integers(low, high, shape).astype(dtype)
     # A corner of fill values, so that whole chunks are left out.
     corner = tuple(slice(0, draw(st.integers(0, n))) for n in shape)
     values[corner] = fill
@@ -177,12 +178,14 @@ def _packing(draw: st.DrawFn, dtype: np.dtype[Any]) -> dict[str, Any]:
     if dtype.kind == "b":
         return {}
     found: dict[str, Any] = {}
+    if dtype.kind == "i" and draw(st.booleans()):
+        found["_Unsigned"] = "true"
     if draw(st.booleans()):
         found["scale_factor"] = draw(st.sampled_from([0.5, 0.01, 3.0]))
     if draw(st.booleans()):
         found["add_offset"] = draw(st.sampled_from([-273.15, 10.0]))
     if draw(st.booleans()):
-        missing = draw(st.integers(0, 2))
+        missing = draw(st.integers(-1 if dtype.kind == "i" else 0, 2))
         double = base64.b64encode(struct.pack("<d", float(missing))).decode()
         found["_FillValue"] = double if dtype.kind == "f" else missing
     return found
