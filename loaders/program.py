@@ -36,6 +36,9 @@ TILE_SHARE = 24
 """Tiles are so small that this many fit, if chunks are."""
 MIN_TILE, MAX_TILE = 2**20, 32 * 2**20
 MIN_SLOTS = 2
+BATCH_SHARE = 8
+"""Batches are given at least one part in eight, so that an epoch that goes on with another
+batch size, on other ranks, has the same tiles."""
 _BATCHES = QUEUED + 2
 """Batches at once: those that wait, the one that is made, the one that the loop has."""
 
@@ -84,6 +87,7 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
     _refuse_namesakes([*(f.name for f in found), *(axis.dimension for axis in axes)], source)
     in_flight = max(min(IN_FLIGHT_BYTES, memory // 8), 1)
     batches = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
+    batches = max(batches, memory // BATCH_SHARE)
     program = _program(found, axes, source, order, _Room(memory, memory - in_flight - batches))
     return Opened(source=source, sizes=sizes, program=program, in_flight=in_flight)
 

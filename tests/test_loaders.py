@@ -247,6 +247,21 @@ def test_workers_change_neither_the_samples_nor_their_order(
     assert len(loader) == len(stream)
 
 
+def test_half_the_ranks_go_on_with_twice_the_batch_size(source: Source) -> None:
+    seen, state = [], {}
+    for rank in range(2):
+        mine = Order(batch_size=4, shuffle="window", rank=rank, world_size=2)
+        stream = Stream(source, mine, memory=SCARCE)
+        batches = iter(stream)
+        seen += _keys(next(batches) for _ in range(5))
+        state = stream.state_dict()
+        stream.close()
+    alone = Stream(source, Order(batch_size=8, shuffle="window"), memory=SCARCE)
+    alone.load_state_dict(state)
+    seen += _keys(alone)
+    assert sorted(seen) == sorted(_windows())
+
+
 def test_a_state_of_another_stream_is_refused_and_named(source: Source) -> None:
     state = Stream(source, Order(batch_size=8, shuffle="window", seed=1)).state_dict()
     other = Stream(source, Order(batch_size=8, shuffle="exact", seed=2))
