@@ -117,8 +117,9 @@ class Stream(IterableDataset[Batch]):
         way = self._walk()
         numbers = range(self._next + first, len(way), step)
         for number, batch in self._running().batches(way, numbers):
-            # Before the yield: whoever asks for the state has got this batch already.
-            self._next = number + 1
+            # Before the yield: whoever asks for the state has got this batch already. In a
+            # worker the others' batches count as got, too: each continues with its own.
+            self._next = number + step - first
             yield batch
 
     def set_epoch(self, epoch: int) -> None:
