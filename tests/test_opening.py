@@ -230,6 +230,16 @@ def test_netcdf_3_without_scipy_says_what_to_install(published: Path) -> None:
     assert caught.value.fix == "pip install scipy"
 
 
+@pytest.mark.parametrize("whole", [0, 2**20])
+def test_netcdf_3_opens_where_scipy_is_installed(tmp_path: Path, whole: int) -> None:
+    pytest.importorskip("scipy")
+    _arrays().to_netcdf(write_bare(tmp_path / "bare") / "data" / "old.nc", engine="scipy")
+    publish(tmp_path / "bare", tmp_path / "store", version="1.0.0")
+    dataset = scidata.open("bare", tmp_path / "store")
+    asset = find_asset(dataset.commit, "old")
+    assert open_netcdf(dataset.published, asset, None, whole=whole).equals(_arrays())
+
+
 @pytest.mark.parametrize(
     ("file", "call"),
     [

@@ -107,5 +107,7 @@ def _wait(process: "subprocess.Popen[bytes]", limit_s: float) -> str:
 
 def _last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    said = [line for line in lines if line and "Error" in line] or [x for x in lines if x]
+    said = [line for line in lines if "Error" in line or "Fatal" in line] or [
+        x for x in lines if x
+    ]
     return said[-1][:160] if said else ""

@@ -41,7 +41,9 @@ def open_netcdf(
         file = io.BytesIO(read_file(published, asset.path, limit=whole))
     else:
         file = open_ranges(published, asset.path, asset.bytes)
-    if file.read(len(NETCDF3)) == NETCDF3:
+    magic = file.read(len(NETCDF3))
+    file.seek(0)
+    if magic == NETCDF3:
         _require_scipy(where)
         if asset.bytes > whole:  # its reader reads all when it opens: then all can be compared
             file = io.BytesIO(read_file(published, asset.path, limit=MAX_NETCDF3_BYTES))

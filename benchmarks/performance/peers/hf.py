@@ -51,16 +51,13 @@ def _column(values: Any, form: str) -> Any:  # Any: numpy's, Arrow's
 
 def open_epochs(job: Job) -> Epochs:
     """Stream the files; with a buffer each row becomes Python's, without it stays Arrow's."""
-    datasets = library("datasets")
-    # It waits for 5 s after each epoch, so that its threads come to an end.
-    datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0
     names = sorted(path.name for path in job.folder.glob("*.parquet"))
     work = job.work
     shapes = {name: array.shape[1:] for name, array in work.arrays.items()}
 
     def epoch(number: int) -> Iterator[Any]:
         order = np.random.default_rng([job.seed, number]).permutation(len(names))
-        stream = datasets.load_dataset(
+        stream = library("datasets").load_dataset(
             "parquet",
             data_files=[job.http(f"{job.private}/{names[at]}") for at in order],
             split="train",
