@@ -23,14 +23,11 @@ from zarr.storage import LocalStore, ObjectStore, WrapperStore
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, StorageError
 from scidata.manifest import Manifest
-from scidata.storage import open_store
+from scidata.storage import STARTED_IN, open_store
 
 SMALL, SMALL_OBJECTS = 64 * 2**10, 64
 """Bytes of an object that is kept once read, and how many of them: 4 MiB at most."""
 METADATA = "zarr.json"
-
-# Rust's threads do not survive a fork, and a read in the child would wait for ever.
-IMPORTED_IN = os.getpid()
 
 
 @dataclass(frozen=True)
@@ -212,7 +209,7 @@ def published_arrays(
 ) -> PublishedArrays:
     """Return a Zarr store of an asset's objects; parameters as for `open_arrays`."""
     inner: Store = ObjectStore(objects, read_only=True)
-    if os.getpid() != IMPORTED_IN:
+    if os.getpid() != STARTED_IN:
         inner = _without_rust(objects)
     return PublishedArrays(inner, manifest, where)
 

@@ -10,8 +10,9 @@ import fcntl
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from scidata.errors import StorageError
 DEFAULT_BYTES = 10 * 2**30
 _ROOM = 0.9
 """Of the limit, what is kept when something has to go: else every object would evict one."""
-_LOCK, _UNFINISHED = "lock", "unfinished-"
+_RECOUNT = 0.02
+"""The folder is counted anew after this part of the limit was added."""
+_LOCK, _UNFINISHED, _STALE_S = "lock", "unfinished-", 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,14 @@ class CachedFile:
 
     def read(self, start: int, stop: int) -> bytes:
         """Return bytes `start` to `stop`, or as many as there are."""
-        return os.pread(self.descriptor, stop - start, start)
+        parts = []
+        while start < stop:  # at most 2 GiB come at a time
+            part = os.pread(self.descriptor, stop - start, start)
+            if not part:
+                break
+            parts.append(part)
+            start += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def __len__(self) -> int:
         return os.fstat(self.descriptor).st_size
@@ -68,7 +78,8 @@ class Cache:
             return None
         except OSError as error:
             raise self._failed(error) from error
-        os.utime(descriptor)
+        with suppress(OSError):  # of another owner, or read-only: then others tell its age
+            os.utime(descriptor)
         return CachedFile(descriptor)
 
     def put(self, digest: Digest, data: memoryview | bytes) -> CachedFile | None:
@@ -104,9 +115,12 @@ class Cache:
     def _make_room(self, added: int) -> None:
         with self._turn:
             self._added += added
-            if self._known is not None and self._known + self._added <= self.max_bytes:
+            # What other processes added is not known: so the folder is counted now and then.
+            known = self._known if self._added <= self.max_bytes * _RECOUNT else None
+            if known is not None and known + self._added <= self.max_bytes:
                 return
             with self._locked():
+                self._sweep()
                 held = sorted(self._entries())
                 total = sum(size for _, size, _ in held)
                 for _, size, path in held if total > self.max_bytes else ():
@@ -115,6 +129,13 @@ class Cache:
                     path.unlink(missing_ok=True)
                     total -= size
                 self._known, self._added = total, 0
+
+    def _sweep(self) -> None:
+        """Remove what processes left unfinished that were killed a day ago or before."""
+        for path in self.folder.glob(f"{_UNFINISHED}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - path.lstat().st_mtime > _STALE_S:
+                    path.unlink()
 
     def _entries(self) -> Iterator[tuple[float, int, Path]]:
         """Yield when each object was last used, its size and its path."""
@@ -128,9 +149,14 @@ class Cache:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self.folder / _LOCK).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        # Never through a link, whose target would be somebody's file.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.folder / _LOCK, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(descriptor)
 
     def _failed(self, error: OSError) -> StorageError:
         return StorageError(

@@ -64,6 +64,8 @@ class CheckedObjects:
         Where they stay.
     in_memory : int, B
         Objects that are kept in memory, where there is no cache.
+    limit : int, B
+        A larger object is refused, since it would be in memory as a whole.
     """
 
     objects: Objects
@@ -71,6 +73,7 @@ class CheckedObjects:
     where: str
     cache: Cache | None
     in_memory: int
+    limit: int
     _kept: OrderedDict[str, Held] = field(default_factory=OrderedDict)
     _coming: "dict[str, asyncio.Task[Held]]" = field(default_factory=dict)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -89,7 +92,7 @@ class CheckedObjects:
         start = max(len(held) - length, 0) if at_end else 0
         return held.read(start, start + length)
 
-    async def whole(self, path: str) -> Buffer:
+    async def whole(self, path: str, *, limit: int) -> Buffer:
         """Return an object that was compared."""
         held = await self._held(path)
         return held.read(0, len(held))
@@ -115,7 +118,7 @@ class CheckedObjects:
     async def _compared(self, path: str, digest: Digest) -> Held:
         found = digest
         for _ in range(TRIES):
-            data = memoryview(await self.objects.whole(path))
+            data = memoryview(await self.objects.whole(path, limit=self.limit))
             found = await asyncio.to_thread(Digest.of, data)
             if found == digest:
                 cache = self.cache
@@ -126,13 +129,14 @@ class CheckedObjects:
     def _keep(self, path: str, held: Held) -> Held:
         """Keep what is in memory up to the limit, and as many files open."""
         self._kept[path] = held
-        if self.cache is not None:
-            while len(self._kept) > OPEN_FILES:
-                self._kept.popitem(last=False)
-            return held
-        while len(self._kept) > 1 and sum(map(len, self._kept.values())) > self.in_memory:
+        while len(self._kept) > 1 and (
+            len(self._kept) > OPEN_FILES or self._bytes_in_memory() > self.in_memory
+        ):
             self._kept.popitem(last=False)
         return held
+
+    def _bytes_in_memory(self) -> int:
+        return sum(len(held) for held in self._kept.values() if isinstance(held, InMemory))
 
 
 def _bad(path: str, expected: str, found: str) -> Damage:

@@ -6,6 +6,7 @@ batch. Variables that are small as a whole are read once and stay.
 """
 
 import itertools
+import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.loaders.buffers import Buffers
 from scidata.loaders.meter import Gauge
@@ -53,9 +55,11 @@ class Program:
 
     @property
     def signature(self) -> str:
-        """What of it fixes the order of the samples."""
+        """What of it fixes the order of the samples: where tiles end, how many are mixed."""
+        ends = [[group.stop for group in groups] for groups in self.tiling.groups]
         shape = "x".join(map(str, self.tiling.shape))
-        return f"{shape} tiles, {self.reach} mixed"
+        digest = Digest.of(json.dumps(ends).encode())
+        return f"{shape} tiles, {self.reach} mixed, {digest.short}"
 
 
 class _Stopped(Exception):  # noqa: N818  # no error: the loop has left
@@ -142,7 +146,7 @@ class Engine:
         tiles = [piece.tile for piece in walk.pieces[alive.start : stop_at]]
         keep, loaded = set(tiles), {}
         for tile in dict.fromkeys(tiles):
-            loaded[tile] = self._pool.load(tile, keep)
+            loaded[tile] = self._pool.load(tile, keep, wait=lambda done: _settled(done, stop))
         slots = {}
         for tile in tiles[: len(alive)]:
             slots[tile] = loaded[tile][0]
@@ -187,7 +191,7 @@ class Engine:
         while True:
             for number in todo:
                 pending.append(self._begin(walk, number))
-                if len(pending) > EXACT_AHEAD:
+                if len(pending) >= EXACT_AHEAD:
                     break
             if not pending:
                 return
@@ -244,11 +248,16 @@ class Engine:
         return finished
 
 
-def _wait(done: "Future[None]", stop: threading.Event) -> None:
-    """Wait for a read, or until nobody needs it any more."""
+def _settled(done: "Future[None]", stop: threading.Event) -> None:
+    """Wait until a read has ended, or nobody needs it any more."""
     while not wait([done], timeout=_POLL_S).done:
         if stop.is_set():
             raise _Stopped
+
+
+def _wait(done: "Future[None]", stop: threading.Event) -> None:
+    """Wait for what is read, or until nobody needs it any more."""
+    _settled(done, stop)
     done.result()
 
 

@@ -18,14 +18,18 @@ import obstore
 import obstore.exceptions
 import obstore.store
 
-from scidata.errors import Damage, IntegrityError, StorageError
-from scidata.loaders.arrays import IMPORTED_IN, Place, damaged
+from scidata.errors import Damage, IntegrityError, InvalidError, StorageError
+from scidata.loaders.arrays import Place, damaged
+from scidata.storage import STARTED_IN
 from scidata.storage.stored_file import StoredFile
 
 Buffer: TypeAlias = memoryview | bytes
 
 TRIES = 3
 TIMEOUT_S = 20.0
+"""For an answer, besides the time that its bytes take at `SLOWEST`."""
+SLOWEST = 128 * 2**10
+"""Bytes a second, of each request: below that it is given up."""
 WHOLE_TIMEOUT_S = 600.0
 FIRST_PAUSE_S = 0.25
 
@@ -51,8 +55,8 @@ class Objects(Protocol):
         """Return the last or the first bytes of an object."""
         ...
 
-    async def whole(self, path: str) -> Buffer:
-        """Return an object."""
+    async def whole(self, path: str, *, limit: int) -> Buffer:
+        """Return an object; `InvalidError` if it has more than `limit` bytes."""
         ...
 
 
@@ -78,27 +82,36 @@ async def patiently(
         If the store cannot be reached, refuses, or stalls.
     """
     error: Exception = OSError()
-    timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
+    limit_s = (TIMEOUT_S if timeout_s is None else timeout_s) + (length or 0) / SLOWEST
     for attempt in range(TRIES):
         if attempt:
             # Apart from each other: readers that failed together do not come back together.
             await asyncio.sleep(FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(limit_s):
                 found = await call()
-            if length is not None and len(found) != length:
-                raise _ShortError(
-                    f"{len(found)} bytes came instead of {length}"
-                )  # to be tried again
-            return found  # noqa: TRY300  # in the loop's own words
+            if length is None or len(found) == length:
+                return found
+            error = _ShortError(f"{len(found)} bytes came instead of {length}")
         except (FileNotFoundError, obstore.exceptions.NotFoundError) as missing:
             raise damaged(path, where, Damage(path=path, state="missing")) from missing
         except _FINAL as refusal:
             error = refusal
             break
         except _TRANSPORT as failure:
+            if isinstance(error, TimeoutError) and isinstance(failure, TimeoutError):
+                break  # it stalled twice
             error = failure
-    raise _failure(error, path, where, timeout_s) from error
+    raise _failure(error, path, where, limit_s) from error
+
+
+def _check_size(size: int, limit: int, path: str, where: str) -> None:
+    if size > limit:
+        raise InvalidError(
+            f"{path} has {size:,} bytes, and is needed whole: more than {limit:,}",
+            where=where,
+            fix="give more memory=, or stream without verify= and cache=",
+        )
 
 
 def _failure(error: Exception, path: str, where: str, timeout_s: float) -> Exception:
@@ -148,11 +161,12 @@ class RustObjects:
 
         return await patiently(call, path, self.where, length=length)
 
-    async def whole(self, path: str) -> Buffer:
+    async def whole(self, path: str, *, limit: int) -> Buffer:
         """Ask for all of it."""
 
         async def call() -> Buffer:
             found = await obstore.get_async(self.store, path)
+            _check_size(found.meta["size"], limit, path, self.where)
             return memoryview(await found.bytes_async())
 
         return await patiently(call, path, self.where, timeout_s=WHOLE_TIMEOUT_S)
@@ -176,10 +190,15 @@ class FileObjects:
         call = lambda: asyncio.to_thread(_read_file, self.folder / path, start, length)  # noqa: E731
         return await patiently(call, path, self.where, length=length)
 
-    async def whole(self, path: str) -> Buffer:
+    async def whole(self, path: str, *, limit: int) -> Buffer:
         """Read a file, in a thread."""
-        call = lambda: asyncio.to_thread((self.folder / path).read_bytes)  # noqa: E731
-        return await patiently(call, path, self.where)
+
+        def read() -> bytes:
+            file = self.folder / path
+            _check_size(file.stat().st_size, limit, path, self.where)
+            return file.read_bytes()
+
+        return await patiently(lambda: asyncio.to_thread(read), path, self.where)
 
 
 def _read_file(path: Path, start: int, stop: int) -> bytes:
@@ -208,8 +227,10 @@ class PythonObjects:
         start, stop = (-length, None) if at_end else (0, length)
         return await self._cat(path, start, stop, length)
 
-    async def whole(self, path: str) -> Buffer:
+    async def whole(self, path: str, *, limit: int) -> Buffer:
         """Ask for all of it."""
+        info = await self.files._info(f"{self.root}/{path}")
+        _check_size(info["size"], limit, path, self.where)
         return await self._cat(path, None, None, None)
 
     async def _cat(
@@ -235,7 +256,7 @@ def open_objects(objects: obstore.store.ObjectStore, where: str) -> Objects:
     place = Place.of(objects)
     if isinstance(objects, obstore.store.LocalStore):
         return FileObjects(Path(str(objects.prefix)), where)
-    if os.getpid() == IMPORTED_IN:
+    if os.getpid() == STARTED_IN:
         return RustObjects(objects, where)
     if place is None:
         raise StorageError(
@@ -258,7 +279,7 @@ def open_file(objects: obstore.store.ObjectStore, path: str, where: str) -> Bina
     try:
         if isinstance(objects, obstore.store.LocalStore):
             return (Path(str(objects.prefix)) / path).open("rb")
-        if os.getpid() == IMPORTED_IN or place is None:
+        if os.getpid() == STARTED_IN or place is None:
             size = obstore.head(objects, path)["size"]
             return io.BufferedReader(StoredFile(objects, path, size, where))
         files = place.through_python(asynchronous=False)

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from scidata.errors import InvalidError
+from scidata.errors import InvalidError, StorageError
 from scidata.loaders.codecs import Codec
-from scidata.loaders.fetch import open_file
 from scidata.loaders.layout import Coordinates, Extent, Index, Layout, understood
 from scidata.loaders.source import Asset
 
@@ -80,11 +79,14 @@ class Hdf5Contents:
 
     def __init__(self, asset: Asset) -> None:
         self._asset = asset
-        self._bytes = open_file(asset.objects, asset.path, asset.where)
+        self._bytes = asset.open(asset.path)
         try:
             self._file = h5py.File(self._bytes, "r")
             self._sets = dict(_datasets(self._file))
-        except OSError as error:
+        except StorageError:
+            self._bytes.close()
+            raise
+        except (OSError, RuntimeError, KeyError, TypeError) as error:
             self._bytes.close()
             raise InvalidError(
                 f"it is not a sound HDF5 file: {error}",
@@ -152,9 +154,13 @@ class Hdf5Contents:
 
 def _datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
     """Yield the datasets of a file; links that leave it are not followed."""
-    todo = [""]
+    todo, seen = [""], set[int]()
     while todo:
         group = todo.pop()
+        address = h5py.h5o.get_info(file[group or "/"].id).addr
+        if address in seen:  # hard links may go round in circles
+            continue
+        seen.add(address)
         for name in file[group or "/"]:
             path = f"{group}/{name}".strip("/")
             link = file.get(path, getlink=True)

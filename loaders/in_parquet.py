@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xarray as xr
 
-from scidata.errors import InvalidError
+from scidata.errors import InvalidError, StorageError
 from scidata.loaders.codecs import Bytes, Numbers
-from scidata.loaders.fetch import open_file
 from scidata.loaders.layout import Coordinates, Extent, Index, Layout, tensor_dtype
 from scidata.loaders.source import Asset
 
@@ -126,8 +125,7 @@ class ParquetContents:
 
     def __init__(self, asset: Asset) -> None:
         self._asset = asset
-        paths = [p for p in sorted(asset.manifest) if p.endswith(".parquet")]
-        self._footers = {path: self._footer(path) for path in paths}
+        self._footers = {path: self._footer(path) for path in sorted(asset.manifest)}
         first = next(iter(self._footers.values()))
         self._schema: pa.Schema = first.schema.to_arrow_schema()
         self._rows = [
@@ -155,7 +153,7 @@ class ParquetContents:
         asset = self._asset
         parts = []
         for path in self._footers:
-            with open_file(asset.objects, path, asset.where) as file:
+            with asset.open(path) as file:
                 table = pq.read_table(file, columns=[name], use_threads=False)
             parts.append(table.column(0).to_numpy())
         return np.concatenate(parts)
@@ -168,8 +166,11 @@ class ParquetContents:
     def _layout(self, name: str) -> Layout:
         where = f"{name} in {self._asset.where}"
         rows = max(self._rows, default=1)
-        uneven = [n for n in self._rows[:-1] if n != rows]
-        if uneven or (self._rows and self._rows[-1] > rows):
+        if not sum(self._rows):
+            raise InvalidError(
+                "the table has no rows", where=where, fix="publish a version that holds data"
+            )
+        if any(n != rows for n in self._rows[:-1]):
             raise InvalidError(
                 f"its row groups have between {min(self._rows)} and {rows} rows",
                 where=where,
@@ -208,15 +209,17 @@ class ParquetContents:
     def _tail(self, name: str) -> tuple[int, ...]:
         """Read the first row group to learn how long its lists are."""
         asset, path = self._asset, next(iter(self._footers))
-        with open_file(asset.objects, path, asset.where) as file:
+        with asset.open(path) as file:
             batch = next(pq.ParquetFile(file).iter_batches(batch_size=1, columns=[name]))
         return (len(batch.column(0)[0].as_py()),)
 
     def _footer(self, path: str) -> pq.FileMetaData:
         asset = self._asset
         try:
-            with open_file(asset.objects, path, asset.where) as file:
+            with asset.open(path) as file:
                 return pq.read_metadata(file)
+        except StorageError:
+            raise
         except (pa.ArrowException, OSError) as error:
             raise InvalidError(
                 f"{path} is not a sound Parquet file: {error}",

@@ -8,7 +8,7 @@ import base64
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol, TypeAlias
 
@@ -25,6 +25,8 @@ Coordinates: TypeAlias = tuple[int, ...]
 _ABSENT = 2**64 - 1
 _CRC_BYTES = 4
 MAX_INDEX_BYTES = 64 * 2**20
+_WIDE = 4
+_SINCE = " since "
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,6 @@ class Layout:
     decoder: Decodes
     table: Table
     scaling: Scaling | None = None
-    indexes: dict[str, Index] = field(default_factory=dict, compare=False)
-    """Indexes that were read, by object."""
 
     @property
     def nbytes(self) -> int:
@@ -208,6 +208,12 @@ def understood(
     stored, written = _meant(stored, attributes), stored
     if stored != written and fill is not None:
         fill = np.asarray(fill).astype(stored)[()]
+    if _SINCE in str(attributes.get("units", "")):
+        raise InvalidError(
+            f"times ({attributes['units']}) do not go into tensors",
+            where=where,
+            fix="leave the variable out of the samples: batches hold the index of each sample",
+        )
     scaling = _scaling(attributes, stored)
     dtype = tensor_dtype(stored, scaled=scaling is not None, where=where)
     value = 0 if fill is None else fill
@@ -231,22 +237,25 @@ def understood(
 
 
 def tensor_dtype(stored: np.dtype[Any], *, scaled: bool, where: str) -> np.dtype[Any]:
-    """Return float32 for floating and scaled numbers; whole numbers keep their width.
+    """Return float32 for floating and packed numbers; whole numbers keep their width.
 
-    Unsigned numbers of more than 8 bits become signed ones of twice the width, since torch
-    hardly computes with them.
+    Packed numbers of 32 bits or more, and such with fill values, become float64. Unsigned ones
+    of 16 and 32 bits become signed ones of twice the width, since torch hardly computes with
+    them.
 
     Raises
     ------
     InvalidError
         If torch has no such numbers: texts, dates, complex numbers.
     """
+    if scaled and stored.kind in "iu" and stored.itemsize >= _WIDE:
+        return np.dtype(np.float64)  # float32 would make one of two neighbours
     if scaled or stored.kind == "f":
         return np.dtype(np.float32)
-    if stored.kind in "bi" or stored == np.uint8:
+    if stored.kind == "u" and stored.itemsize in {2, 4}:
+        return np.dtype(f"i{2 * stored.itemsize}")
+    if stored.kind in "biu":
         return stored.newbyteorder("=")
-    if stored.kind == "u":
-        return np.dtype(f"i{min(2 * stored.itemsize, 8)}")
     raise InvalidError(
         f"numbers of type {stored} do not go into tensors",
         where=where,
@@ -279,6 +288,13 @@ def _scaling(attributes: Mapping[str, Any], stored: np.dtype[Any]) -> Scaling | 
 
 def _number(value: Any) -> float:
     # Xarray writes the fill value of floating numbers in Zarr v3 as base64 of a double.
-    if isinstance(value, str):
-        return float(struct.unpack("<d", base64.b64decode(value))[0])
-    return float(np.asarray(value).reshape(-1)[0])
+    try:
+        if isinstance(value, str):
+            return float(struct.unpack("<d", base64.b64decode(value))[0])
+        return float(np.asarray(value).reshape(-1)[0])
+    except (ValueError, TypeError, struct.error, IndexError) as error:
+        raise InvalidError(
+            f"{value!r} in its attributes is not a number",
+            where="scale_factor, add_offset, _FillValue or missing_value",
+            fix="publish a version whose attributes follow CF",
+        ) from error

@@ -57,21 +57,31 @@ def open_stream(
     **options: Unpack[StreamOptions],
 ) -> Stream:
     """Open the stream of a split part; `Dataset.stream` says what each option means."""
+    if unknown := sorted(options.keys() - StreamOptions.__annotations__.keys()):
+        raise InvalidError(
+            f"there is no option {', '.join(map(repr, unknown))}",
+            where="stream",
+            fix=f"choose from {', '.join(StreamOptions.__annotations__)}",
+        )
     samples, asset = options.get("samples"), options.get("asset")
     declared = _strided(samples or _samples(record), options.get("stride"))
     rule, part = find_split(record, split)
     key = asset or (samples.asset if samples else None) or rule.asset or declared.asset
-    opened = _asset(published, key)
+    compared = options.get("verify", False) or options.get("cache") is not None
+    opened = _asset(published, key, compared=compared)
     source = Source(
         name=published.commit.name,
         digest=published.commit.digest,
         asset=opened,
-        joined={join.asset: _asset(published, join.asset) for join in declared.joins},
+        joined={
+            join.asset: _asset(published, join.asset, compared=compared)
+            for join in declared.joins
+        },
         samples=declared,
         split=f"{rule.name}/{part}",
         dimension=rule.dimension,
         ids=read_split(published, rule, part),
-        normalize=_scales(published, opened.key, options.get("normalize", ())),
+        normalize=_scales(published, declared, opened.key, options.get("normalize", ())),
         transform=options.get("transform"),
         verify=options.get("verify", False),
         cache=_cache(options.get("cache")),
@@ -85,7 +95,7 @@ def open_stream(
     )
 
 
-def _asset(published: Published, key: str) -> Asset:
+def _asset(published: Published, key: str, *, compared: bool) -> Asset:
     commit = published.commit
     found = find_asset(commit, key)
     alone = found.path in published.manifest
@@ -101,6 +111,7 @@ def _asset(published: Published, key: str) -> Asset:
         consolidated=found.kind == "zarr"
         and is_consolidated(read_facts(published.store, commit), found.key),
         where=f"{commit.name}, asset {found.key!r}",
+        compared=compared,
     )
 
 
@@ -134,11 +145,17 @@ def _strided(samples: Samples, stride: int | None) -> Samples:
 
 
 def _scales(
-    published: Published, asset: str, names: Iterable[str]
+    published: Published, samples: Samples, asset: str, names: Iterable[str]
 ) -> dict[str, tuple[float, float]]:
-    wanted = tuple(names)
+    wanted, held = tuple(names), (*samples.inputs, *samples.targets)
     if not wanted:
         return {}
+    if other := [name for name in wanted if name not in held]:
+        raise InvalidError(
+            f"{', '.join(map(repr, other))} is none of the samples' variables",
+            where="normalize",
+            fix=f"choose from {', '.join(held)}",
+        )
     variables = read_statistics(published, asset)["variables"]
     absent = [name for name in wanted if not variables.get(name, {}).get("std")]
     if absent:

@@ -6,7 +6,7 @@ as in the next epoch of a small dataset, is not read again.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,13 @@ class Pool:
         self._free = list(range(slots))
         self._held: OrderedDict[int, tuple[int, Future[None]]] = OrderedDict()
 
-    def load(self, tile: int, keep: Collection[int]) -> tuple[int, "Future[None]"]:
+    def load(
+        self,
+        tile: int,
+        keep: Collection[int],
+        *,
+        wait: "Callable[[Future[None]], None]",
+    ) -> tuple[int, "Future[None]"]:
         """Return the slot of a tile, and a future that is done when it is full.
 
         Parameters
@@ -59,17 +65,23 @@ class Pool:
         tile : int
         keep : collection of int
             Tiles whose slots must not be used for it: fewer than there are slots.
+        wait : callable
+            Waits until an old read has ended, whose slot is needed.
         """
         held = self._held.get(tile)
         if held is not None and not _failed(held[1]):
             self._held.move_to_end(tile)
             return held
-        slot = self._free.pop() if held is None and self._free else self._vacate(tile, keep)
+        slot = (
+            self._free.pop() if held is None and self._free else self._vacate(tile, keep, wait)
+        )
         entry = slot, self._reader.submit(list(self._reads(tile, slot)))
         self._held[tile] = entry
         return entry
 
-    def _vacate(self, tile: int, keep: Collection[int]) -> int:
+    def _vacate(
+        self, tile: int, keep: Collection[int], wait: "Callable[[Future[None]], None]"
+    ) -> int:
         if tile in self._held:
             return self._held.pop(tile)[0]
         # A slot that is still being filled cannot be used for anything else.
@@ -78,9 +90,8 @@ class Pool:
                 del self._held[old]
                 return slot
         old = next(old for old in self._held if old not in keep)
-        slot, done = self._held.pop(old)
-        done.exception()  # waits
-        return slot
+        wait(self._held[old][1])
+        return self._held.pop(old)[0]
 
     def _reads(self, tile: int, slot: int) -> Iterator[Read]:
         groups = self._tiling.tile(tile)

@@ -17,9 +17,9 @@ import pandas as pd
 import xarray as xr
 
 from scidata.errors import InvalidError, NotFoundError
-from scidata.loaders.checked import CheckedObjects
+from scidata.loaders.checked import AT_ONCE, CheckedObjects
 from scidata.loaders.contents import Contents, open_contents
-from scidata.loaders.engine import QUEUED, Program
+from scidata.loaders.engine import EXACT_AHEAD, QUEUED, Program
 from scidata.loaders.fetch import Objects, open_objects
 from scidata.loaders.layout import Layout, Shards
 from scidata.loaders.meter import Gauge
@@ -36,6 +36,8 @@ TILE_SHARE = 24
 """Tiles are so small that this many fit, if chunks are."""
 MIN_TILE, MAX_TILE = 2**20, 32 * 2**20
 MIN_SLOTS = 2
+CHUNK_SHARE = 2
+"""No chunk may take more than this part of the memory: each thread decodes one besides."""
 BATCH_SHARE = 8
 """Batches are given at least one part in eight, so that an epoch that goes on with another
 batch size, on other ranks, has the same tiles."""
@@ -50,6 +52,7 @@ class Opened:
     source: Source
     sizes: Mapping[str, int]
     program: Program
+    memory: int
     in_flight: int
 
     def reader(self, gauge: Gauge, threads: int | None) -> Reader:
@@ -63,7 +66,12 @@ class Opened:
         if not self.source.whole_objects:
             return objects
         return CheckedObjects(
-            objects, asset.manifest, asset.where, self.source.cache, self.in_flight
+            objects,
+            asset.manifest,
+            asset.where,
+            self.source.cache,
+            in_memory=self.in_flight,
+            limit=self.memory // AT_ONCE,
         )
 
 
@@ -86,10 +94,28 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
         found += _joined(source, held)
     _refuse_namesakes([*(f.name for f in found), *(axis.dimension for axis in axes)], source)
     in_flight = max(min(IN_FLIGHT_BYTES, memory // 8), 1)
-    batches = sum(f.nbytes for f in found) * order.batch_size * _BATCHES
-    batches = max(batches, memory // BATCH_SHARE)
-    program = _program(found, axes, source, order, _Room(memory, memory - in_flight - batches))
-    return Opened(source=source, sizes=sizes, program=program, in_flight=in_flight)
+    batches = max(_batch_bytes(found, order, source, memory), memory // BATCH_SHARE)
+    room = _Room(memory, memory - in_flight - batches)
+    program = _program(found, axes, source, order, room)
+    return Opened(
+        source=source, sizes=sizes, program=program, memory=memory, in_flight=in_flight
+    )
+
+
+def _batch_bytes(found: Sequence[Field], order: Order, source: Source, memory: int) -> int:
+    """Return what all batches at once take; chunks are looked at, too."""
+    at_once = _BATCHES + (EXACT_AHEAD if order.shuffle == "exact" else 0)
+    needed = sum(f.nbytes for f in found) * order.batch_size * at_once
+    chunk = max((f.layout.decoder.nbytes for f in found), default=0)
+    if needed > memory or chunk > memory // CHUNK_SHARE:
+        enough = max(needed, CHUNK_SHARE * chunk)
+        raise InvalidError(
+            f"memory {memory:,} is too little for {at_once} batches of {order.batch_size} "
+            f"samples, or for chunks of {chunk:,} bytes",
+            where=source.where,
+            fix=f"give memory={2 * enough:,}, or a smaller batch_size",
+        )
+    return needed
 
 
 def _refuse_namesakes(names: Sequence[str], source: Source) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,6 +31,12 @@ REQUEST_BYTES = 4 * 2**20
 GAP_BYTES = 64 * 2**10
 """A gap between two chunks that is cheaper to read than a request of its own."""
 IN_FLIGHT_BYTES = 64 * 2**20
+INDEX_BYTES = 32 * 2**20
+"""Of the indexes of shards that are kept once read."""
+OVERHEAD_BYTES = 2**20
+"""By which the stored bytes of a small chunk may exceed its numbers: headers, dictionaries."""
+REQUESTS_AT_ONCE = 64
+"""However few bytes each asks for."""
 
 Numbers: TypeAlias = npt.NDArray[Any]
 Slices: TypeAlias = tuple[slice, ...]
@@ -64,6 +70,7 @@ class _Chunk:
     targets: list[_Target] = field(default_factory=list)
 
 
+_Indexes: TypeAlias = dict[tuple[str, str], Index]
 _Wanted: TypeAlias = dict[tuple[int, Coordinates], tuple[Layout, list[_Target]]]
 
 
@@ -80,7 +87,12 @@ class Budget:
         if self._waiting or self._free < size:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((size, turn))
-            await turn
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # it had its turn a moment ago
+                    self.give(size)
+                raise
         else:
             self._free -= size
         return size
@@ -126,7 +138,9 @@ class Reader:
         self._decoding = ThreadPoolExecutor(cores, thread_name_prefix="scidata-decode")
         self._loop = asyncio.new_event_loop()
         self._budget = Budget(in_flight)
-        self._indexes: dict[tuple[str, str], asyncio.Task[Index]] = {}
+        self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._indexes: OrderedDict[tuple[str, str], Index] = OrderedDict()
+        self._coming: dict[tuple[str, str], asyncio.Task[Index]] = {}
         self._under_way: set[Future[None]] = set()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="scidata-fetch", daemon=True
@@ -146,6 +160,7 @@ class Reader:
         self._thread.join()
         self._decoding.shutdown(wait=True, cancel_futures=True)
         self._loop.close()
+        self._objects = {}  # and with them files of the cache, and objects in memory
 
     def _run(self, work: "Coroutine[Any, Any, None]") -> "Future[None]":
         try:
@@ -167,9 +182,9 @@ class Reader:
                 held = wanted.setdefault((id(read.layout), chunk), (read.layout, []))
                 held[1].append(target)
         chunks: list[_Chunk] = []
-        await self._need_indexes(wanted)
+        indexes = await self._needed_indexes(wanted)
         for (_, where), (layout, targets) in wanted.items():
-            extent = self._extent(layout, where)
+            extent = _extent(layout, where, indexes)
             if extent is None:
                 for target in targets:
                     target.out[...] = layout.fill
@@ -182,24 +197,33 @@ class Reader:
         except* Exception as errors:  # noqa: BLE001  # one of them is raised
             raise _first(errors) from None
 
-    async def _need_indexes(self, wanted: "_Wanted") -> None:
+    async def _needed_indexes(self, wanted: "_Wanted") -> "_Indexes":
         needed: dict[tuple[str, str], Layout] = {}
         for (_, chunk), (layout, _) in wanted.items():
             path = layout.table.object_of(chunk)
-            if path is not None and layout.table.index_bytes() and path not in layout.indexes:
+            if path is not None and layout.table.index_bytes():
                 needed[layout.asset, path] = layout
-        await asyncio.gather(*(self._index(path, held) for (_, path), held in needed.items()))
+        found = await asyncio.gather(*(self._index(path, n) for (_, path), n in needed.items()))
+        return dict(zip(needed, found, strict=True))
 
-    async def _index(self, path: str, layout: Layout) -> None:
+    async def _index(self, path: str, layout: Layout) -> Index:
+        named = layout.asset, path
+        if named in self._indexes:
+            self._indexes.move_to_end(named)
+            return self._indexes[named]
         # Tiles of one shard are read side by side: one of them fetches its index.
-        task = self._indexes.get((layout.asset, path))
+        task = self._coming.get(named)
         if task is None:
             task = asyncio.create_task(self._fetch_index(path, layout))
-            self._indexes[layout.asset, path] = task
+            self._coming[named] = task
         try:
-            layout.indexes[path] = await task
+            found = await task
         finally:
-            self._indexes.pop((layout.asset, path), None)
+            self._coming.pop(named, None)
+        self._indexes[named] = found
+        while len(self._indexes) * found.nbytes > INDEX_BYTES and len(self._indexes) > 1:
+            self._indexes.popitem(last=False)
+        return found
 
     async def _fetch_index(self, path: str, layout: Layout) -> Index:
         table = layout.table
@@ -214,24 +238,22 @@ class Reader:
         except ValueError as error:
             raise _undecodable(path, layout, error) from error
 
-    def _extent(self, layout: Layout, chunk: Coordinates) -> Extent | None:
-        path = layout.table.object_of(chunk)
-        if path is None:
-            return None
-        try:
-            return layout.table.extent(chunk, path, layout.indexes.get(path))
-        except ValueError as error:
-            raise _undecodable(path, layout, error) from error
-
     async def _fetch(self, request: Sequence[_Chunk]) -> None:
         path, start, stop = _span(request)
         size = request[0].layout.decoder.nbytes if stop is None else stop - start
+        async with self._requests:
+            await self._fetch_bounded(request, path, (start, stop), size)
+
+    async def _fetch_bounded(
+        self, request: Sequence[_Chunk], path: str, part: tuple[int, int | None], size: int
+    ) -> None:
+        start, stop = part
         taken = await self._budget.take(size)
         try:
             begin = time.perf_counter()
             objects = self._objects[request[0].layout.asset]
             if stop is None:
-                raw = await objects.whole(path)
+                raw = await objects.whole(path, limit=_most(request[0].layout))
             else:
                 raw = await objects.read(path, start, stop)
             self._count(raw, begin)
@@ -325,6 +347,31 @@ def _place(chunk: _Chunk, raw: memoryview) -> None:
             for missing in scale.missing:
                 values = np.where(part == missing, np.nan, values)
             target.out[...] = values
+
+
+def _extent(layout: Layout, chunk: Coordinates, indexes: "_Indexes") -> Extent | None:
+    path = layout.table.object_of(chunk)
+    if path is None:
+        return None
+    try:
+        extent = layout.table.extent(chunk, path, indexes.get((layout.asset, path)))
+        if extent is not None and extent.stop is not None:
+            _check_length(extent.stop - extent.start, layout)
+    except ValueError as error:
+        raise _undecodable(path, layout, error) from error
+    return extent
+
+
+def _most(layout: Layout) -> int:
+    """Return the bytes that a stored chunk may have: incompressible numbers, and a header."""
+    return 2 * layout.decoder.nbytes + OVERHEAD_BYTES
+
+
+def _check_length(stored: int, layout: Layout) -> None:
+    """Refuse an index that asks for far more bytes than a chunk can take."""
+    most = _most(layout)
+    if stored > most:
+        raise ValueError(f"its index gives a chunk {stored} bytes, more than {most}")
 
 
 def _undecodable(path: str, layout: Layout, error: Exception) -> Exception:

@@ -274,9 +274,11 @@ def _numbered(labels: xr.DataArray, ids: Sequence[str]) -> IntArray | None:
     held = labels.values
     if held.dtype.kind not in "iu" or (np.diff(held.astype(np.int64)) <= 0).any():
         return None
+    if not all(i.isascii() and i.isdecimal() for i in ids):
+        return None
     try:
         wanted = np.sort(np.array(ids, dtype=np.bytes_).astype(np.int64))
-    except (ValueError, OverflowError, UnicodeEncodeError):
+    except (ValueError, OverflowError):
         return None
     found = np.searchsorted(held, wanted)
     there = (found < len(held)) & (held[np.minimum(found, len(held) - 1)] == wanted)

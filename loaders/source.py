@@ -1,13 +1,17 @@
 """Which samples of which published asset: small, and the same in every process."""
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import obstore.store
 
-from scidata.loaders.arrays import Place
+from scidata.digest import Digest
+from scidata.errors import Damage
+from scidata.loaders.arrays import Place, damaged
 from scidata.loaders.cache import Cache
+from scidata.loaders.fetch import open_file
 from scidata.manifest import Manifest
 from scidata.record import Samples
 
@@ -33,6 +37,29 @@ class Asset:
     consolidated: bool = False
     where: str
     """For messages."""
+    compared: bool = False
+    """Read whole files only, and compare them with their digests."""
+
+    def open(self, path: str) -> BinaryIO:
+        """Open one of its files, for a library that wants a file.
+
+        Raises
+        ------
+        IntegrityError
+            If it is missing, or was to be compared and differs.
+        StorageError
+            If the store cannot be read.
+        """
+        file = open_file(self.objects, path, self.where)
+        if not self.compared:
+            return file
+        with file:
+            data = file.read()
+        if (found := Digest.of(data)) != self.manifest[path]:
+            expected = str(self.manifest[path])
+            damage = Damage(path=path, state="bad", expected=expected, found=str(found))
+            raise damaged(path, self.where, damage)
+        return io.BytesIO(data)
 
     def __getstate__(self) -> dict[str, Any]:
         """Put the objects' place in their stead, so that no credential travels."""

@@ -19,7 +19,7 @@ from scidata.loaders.program import Opened, prepare
 from scidata.loaders.source import Source
 
 DEFAULT_MEMORY = 512 * 2**20
-STATE = "scidata-stream/2"
+STATE = "scidata-stream/3"
 
 
 class Stream(IterableDataset[Batch]):
@@ -61,6 +61,10 @@ class Stream(IterableDataset[Batch]):
             raise InvalidError(
                 f"memory {memory} is not positive", where="stream", fix="give it in bytes"
             )
+        if threads is not None and threads < 1:
+            raise InvalidError(
+                f"threads {threads} is not positive", where="stream", fix="give 1 or more"
+            )
         self.source = source
         self.order = order
         self.memory = memory
@@ -68,9 +72,11 @@ class Stream(IterableDataset[Batch]):
         self.gauge = Gauge()
         self._next = 0
         self._resume = 0
+        self._loaded = False
         self._way: Walk | None = None
         self._opened: Opened | None = None
         self._engine: Engine | None = None
+        self._end: weakref.finalize[..., Stream] | None = None
         self._opened_in: int | None = None
         self._open()
 
@@ -113,7 +119,9 @@ class Stream(IterableDataset[Batch]):
         """
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        self._next, self._resume = self._resume, 0
+        if not self._loaded and self.order.history:
+            self.order = replace(self.order, history=())
+        self._next, self._resume, self._loaded = self._resume, 0, False
         way = self._walk()
         numbers = range(self._next + first, len(way), step)
         for number, batch in self._running().batches(way, numbers):
@@ -125,11 +133,14 @@ class Stream(IterableDataset[Batch]):
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration goes through, from its beginning.
 
+        The epoch of a state that was loaded goes on where the state says.
         Worker processes get it when the ``DataLoader`` is iterated anew; those that it keeps
         (``persistent_workers``) do not.
         """
+        if self._loaded and epoch == self.order.epoch:
+            return
         self.order = replace(self.order, epoch=epoch, history=())
-        self._next = self._resume = 0
+        self._next, self._resume, self._loaded = 0, 0, False
 
     def state_dict(self) -> dict[str, Any]:
         """Say where this process is: plain numbers and strings.
@@ -179,12 +190,15 @@ class Stream(IterableDataset[Batch]):
             history += (Progress(*then, self.order.last, batch),)
         self.order = replace(self.order, epoch=epoch, history=history)
         self._next = self._resume = min(max(batch, 0), len(self)) if same else 0
+        self._loaded = True
 
     def close(self) -> None:
         """End the threads and let go of the memory; the next iteration begins them anew."""
         if self._engine is not None and self._opened_in == os.getpid():
             self._engine.close()
-        self._engine = None
+        if self._end is not None:
+            self._end.detach()
+        self._engine = self._end = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to one process: opened arrays and threads."""
@@ -192,6 +206,7 @@ class Stream(IterableDataset[Batch]):
             **self.__dict__,
             "_opened": None,
             "_engine": None,
+            "_end": None,
             "_opened_in": None,
             "_way": None,
         }
@@ -220,7 +235,8 @@ class Stream(IterableDataset[Batch]):
     def _open(self) -> Opened:
         if self._opened is None or self._opened_in != os.getpid():
             self._opened = prepare(self.source, self.order, self.memory)
-            self._engine, self._opened_in = None, os.getpid()
+            self._engine = self._end = None
+            self._opened_in = os.getpid()
         return self._opened
 
     def _running(self) -> Engine:
@@ -236,7 +252,7 @@ class Stream(IterableDataset[Batch]):
                 finish=partial(_finish, self.source),
             )
             # Not the engine's: its futures hold errors, whose frames hold this stream.
-            weakref.finalize(self, reader.close)
+            self._end = weakref.finalize(self, reader.close)
         return self._engine
 
 

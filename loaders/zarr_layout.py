@@ -46,6 +46,12 @@ def layout(array: zarr.Array[Any], manifest: Manifest, *, asset: str, where: str
     if isinstance(metadata, ArrayV3Metadata):
         sharding = metadata.codecs[0]
         if isinstance(sharding, ShardingCodec):
+            if len(metadata.codecs) > 1:
+                raise InvalidError(
+                    "its shards are compressed as a whole",
+                    where=place,
+                    fix="publish with codecs inside the shards, or read with to_xarray",
+                )
             codecs = [_described(codec) for codec in sharding.codecs]
             table = _shards(sharding, metadata, key, manifest, place)
         else:

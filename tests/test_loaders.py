@@ -383,3 +383,39 @@ def test_too_little_memory_is_refused_with_how_much_is_enough(source: Source) ->
         Stream(source, Order(batch_size=35), memory=60_000)
     enough = int(caught.value.fix.split()[1].removeprefix("memory=").replace(",", ""))
     assert len(Stream(source, Order(batch_size=35), memory=enough)) > 0
+
+
+def test_a_state_taken_with_other_tiles_is_refused(source: Source) -> None:
+    state = Stream(source, Order(batch_size=8, shuffle="window"), memory=SCARCE).state_dict()
+    other = Stream(source, Order(batch_size=8, shuffle="window"), memory=SCARCE + SCARCE // 8)
+    if other.state_dict()["tiles"] == state["tiles"]:
+        other.load_state_dict(state)  # the same tiles after all
+    else:
+        with pytest.raises(InvalidError, match="tiles"):
+            other.load_state_dict(state)
+
+
+def test_after_what_was_left_on_other_ranks_every_epoch_is_whole(source: Source) -> None:
+    ranks = [
+        Stream(source, Order(batch_size=50, shuffle="window", rank=rank, world_size=2))
+        for rank in range(2)
+    ]
+    batches = [iter(stream) for stream in ranks]
+    seen = _keys([next(batch) for batch in batches])
+    alone = Stream(source, Order(batch_size=50, shuffle="window"))
+    alone.load_state_dict(ranks[0].state_dict())
+    assert set(seen) | set(_keys(alone)) == _windows()
+    assert set(_keys(alone)) == _windows()
+
+
+def test_the_epoch_of_a_state_goes_on_when_it_is_chosen_again(source: Source) -> None:
+    stream = Stream(source, Order(batch_size=50, shuffle="window", epoch=3))
+    whole = _keys(stream)
+    batches = iter(stream)
+    next(batches)
+    again = Stream(source, Order(batch_size=50, shuffle="window"))
+    again.load_state_dict(stream.state_dict())
+    again.set_epoch(3)
+    assert _keys(again) == whole[50:]
+    again.set_epoch(3)
+    assert _keys(again) == whole

@@ -1,5 +1,6 @@
 """Streams from files in HDF5, NetCDF-4 and Parquet in place, and joins over them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +281,42 @@ def test_a_row_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:
     _, _, source = joined_source(tmp_path, drugs=3)
     with pytest.raises(NotFoundError, match="2 values of 'drug' name no row, such as 3"):
         Stream(source, Order(batch_size=64))
+
+
+def test_a_file_whose_groups_go_round_in_circles_is_read_once(tmp_path: Path) -> None:
+    path = write_hdf5(tmp_path / "images.h5")
+    with h5py.File(path, "a") as file:
+        group = file.create_group("group")
+        group["itself"] = group
+        group["values"] = [1, 2]
+    samples = Samples(asset="a", each=("phony_dim_0",), inputs=("label",))
+    stream = Stream(source_of(file_asset(path), samples, "phony_dim_0", 2), Order(batch_size=2))
+    assert stream.samples == 2
+    stream.close()
+
+
+def test_metadata_of_a_file_are_compared_before_they_are_believed(tmp_path: Path) -> None:
+    asset = file_asset(write_hdf5(tmp_path / "images.h5"))
+    with h5py.File(tmp_path / "images.h5", "a") as file:
+        file["image"].attrs["scale_factor"] = 2.0
+    samples = Samples(asset="a", each=("phony_dim_0",), inputs=("image",))
+    checked = source_of(replace(asset, compared=True), samples, "phony_dim_0", 37, verify=True)
+    with pytest.raises(IntegrityError, match=r"bad images\.h5"):
+        Stream(checked, Order(batch_size=5))
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"target": np.empty(0, np.float32)}), tmp_path / "table.parquet")
+    samples = Samples(asset="a", each=("row",), inputs=("target",))
+    source = source_of(file_asset(tmp_path / "table.parquet", "parquet"), samples, "row", 0)
+    with pytest.raises(InvalidError, match="the table has no rows"):
+        Stream(source, Order(batch_size=3))
+
+
+def test_times_are_refused_and_not_given_out_as_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "series.nc"
+    times = np.datetime64("2001-01-01", "ns") + np.arange(5) * np.timedelta64(1, "D")
+    xr.Dataset({"seen": (("station",), times)}).to_netcdf(path, engine="h5netcdf")
+    samples = Samples(asset="a", each=("station",), inputs=("seen",))
+    with pytest.raises(InvalidError, match="do not go into tensors"):
+        Stream(source_of(file_asset(path), samples, "station", 5), Order(batch_size=2))

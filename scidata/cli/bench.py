@@ -141,7 +141,13 @@ def run(  # click gives them by name
 @click.argument("name")
 @click.option("--split", default="train", show_default=True, help="Part of a split.")
 @click.option("--asset", help="Asset to stream [default: the one of the split or the samples].")
-@click.option("--batch-size", default=64, show_default=True, help="Samples in a batch.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Samples in a batch.",
+)
 @click.option(
     "--shuffle",
     type=click.Choice(["none", "window", "exact"]),
@@ -149,10 +155,24 @@ def run(  # click gives them by name
     show_default=True,
     help="Order of the samples: as stored, mixed within memory, or one permutation of all.",
 )
-@click.option("--epochs", default=2, show_default=True, help="Passes over the part.")
-@click.option("--batches", type=int, help="Stop each epoch after so many [default: never].")
-@click.option("--memory", type=int, help="MiB that the stream may hold [default: 512].")
-@click.option("--threads", type=int, help="Threads that decode [default: one a core].")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Passes over the part.",
+)
+@click.option(
+    "--batches",
+    type=click.IntRange(min=1),
+    help="Stop each epoch after so many [default: never].",
+)
+@click.option(
+    "--memory", type=click.IntRange(min=1), help="MiB that the stream may hold [default: 512]."
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads that decode [default: one a core]."
+)
 @click.option("--verify", is_flag=True, help="Compare each object with its digest.")
 @click.option(
     "--cache",

@@ -339,6 +339,22 @@ class Samples(Part):
     """Targets are taken in the whole window, or at its last step."""
     joins: tuple[Join, ...] = ()
 
+    @field_validator("crops", mode="after")
+    @classmethod
+    def _crop_windows(cls, crops: int | None, read: ValidationInfo) -> int | None:
+        if crops and not read.data.get("windows"):
+            raise refusal("crops", "crops without windows", "name the windows, or remove crops")
+        return crops
+
+    @field_validator("lead", mode="after")
+    @classmethod
+    def _lead_of_steps(cls, lead: int, read: ValidationInfo) -> int:
+        if lead and read.data.get("crops"):
+            raise refusal(
+                "crops", "lead is for windows in order", "remove lead, or remove crops"
+            )
+        return lead
+
 
 class Original(Part):
     """A published original, where it lies today; scidata did not make it."""

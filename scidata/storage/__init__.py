@@ -9,6 +9,9 @@ from scidata.errors import InvalidError
 from scidata.storage.addresses import file_url_folder, local_folder
 from scidata.storage.base import Store
 
+STARTED_IN = os.getpid()
+"""Rust's threads do not survive a fork: in another process a read through them never ends."""
+
 StoreLike: TypeAlias = Store | str | Path
 """A store, or where one is: a folder, ``s3://bucket/prefix``, ``https://host/path``."""
 
