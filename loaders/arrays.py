@@ -10,7 +10,6 @@ not.
 import json
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 import obstore.store
@@ -21,59 +20,14 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
 from scidata.digest import Digest
-from scidata.errors import Damage, IntegrityError, StorageError
+from scidata.errors import Damage, StorageError
+from scidata.loaders.places import Place, damaged
 from scidata.manifest import Manifest
-from scidata.storage import STARTED_IN, open_store
+from scidata.storage import STARTED_IN
 
 SMALL, SMALL_OBJECTS = 64 * 2**10, 64
 """Bytes of an object that is kept once read, and how many of them: 4 MiB at most."""
 METADATA = "zarr.json"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where objects are, as it may travel to another process: never with credentials.
-
-    obstore's own pickles hold the secret key, and do not open again with every configuration.
-    """
-
-    url: str
-    endpoint: str | None = None
-    anonymous: bool = False
-
-    @classmethod
-    def of(cls, objects: obstore.store.ObjectStore) -> "Place | None":
-        """Say where objects are; None for those in this process's memory."""
-        if isinstance(objects, obstore.store.LocalStore):
-            return cls(str(objects.prefix))
-        if isinstance(objects, obstore.store.HTTPStore):
-            return cls(objects.url)
-        if not isinstance(objects, obstore.store.S3Store):
-            return None
-        config: dict[str, Any] = dict(objects.config)  # Any: obstore leaves values untyped
-        endpoint = config.get("endpoint_url_s3") or config.get("endpoint")
-        url = f"s3://{config['bucket']}/{objects.prefix or ''}".rstrip("/")
-        return cls(url, endpoint, str(config.get("skip_signature")).lower() == "true")
-
-    def through_python(self, *, asynchronous: bool = True) -> Any:  # Any: no types
-        """Return a file system for S3 or https that needs nothing from Rust."""
-        if self.url.startswith("s3://"):
-            import s3fs
-
-            return s3fs.S3FileSystem(
-                anon=self.anonymous,
-                endpoint_url=self.endpoint,
-                asynchronous=asynchronous,
-                skip_instance_cache=True,
-            )
-        from fsspec.implementations.http import HTTPFileSystem
-
-        return HTTPFileSystem(asynchronous=asynchronous, skip_instance_cache=True)
-
-    def open(self) -> obstore.store.ObjectStore:
-        """Open the objects; credentials come from this process's environment."""
-        store = open_store(self.url, endpoint_url=self.endpoint, anonymous=self.anonymous)
-        return store.objects()
 
 
 class PublishedArrays(WrapperStore[Store]):
@@ -250,13 +204,3 @@ def _consolidated(root: bytes) -> dict[str, bytes]:
     held = json.loads(root).get("consolidated_metadata") or {}
     nodes: dict[str, Any] = held.get("metadata") or {}  # Any: JSON
     return {f"{path}/{METADATA}": json.dumps(node).encode() for path, node in nodes.items()}
-
-
-def damaged(key: str, where: str, damage: Damage) -> IntegrityError:
-    """Say that an object is missing or differs from the manifest."""
-    return IntegrityError(
-        str(damage),
-        where=where,
-        fix="run scidata verify on this version; if it repeats, use another copy",
-        damage=[damage],
-    )

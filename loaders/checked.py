@@ -11,9 +11,9 @@ from typing import Protocol
 
 from scidata.digest import Digest
 from scidata.errors import Damage
-from scidata.loaders.arrays import damaged
 from scidata.loaders.cache import Cache
 from scidata.loaders.fetch import Buffer, Objects
+from scidata.loaders.places import damaged
 from scidata.manifest import Manifest
 
 AT_ONCE = 3

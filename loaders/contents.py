@@ -10,11 +10,10 @@ from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 import numpy.typing as npt
-import xarray as xr
 
 from scidata.errors import InvalidError
 from scidata.formats.media import HDF5_SUFFIXES
-from scidata.loaders.layout import Layout
+from scidata.loaders.layout import Labels, Layout
 from scidata.loaders.source import Asset
 
 
@@ -26,8 +25,8 @@ class Contents(Protocol):
         """Length of every dimension."""
         ...
 
-    def labels(self) -> Mapping[str, xr.DataArray]:
-        """Return the labels of the dimensions that have any."""
+    def labels(self, dimension: str) -> Labels | None:
+        """Return the labels of a dimension, if it has any."""
         ...
 
     def values(self, name: str) -> npt.NDArray[Any] | None:

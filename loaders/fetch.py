@@ -19,7 +19,7 @@ import obstore.exceptions
 import obstore.store
 
 from scidata.errors import Damage, IntegrityError, InvalidError, StorageError
-from scidata.loaders.arrays import Place, damaged
+from scidata.loaders.places import Place, damaged
 from scidata.storage import STARTED_IN
 from scidata.storage.stored_file import StoredFile
 

@@ -12,11 +12,10 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from scidata.errors import InvalidError, StorageError
 from scidata.loaders.codecs import Codec
-from scidata.loaders.layout import Coordinates, Extent, Index, Layout, understood
+from scidata.loaders.layout import Coordinates, Extent, Index, Labels, Layout, understood
 from scidata.loaders.source import Asset
 
 SLAB_BYTES = 2**20
@@ -109,14 +108,16 @@ class Hdf5Contents:
         self._file.close()
         self._bytes.close()
 
-    def labels(self) -> Mapping[str, xr.DataArray]:
-        """Return the dimension scales that hold labels."""
-        found = {}
-        for name, held in self._sets.items():
-            if self._dims[name] == (name,) and not _is_empty_scale(held):
-                array = xr.Dataset({name: ((name,), _read(held), dict(_attributes(held)))})
-                found[name] = xr.decode_cf(array)[name]
-        return found
+    def labels(self, dimension: str) -> Labels | None:
+        """Return the labels of a dimension, if its scale holds any."""
+        held = self._sets.get(dimension)
+        if held is None or self._dims[dimension] != (dimension,) or _is_empty_scale(held):
+            return None
+        import xarray as xr
+
+        attributes = dict(_attributes(held))
+        array = xr.Dataset({dimension: ((dimension,), _read(held), attributes)})
+        return Labels(dimension, xr.decode_cf(array)[dimension].values)
 
     def values(self, name: str) -> npt.NDArray[Any] | None:
         """Read a small variable whole."""

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xarray as xr
 
 from scidata.errors import InvalidError, StorageError
 from scidata.loaders.codecs import Bytes, Numbers
-from scidata.loaders.layout import Coordinates, Extent, Index, Layout, tensor_dtype
+from scidata.loaders.layout import Coordinates, Extent, Index, Labels, Layout, tensor_dtype
 from scidata.loaders.source import Asset
 
 ROW = "row"
@@ -142,9 +141,9 @@ class ParquetContents:
     def close(self) -> None:
         """Do nothing: each read opens the file anew."""
 
-    def labels(self) -> Mapping[str, xr.DataArray]:
+    def labels(self, dimension: str) -> Labels | None:
         """Rows have no labels but their numbers."""
-        return {}
+        return None
 
     def values(self, name: str) -> npt.NDArray[Any] | None:
         """Read a column whole."""

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,14 @@ class Extent:
     path: str
     start: int
     stop: int | None
+
+
+class Labels(NamedTuple):
+    """Names of the entries of a dimension."""
+
+    dimension: str
+    values: npt.NDArray[Any]
+    """(n,)"""
 
 
 class Table(Protocol):

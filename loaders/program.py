@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import xarray as xr
 
 from scidata.errors import InvalidError, NotFoundError
 from scidata.loaders.checked import AT_ONCE, CheckedObjects
 from scidata.loaders.contents import Contents, open_contents
 from scidata.loaders.engine import EXACT_AHEAD, QUEUED, Program
 from scidata.loaders.fetch import Objects, open_objects
-from scidata.loaders.layout import Layout, Shards
+from scidata.loaders.layout import Labels, Layout, Shards
 from scidata.loaders.meter import Gauge
 from scidata.loaders.order import IntArray, Order
 from scidata.loaders.plan import Axis, Tiling, cut, whole
@@ -88,7 +86,8 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
     samples = source.samples
     with closing(open_contents(source.asset)) as held:
         sizes = dict(held.sizes)
-        axes = select(sizes, held.labels(), samples, source.dimension, source.ids)
+        labels = held.labels(source.dimension)
+        axes = select(sizes, labels, samples, source.dimension, source.ids)
         layouts = held.layouts(samples.inputs + samples.targets)
         found = [*fields(layouts, axes, samples, where=source.where)]
         found += _joined(source, held)
@@ -141,7 +140,7 @@ def _joined(source: Source, held: Contents) -> Iterator[Field]:
                 )
             assert named is not None  # noqa: S101  # else it was a fault
             dimension = layouts[join.variables[0]].dims[0]
-            labels = other.labels().get(dimension)
+            labels = other.labels(dimension)
             rows = _rows(join.by, named, labels, other.sizes[dimension])
             for name in join.variables:
                 yield joined(layouts[name], rows)
@@ -163,14 +162,14 @@ def _join_faults(
         yield f"the first dimensions of {', '.join(map(repr, layouts))} differ"
 
 
-def _rows(
-    by: str, wanted: npt.NDArray[Any], labels: xr.DataArray | None, length: int
-) -> IntArray:
+def _rows(by: str, wanted: npt.NDArray[Any], labels: Labels | None, length: int) -> IntArray:
     """Find which row of the other asset every entry names."""
     if labels is not None:
+        import pandas as pd
+
         if not pd.Index(labels.values).is_unique:
             raise InvalidError(
-                f"labels of {labels.name!r} occur twice",
+                f"labels of {labels.dimension!r} occur twice",
                 where="joins of the samples",
                 fix="publish a version whose labels differ",
             )

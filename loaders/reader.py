@@ -21,15 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from scidata.errors import Damage
-from scidata.loaders.arrays import damaged
 from scidata.loaders.fetch import Buffer, Objects
 from scidata.loaders.layout import Coordinates, Extent, Index, Layout, Shards
 from scidata.loaders.meter import Gauge
+from scidata.loaders.places import damaged
 
 REQUEST_BYTES = 4 * 2**20
 """Most bytes of a request for several chunks; one chunk is never divided."""
 GAP_BYTES = 64 * 2**10
 """A gap between two chunks that is cheaper to read than a request of its own."""
+BUNDLE_BYTES = 2**20
+"""Small requests are decoded together up to this size: each change of threads costs."""
 IN_FLIGHT_BYTES = 64 * 2**20
 INDEX_BYTES = 32 * 2**20
 """Of the indexes of shards that are kept once read."""
@@ -192,8 +194,8 @@ class Reader:
                 chunks.append(_Chunk(layout, extent, targets))
         try:
             async with asyncio.TaskGroup() as group:
-                for request in _requests(chunks):
-                    group.create_task(self._fetch(request))
+                for bundle in _bundles(_requests(chunks)):
+                    group.create_task(self._fetch(bundle))
         except* Exception as errors:  # noqa: BLE001  # one of them is raised
             raise _first(errors) from None
 
@@ -238,28 +240,12 @@ class Reader:
         except ValueError as error:
             raise _undecodable(path, layout, error) from error
 
-    async def _fetch(self, request: Sequence[_Chunk]) -> None:
-        path, start, stop = _span(request)
-        size = request[0].layout.decoder.nbytes if stop is None else stop - start
-        async with self._requests:
-            await self._fetch_bounded(request, path, (start, stop), size)
-
-    async def _fetch_bounded(
-        self, request: Sequence[_Chunk], path: str, part: tuple[int, int | None], size: int
-    ) -> None:
-        start, stop = part
+    async def _fetch(self, bundle: Sequence[Sequence[_Chunk]]) -> None:
+        size = sum(_size(request) for request in bundle)
         taken = await self._budget.take(size)
         try:
-            begin = time.perf_counter()
-            objects = self._objects[request[0].layout.asset]
-            if stop is None:
-                raw = await objects.whole(path, limit=_most(request[0].layout))
-            else:
-                raw = await objects.read(path, start, stop)
-            self._count(raw, begin)
-            work = self._loop.run_in_executor(
-                self._decoding, self._decode, request, memoryview(raw), start
-            )
+            raws = await asyncio.gather(*(self._fetch_one(request) for request in bundle))
+            work = self._loop.run_in_executor(self._decoding, self._decode, bundle, raws)
             try:
                 await asyncio.shield(work)
             except asyncio.CancelledError:
@@ -269,20 +255,34 @@ class Reader:
         finally:
             self._budget.give(taken)
 
+    async def _fetch_one(self, request: Sequence[_Chunk]) -> Buffer:
+        path, start, stop = _span(request)
+        layout = request[0].layout
+        objects = self._objects[layout.asset]
+        async with self._requests:
+            begin = time.perf_counter()
+            if stop is None:
+                raw = await objects.whole(path, limit=_most(layout))
+            else:
+                raw = await objects.read(path, start, stop)
+            self._count(raw, begin)
+        return raw
+
     def _count(self, raw: Buffer, begin: float) -> None:
         took = time.perf_counter() - begin
         self._gauge.add(requests=1, fetched=len(raw), fetch_s=took)
 
-    def _decode(self, request: Sequence[_Chunk], raw: memoryview, base: int) -> None:
+    def _decode(self, bundle: Sequence[Sequence[_Chunk]], raws: Sequence[Buffer]) -> None:
         with self._gauge.timed("decode"):
-            for chunk in request:
-                low = chunk.extent.start - base
-                stop = chunk.extent.stop
-                part = raw[low:] if stop is None else raw[low : stop - base]
-                try:
-                    _place(chunk, part)
-                except (ValueError, RuntimeError) as error:
-                    raise _undecodable(chunk.extent.path, chunk.layout, error) from error
+            for request, raw in zip(bundle, raws, strict=True):
+                base, view = request[0].extent.start, memoryview(raw)
+                for chunk in request:
+                    low, stop = chunk.extent.start - base, chunk.extent.stop
+                    part = view[low:] if stop is None else view[low : stop - base]
+                    try:
+                        _place(chunk, part)
+                    except (ValueError, RuntimeError) as error:
+                        raise _undecodable(chunk.extent.path, chunk.layout, error) from error
 
 
 def _targets(read: Read) -> Iterator[tuple[Coordinates, _Target]]:
@@ -308,6 +308,26 @@ def _requests(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
                 request = []
             request.append(chunk)
         yield request
+
+
+def _bundles(requests: Iterable[list[_Chunk]]) -> Iterator[list[list[_Chunk]]]:
+    """Put small requests together: they are sent at once, and decoded by one thread."""
+    bundle: list[list[_Chunk]] = []
+    size = 0
+    for request in requests:
+        if bundle and size + _size(request) > BUNDLE_BYTES:
+            yield bundle
+            bundle, size = [], 0
+        bundle.append(request)
+        size += _size(request)
+    if bundle:
+        yield bundle
+
+
+def _size(request: Sequence[_Chunk]) -> int:
+    """Return the bytes that a request asks for, or may bring."""
+    _, start, stop = _span(request)
+    return request[0].layout.decoder.nbytes if stop is None else stop - start
 
 
 def _object(chunk: _Chunk) -> tuple[str, str]:

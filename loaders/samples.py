@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
-import xarray as xr
 
 from scidata.errors import InvalidError, NotFoundError
-from scidata.loaders.layout import Layout
+from scidata.loaders.layout import Labels, Layout
 from scidata.loaders.order import IntArray
 from scidata.loaders.plan import Axis, Tiling
 from scidata.record import Samples
@@ -133,7 +132,7 @@ def joined(layout: Layout, rows: IntArray) -> Field:
 
 def select(
     sizes: Mapping[str, int],
-    labels: Mapping[str, xr.DataArray],
+    labels: Labels | None,
     samples: Samples,
     dimension: str,
     ids: Sequence[str],
@@ -144,8 +143,8 @@ def select(
     ----------
     sizes : mapping
         Length of every dimension of the asset.
-    labels : mapping
-        Labels of the dimension that ids name, if it has any; else ids are numbers from 0.
+    labels : Labels, optional
+        Of the dimension that ids name, if it has any; else ids are numbers from 0.
     samples : Samples
     dimension : str
         What the ids name: entries, or the last steps of windows.
@@ -177,8 +176,7 @@ def select(
         )
     axes = [_whole_axis(samples, dim, sizes[dim]) for dim in dims]
     at = dims.index(dimension)
-    named = labels.get(dimension, xr.DataArray(np.arange(sizes[dimension]), dims=dimension))
-    found = indices(named.rename(dimension), ids)
+    found = indices(labels or Labels(dimension, np.arange(sizes[dimension])), ids)
     strides = {window.dimension: window.stride for window in samples.windows}
     axes[at] = _chosen(axes[at], found)
     return tuple(
@@ -225,7 +223,7 @@ def _chosen(axis: Axis, found: IntArray) -> Axis:
     return replace(axis, starts=starts)
 
 
-def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
+def indices(labels: Labels, ids: Sequence[str]) -> IntArray:
     """Find ids among the labels of a dimension; `scidata.split.meaning` is the rule.
 
     Returns
@@ -241,17 +239,17 @@ def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
     """
     if (numbers := _numbered(labels, ids)) is not None:
         return numbers
-    kind, where = labels.dtype.kind, f"dimension {labels.name!r}"
+    kind, where = labels.values.dtype.kind, f"dimension {labels.dimension!r}"
     if same := repeated(ids, kind):
         raise InvalidError(
-            f"the ids {same[0]!r} and {same[1]!r} mean the same {labels.name}",
+            f"the ids {same[0]!r} and {same[1]!r} mean the same {labels.dimension}",
             where=where,
             fix="keep one of them in the split",
         )
     position = {label: i for i, label in enumerate(label_meanings(labels.values))}
-    if len(position) < labels.size:
+    if len(position) < len(labels.values):
         raise InvalidError(
-            f"{labels.size - len(position)} labels occur twice",
+            f"{len(labels.values) - len(position)} labels occur twice",
             where=where,
             fix="publish a version whose labels differ",
         )
@@ -269,7 +267,7 @@ def indices(labels: xr.DataArray, ids: Sequence[str]) -> IntArray:
     return np.sort(np.array(found, np.int64))
 
 
-def _numbered(labels: xr.DataArray, ids: Sequence[str]) -> IntArray | None:
+def _numbered(labels: Labels, ids: Sequence[str]) -> IntArray | None:
     """Find ids among whole numbers that ascend, all at once; None if any is amiss."""
     held = labels.values
     if held.dtype.kind not in "iu" or (np.diff(held.astype(np.int64)) <= 0).any():

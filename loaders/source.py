@@ -9,9 +9,9 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import Damage
-from scidata.loaders.arrays import Place, damaged
 from scidata.loaders.cache import Cache
 from scidata.loaders.fetch import open_file
+from scidata.loaders.places import Place, damaged
 from scidata.manifest import Manifest
 from scidata.record import Samples
 
@@ -50,16 +50,19 @@ class Asset:
         StorageError
             If the store cannot be read.
         """
-        file = open_file(self.objects, path, self.where)
-        if not self.compared:
-            return file
-        with file:
+        if self.compared:
+            return io.BytesIO(self.read(path))
+        return open_file(self.objects, path, self.where)
+
+    def read(self, path: str) -> bytes:
+        """Read one of its files whole, and compare it with its digest; raises as `open`."""
+        with open_file(self.objects, path, self.where) as file:
             data = file.read()
         if (found := Digest.of(data)) != self.manifest[path]:
             expected = str(self.manifest[path])
             damage = Damage(path=path, state="bad", expected=expected, found=str(found))
             raise damaged(path, self.where, damage)
-        return io.BytesIO(data)
+        return data
 
     def __getstate__(self) -> dict[str, Any]:
         """Put the objects' place in their stead, so that no credential travels."""

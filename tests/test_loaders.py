@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from scidata.errors import IntegrityError, InvalidError, NotFoundError
 from scidata.loaders.engine import QUEUED, Batch
+from scidata.loaders.layout import Labels
 from scidata.loaders.order import SHUFFLES, Order, Shuffle
 from scidata.loaders.program import prepare
 from scidata.loaders.samples import lengths, select
@@ -311,7 +312,7 @@ def test_two_ids_of_one_series_are_refused(source: Source) -> None:
 
 def _select(data: xr.Dataset, ids: Iterable[str]) -> list[int]:
     sizes = {str(name): size for name, size in data.sizes.items()}
-    labels = {str(name): data[name] for name in ("location", "time")}
+    labels = Labels("time", data["time"].values)
     _, along = select(sizes, labels, SAMPLES, "time", tuple(ids))
     return [int(last) for last in along.last]
 
