@@ -125,7 +125,7 @@ def _failure(error: Exception, path: str, where: str, timeout_s: float) -> Excep
             ],
         )
     stalled = isinstance(error, TimeoutError)
-    what = f"no answer in {timeout_s:g} s" if stalled else type(error).__name__
+    what = f"no answer in {timeout_s:.3g} s" if stalled else type(error).__name__
     return StorageError(
         f"{path} cannot be read: {what}",
         where=where,

