@@ -25,8 +25,8 @@ from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.loaders.buffers import Buffers
 from scidata.loaders.meter import Gauge
-from scidata.loaders.order import Order, Stretch, Walk
-from scidata.loaders.plan import Points, Tiling
+from scidata.loaders.order import IntArray, Walk
+from scidata.loaders.plan import Located, Tiling
 from scidata.loaders.pool import Pool, gather
 from scidata.loaders.reader import Read, Reader
 from scidata.loaders.samples import Field
@@ -37,6 +37,8 @@ QUEUED = 1
 """Batches that wait for the loop, while the next one is put together."""
 EXACT_AHEAD = 4
 """Batches that are read side by side with the shuffle ``exact``."""
+BLOCK = 8192
+"""Samples that are located at a time."""
 _POLL_S = 0.1
 
 
@@ -122,16 +124,17 @@ class Engine:
         self, walk: Walk, numbers: Sequence[int], stop: threading.Event
     ) -> Iterator[tuple[int, Batch]]:
         self._load_resident(stop)
+        course = _Course(walk, self._program.tiling)
+        at, slots = -1, dict[int, int]()
         for number in numbers:
-            parts = list(walk.batch(number))
-            size = sum(len(stretch) for _, stretch in parts)
-            batch, done = self._empty(size), 0
-            for step, stretch in parts:
-                slots = self._need(walk, step, stop)
+            batch, done = self._empty(walk.size(number)), 0
+            for step, located in course.parts(number):
+                if step != at:
+                    at, slots = step, self._need(walk, step, stop)
                 with self._gauge.timed("assemble"):
-                    here = slice(done, done + len(stretch))
-                    self._fill(batch, here, stretch, slots, walk.order)
-                done += len(stretch)
+                    here = slice(done, done + len(located))
+                    self._fill(batch, here, located, slots)
+                done += len(located)
             yield number, self._finished(batch)
 
     def _need(self, walk: Walk, step: int, stop: threading.Event) -> dict[int, int]:
@@ -153,25 +156,14 @@ class Engine:
             _wait(loaded[tile][1], stop)
         return slots
 
-    def _fill(
-        self, batch: Batch, here: slice, stretch: Stretch, slots: dict[int, int], order: Order
-    ) -> None:
-        tiling = self._program.tiling
-        count = len(stretch)
-        starts = np.empty((len(tiling.axes), count), np.int64)
-        local, slot = np.empty_like(starts), np.zeros(count, np.int64)
-        for tile in np.unique(stretch.tiles).tolist():
-            chosen = stretch.tiles == tile
-            points = tiling.points(tile, stretch.numbers[chosen], order)
-            starts[:, chosen] = points.starts
-            slot[chosen] = slots.get(tile, 0)
-            for n, group in enumerate(tiling.tile(tile)):
-                local[n, chosen] = group.local(points.starts[n])
-        for field in self._program.tiled:
-            assert self._pool is not None  # noqa: S101  # `_need` made it
-            array, out = self._pool.arrays[field.name], batch[field.name][here].numpy()
-            gather(array, slot, field, field.corners(local), out)
-        self._fill_rest(batch, here, starts)
+    def _fill(self, batch: Batch, here: slice, located: Located, slots: dict[int, int]) -> None:
+        if self._pool is not None:
+            held = np.array([slots.get(tile, 0) for tile in located.tiles.tolist()], np.int64)
+            slot = held[located.which]
+            for field in self._program.tiled:
+                array, out = self._pool.arrays[field.name], batch[field.name][here].numpy()
+                gather(array, slot, field, field.corners(located.local), out)
+        self._fill_rest(batch, here, located.starts)
 
     def _fill_rest(self, batch: Batch, here: slice, starts: npt.NDArray[np.int64]) -> None:
         """Fill what is in memory as a whole, and the indices of the samples."""
@@ -186,36 +178,38 @@ class Engine:
         self, walk: Walk, numbers: Sequence[int], stop: threading.Event
     ) -> Iterator[tuple[int, Batch]]:
         self._load_resident(stop)
-        pending: deque[tuple[int, Batch, Points, Future[None]]] = deque()
+        course = _Course(walk, self._program.tiling)
+        pending: deque[tuple[int, Batch, IntArray, Future[None]]] = deque()
         todo = iter(numbers)
         while True:
             for number in todo:
-                pending.append(self._begin(walk, number))
+                pending.append(self._begin(course, number))
                 if len(pending) >= EXACT_AHEAD:
                     break
             if not pending:
                 return
-            number, batch, points, done = pending.popleft()
+            number, batch, starts, done = pending.popleft()
             _wait(done, stop)
             with self._gauge.timed("assemble"):
-                self._fill_rest(batch, slice(None), points.starts)
+                self._fill_rest(batch, slice(None), starts)
             yield number, self._finished(batch)
 
-    def _begin(self, walk: Walk, number: int) -> "tuple[int, Batch, Points, Future[None]]":
-        tiling = self._program.tiling
-        numbers = np.concatenate([stretch.numbers for _, stretch in walk.batch(number)])
-        points = tiling.points(0, numbers, walk.order)
-        batch = self._empty(len(numbers))
+    def _begin(
+        self, course: "_Course", number: int
+    ) -> "tuple[int, Batch, IntArray, Future[None]]":
+        parts = [located.starts for _, located in course.parts(number)]
+        starts = np.concatenate(parts, axis=1)
+        batch = self._empty(starts.shape[1])
         reads = []
         for field in self._program.tiled:
             out, sizes = batch[field.name].numpy(), np.array(field.sizes)
-            corners = field.corners(points.starts)
+            corners = field.corners(starts)
             for i, (low, high) in enumerate(
                 zip(corners.tolist(), (corners + sizes).tolist(), strict=True)
             ):
                 box = out[i : i + 1].reshape(field.sizes)  # of a scalar, `out[i]` is a copy
                 reads.append(Read(field.layout, tuple(low), tuple(high), box))
-        return number, batch, points, self._reader.submit(reads)
+        return number, batch, starts, self._reader.submit(reads)
 
     def _load_resident(self, stop: threading.Event) -> None:
         if self._resident is None:
@@ -248,9 +242,37 @@ class Engine:
         return finished
 
 
+class _Course:
+    """The samples of a walk, located many at a time: a call costs the same for few."""
+
+    def __init__(self, walk: Walk, tiling: Tiling) -> None:
+        self._walk, self._tiling = walk, tiling
+        self._held: tuple[int, int] | None = None
+        self._located: Located | None = None
+
+    def parts(self, number: int) -> Iterator[tuple[int, Located]]:
+        """Yield the steps that a batch goes through, and where its samples in each stand."""
+        for step, start, stop in self._walk.parts(number):
+            low = start
+            while low < stop:
+                block = low // BLOCK
+                high = min(stop, (block + 1) * BLOCK)
+                yield step, self._block(step, block).cut(low % BLOCK, high - block * BLOCK)
+                low = high
+
+    def _block(self, step: int, block: int) -> Located:
+        if self._located is None or self._held != (step, block):
+            low = block * BLOCK
+            high = min(low + BLOCK, self._walk.length(step))
+            stretch = self._walk.stretch(step, low, high)
+            located = self._tiling.locate(stretch.tiles, stretch.numbers, self._walk.order)
+            self._held, self._located = (step, block), located
+        return self._located
+
+
 def _settled(done: "Future[None]", stop: threading.Event) -> None:
     """Wait until a read has ended, or nobody needs it any more."""
-    while not wait([done], timeout=_POLL_S).done:
+    while not done.done() and not wait([done], timeout=_POLL_S).done:
         if stop.is_set():
             raise _Stopped
 

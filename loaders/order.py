@@ -139,17 +139,30 @@ class Walk:
         """Batches on this way."""
         return (self.samples + self.order.batch_size - 1) // self.order.batch_size
 
-    def batch(self, number: int) -> Iterator[tuple[int, Stretch]]:
-        """Yield the steps that a batch goes through, and its samples in each."""
+    def size(self, number: int) -> int:
+        """Return how many samples a batch has."""
+        return min(self.order.batch_size, self.samples - number * self.order.batch_size)
+
+    def parts(self, number: int) -> Iterator[tuple[int, int, int]]:
+        """Yield the steps that a batch goes through: step, first sample, one past the last."""
         low = number * self.order.batch_size
-        high = min(low + self.order.batch_size, self.samples)
+        high = low + self.size(number)
         step = bisect_right(self.offsets, low) - 1
         while low < high:
             last = min(high, int(self.offsets[step + 1]))
             if low < last:
                 begin = int(self.offsets[step])
-                yield step, self.stretch(step, low - begin, last - begin)
+                yield step, low - begin, last - begin
             low, step = last, step + 1
+
+    def batch(self, number: int) -> Iterator[tuple[int, Stretch]]:
+        """Yield the steps that a batch goes through, and its samples in each."""
+        for step, start, stop in self.parts(number):
+            yield step, self.stretch(step, start, stop)
+
+    def length(self, step: int) -> int:
+        """Return how many samples a step has."""
+        return int(self.offsets[step + 1] - self.offsets[step])
 
     def alive(self, step: int) -> range:
         """Return which pieces give samples in a step."""

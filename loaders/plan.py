@@ -80,6 +80,28 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Located:
+    """Samples of several tiles: where they stand in the asset, and in what tiles hold of it."""
+
+    tiles: IntArray
+    """(t,) int64: which tiles, each once."""
+    which: IntArray
+    """(n,) int64: of each sample the place of its tile in `tiles`."""
+    starts: IntArray
+    """(axes, n) int64: first indices in the asset."""
+    local: IntArray
+    """(axes, n) int64: first indices in the tile."""
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def cut(self, start: int, stop: int) -> "Located":
+        """Return samples `start` to `stop`."""
+        here = slice(start, stop)
+        return Located(self.tiles, self.which[here], self.starts[:, here], self.local[:, here])
+
+
+@dataclass(frozen=True)
 class Tiling:
     """The tiles of a split part, numbered; the last axis moves first."""
 
@@ -135,6 +157,19 @@ class Tiling:
             for n, (axis, at) in enumerate(zip(self.axes, positions, strict=True))
         ]
         return Points(np.array(starts, np.int64).reshape(len(self.axes), -1), unique)
+
+    def locate(self, tiles: IntArray, numbers: IntArray, order: Order) -> Located:
+        """Say where samples stand; arguments as for `points`, a tile for each sample."""
+        unique, which = np.unique(tiles, return_inverse=True)
+        starts = np.empty((len(self.axes), len(tiles)), np.int64)
+        local = np.empty_like(starts)
+        for place, tile in enumerate(unique.tolist()):
+            chosen = np.flatnonzero(which == place)
+            points = self.points(tile, numbers[chosen], order)
+            starts[:, chosen] = points.starts
+            for n, group in enumerate(self.tile(tile)):
+                local[n, chosen] = group.local(points.starts[n])
+        return Located(unique, which.astype(np.int64), starts, local)
 
 
 def _drawn(axis: Axis, n: int, numbers: IntArray, order: Order) -> IntArray:
