@@ -9,7 +9,7 @@ from scidata.errors import Problem
 from scidata.facts import STATISTICS, Variable
 from scidata.formats.media import HDF5_SUFFIXES
 from scidata.measure import Surveyed
-from scidata.record import Record, Samples, VariableNote
+from scidata.record import Join, Record, Samples, VariableNote
 
 MAX_STATISTICS_BYTES = 16 * 2**20
 
@@ -91,6 +91,25 @@ def sample_problems(samples: Samples, surveyed: Surveyed) -> Iterator[Problem]:
         yield error("asset-missing", "samples.asset", f"no asset {samples.asset!r}", fix)
         return
     yield from _sample_faults(samples, assets[samples.asset])
+    for n, join in enumerate(samples.joins):
+        if join.asset not in surveyed.opaque.keys() | surveyed.broken:
+            yield from _join_faults(join, f"samples.joins[{n}]", samples.asset, assets)
+
+
+def _join_faults(join: Join, place: str, asset: str, assets: Assets) -> Iterator[Problem]:
+    if join.asset not in assets:
+        message = f"no asset {join.asset!r}"
+        yield error("asset-missing", f"{place}.asset", message, one_of(assets))
+        return
+    held = {variable.name for variable in assets[asset]}
+    if join.by not in held:
+        message = f"no variable {join.by!r} in asset {asset!r}"
+        yield error("variable-missing", f"{place}.by", message, one_of(held))
+    there = {variable.name for variable in assets[join.asset]}
+    for k, name in enumerate(join.variables):
+        if name not in there:
+            message = f"no variable {name!r} in asset {join.asset!r}"
+            yield error("variable-missing", f"{place}.variables[{k}]", message, one_of(there))
 
 
 def _sample_faults(samples: Samples, variables: tuple[Variable, ...]) -> Iterator[Problem]:
@@ -105,6 +124,14 @@ def _sample_faults(samples: Samples, variables: tuple[Variable, ...]) -> Iterato
             elif entry not in held[name].dims:
                 message = f"{name!r} has the dimensions {held[name].dims}, not {entry!r}"
                 yield error("sample-dims", place, message, f"write it along {entry!r}, too")
+    yield from _length_faults(samples, variables)
+
+
+def _length_faults(samples: Samples, variables: tuple[Variable, ...]) -> Iterator[Problem]:
+    for n, dim in enumerate(samples.each[1:], start=1):
+        if not lengths({samples.asset: variables}, dim):
+            message = f"no variable of {samples.asset!r} has the dimension {dim!r}"
+            yield error("sample-dims", f"samples.each[{n}]", message, "name one that they have")
     for n, window in enumerate(samples.windows):
         steps = lengths({samples.asset: variables}, window.dimension)
         needed = window.size + (samples.lead if n == 0 else 0)
