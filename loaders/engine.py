@@ -28,7 +28,8 @@ from scidata.loaders.meter import Gauge
 from scidata.loaders.order import IntArray, Walk
 from scidata.loaders.plan import Located, Tiling
 from scidata.loaders.pool import Pool, gather
-from scidata.loaders.reader import Read, Reader
+from scidata.loaders.reader import Reader
+from scidata.loaders.requests import Read
 from scidata.loaders.samples import Field
 
 Batch: TypeAlias = dict[str, Tensor]

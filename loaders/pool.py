@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scidata.loaders.plan import Group, Tiling
-from scidata.loaders.reader import Read, Reader
+from scidata.loaders.reader import Reader
+from scidata.loaders.requests import Read
 from scidata.loaders.samples import Field, lengths
 
 if TYPE_CHECKING:

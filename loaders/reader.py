@@ -11,27 +11,29 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from scidata.errors import Damage
 from scidata.loaders.fetch import Buffer, Objects
 from scidata.loaders.layout import Coordinates, Extent, Index, Layout, Shards
 from scidata.loaders.meter import Gauge
 from scidata.loaders.places import damaged
+from scidata.loaders.requests import (
+    Chunk,
+    Numbers,
+    Read,
+    Target,
+    bundles,
+    bytes_of,
+    requests,
+    span,
+    targets,
+)
 
-REQUEST_BYTES = 4 * 2**20
-"""Most bytes of a request for several chunks; one chunk is never divided."""
-GAP_BYTES = 64 * 2**10
-"""A gap between two chunks that is cheaper to read than a request of its own."""
-BUNDLE_BYTES = 2**20
-"""Small requests are decoded together up to this size: each change of threads costs."""
 IN_FLIGHT_BYTES = 64 * 2**20
 INDEX_BYTES = 32 * 2**20
 """Of the indexes of shards that are kept once read."""
@@ -40,40 +42,8 @@ OVERHEAD_BYTES = 2**20
 REQUESTS_AT_ONCE = 64
 """However few bytes each asks for."""
 
-Numbers: TypeAlias = npt.NDArray[Any]
-Slices: TypeAlias = tuple[slice, ...]
-
-
-@dataclass(frozen=True)
-class Read:
-    """A box of an array, and where its numbers go."""
-
-    layout: Layout
-    start: tuple[int, ...]
-    stop: tuple[int, ...]
-    out: Numbers
-    """Of the box's shape and the layout's dtype."""
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where part of a chunk goes."""
-
-    out: Numbers
-    source: Slices
-
-
-@dataclass
-class _Chunk:
-    """A chunk that is needed, and all the places that it goes to."""
-
-    layout: Layout
-    extent: Extent
-    targets: list[_Target] = field(default_factory=list)
-
-
 _Indexes: TypeAlias = dict[tuple[str, str], Index]
-_Wanted: TypeAlias = dict[tuple[int, Coordinates], tuple[Layout, list[_Target]]]
+_Wanted: TypeAlias = dict[tuple[int, Coordinates], tuple[Layout, list[Target]]]
 
 
 class Budget:
@@ -180,21 +150,21 @@ class Reader:
     async def _read(self, reads: Sequence[Read]) -> None:
         wanted: _Wanted = {}
         for read in reads:
-            for chunk, target in _targets(read):
+            for chunk, target in targets(read):
                 held = wanted.setdefault((id(read.layout), chunk), (read.layout, []))
                 held[1].append(target)
-        chunks: list[_Chunk] = []
+        chunks: list[Chunk] = []
         indexes = await self._needed_indexes(wanted)
-        for (_, where), (layout, targets) in wanted.items():
+        for (_, where), (layout, asked) in wanted.items():
             extent = _extent(layout, where, indexes)
             if extent is None:
-                for target in targets:
+                for target in asked:
                     target.out[...] = layout.fill
             else:
-                chunks.append(_Chunk(layout, extent, targets))
+                chunks.append(Chunk(layout, extent, asked))
         try:
             async with asyncio.TaskGroup() as group:
-                for bundle in _bundles(_requests(chunks)):
+                for bundle in bundles(requests(chunks)):
                     group.create_task(self._fetch(bundle))
         except* Exception as errors:  # noqa: BLE001  # one of them is raised
             raise _first(errors) from None
@@ -240,8 +210,8 @@ class Reader:
         except ValueError as error:
             raise _undecodable(path, layout, error) from error
 
-    async def _fetch(self, bundle: Sequence[Sequence[_Chunk]]) -> None:
-        size = sum(_size(request) for request in bundle)
+    async def _fetch(self, bundle: Sequence[Sequence[Chunk]]) -> None:
+        size = sum(map(bytes_of, bundle))
         taken = await self._budget.take(size)
         try:
             raws = await asyncio.gather(*(self._fetch_one(request) for request in bundle))
@@ -255,8 +225,8 @@ class Reader:
         finally:
             self._budget.give(taken)
 
-    async def _fetch_one(self, request: Sequence[_Chunk]) -> Buffer:
-        path, start, stop = _span(request)
+    async def _fetch_one(self, request: Sequence[Chunk]) -> Buffer:
+        path, start, stop = span(request)
         layout = request[0].layout
         objects = self._objects[layout.asset]
         async with self._requests:
@@ -272,7 +242,7 @@ class Reader:
         took = time.perf_counter() - begin
         self._gauge.add(requests=1, fetched=len(raw), fetch_s=took)
 
-    def _decode(self, bundle: Sequence[Sequence[_Chunk]], raws: Sequence[Buffer]) -> None:
+    def _decode(self, bundle: Sequence[Sequence[Chunk]], raws: Sequence[Buffer]) -> None:
         with self._gauge.timed("decode"):
             for request, raw in zip(bundle, raws, strict=True):
                 base, view = request[0].extent.start, memoryview(raw)
@@ -285,71 +255,7 @@ class Reader:
                         raise _undecodable(chunk.extent.path, chunk.layout, error) from error
 
 
-def _targets(read: Read) -> Iterator[tuple[Coordinates, _Target]]:
-    """Yield the chunks of a box, what of each is needed, and where it goes."""
-    sizes = read.layout.chunks
-    for chunk in read.layout.touched(read.start, read.stop):
-        source, out = [], []
-        for at, size, low, high in zip(chunk, sizes, read.start, read.stop, strict=True):
-            first, last = max(at * size, low), min((at + 1) * size, high)
-            source.append(slice(first - at * size, last - at * size))
-            out.append(slice(first - low, last - low))
-        yield chunk, _Target(read.out[tuple(out)], tuple(source))
-
-
-def _requests(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
-    """Put neighbours in an object into one request."""
-    ordered = sorted(chunks, key=lambda c: (*_object(c), c.extent.start))
-    for _, held in groupby(ordered, key=_object):
-        request: list[_Chunk] = []
-        for chunk in held:
-            if request and not _joins(request, chunk):
-                yield request
-                request = []
-            request.append(chunk)
-        yield request
-
-
-def _bundles(requests: Iterable[list[_Chunk]]) -> Iterator[list[list[_Chunk]]]:
-    """Put small requests together: they are sent at once, and decoded by one thread."""
-    bundle: list[list[_Chunk]] = []
-    size = 0
-    for request in requests:
-        if bundle and size + _size(request) > BUNDLE_BYTES:
-            yield bundle
-            bundle, size = [], 0
-        bundle.append(request)
-        size += _size(request)
-    if bundle:
-        yield bundle
-
-
-def _size(request: Sequence[_Chunk]) -> int:
-    """Return the bytes that a request asks for, or may bring."""
-    _, start, stop = _span(request)
-    return request[0].layout.decoder.nbytes if stop is None else stop - start
-
-
-def _object(chunk: _Chunk) -> tuple[str, str]:
-    return chunk.layout.asset, chunk.extent.path
-
-
-def _joins(request: Sequence[_Chunk], chunk: _Chunk) -> bool:
-    last, stop = request[-1].extent.stop, chunk.extent.stop
-    if last is None or stop is None:
-        return False
-    close = chunk.extent.start - last <= GAP_BYTES
-    return close and stop - request[0].extent.start <= REQUEST_BYTES
-
-
-def _span(request: Sequence[_Chunk]) -> tuple[str, int, int | None]:
-    stops = [chunk.extent.stop for chunk in request]
-    whole = None in stops
-    last = None if whole else max(stop for stop in stops if stop is not None)
-    return request[0].extent.path, request[0].extent.start, last
-
-
-def _place(chunk: _Chunk, raw: memoryview) -> None:
+def _place(chunk: Chunk, raw: memoryview) -> None:
     """Decode a chunk and put its parts where they go."""
     layout, decoder = chunk.layout, chunk.layout.decoder
     only = chunk.targets[0].out
