@@ -21,7 +21,11 @@ from scidata.benchmarks.machine import code_facts, hardware_facts, peak_memory_b
 from scidata.benchmarks.metrics import Missing
 from scidata.dataset import Dataset
 from scidata.errors import InvalidError, NotFoundError
+from scidata.facts import STATISTICS
 from scidata.hashing import Progress
+from scidata.published import find_asset
+from scidata.split import SPLITS
+from scidata.verifying import verify
 
 Batch: TypeAlias = dict[str, Tensor]
 Scores: TypeAlias = dict[str, dict[str, dict[str, float]]]
@@ -205,6 +209,10 @@ def run(
     }
     if finished := runs.read_result(out, identity):
         return finished
+    # A score names the bytes that it was computed on, so they are looked at first.
+    data = find_asset(dataset.commit, profile.asset).path
+    globs = (f"{data}*", f"{SPLITS}*", STATISTICS)
+    verify(dataset.name, dataset.store, digest=dataset.digest, globs=globs).require_sound()
     runs.prepare(out)
     with _alone(settings.seed, settings.threads):
         begin = perf_counter()

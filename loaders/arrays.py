@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import obstore.store
 import xarray as xr
-from zarr.abc.store import ByteRequest, Store
+from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
@@ -24,6 +24,7 @@ from scidata.errors import Damage, StorageError
 from scidata.loaders.places import Place, damaged
 from scidata.manifest import Manifest
 from scidata.storage import STARTED_IN
+from scidata.storage.refusals import refuses_ranges
 
 SMALL, SMALL_OBJECTS = 64 * 2**10, 64
 """Bytes of an object that is kept once read, and how many of them: 4 MiB at most."""
@@ -92,7 +93,7 @@ class PublishedArrays(WrapperStore[Store]):
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None
     ) -> Buffer:
         try:
-            buffer = await self._store.get(key, prototype, byte_range)
+            buffer = await self._get(key, prototype, byte_range)
         except (OSError, obstore.exceptions.BaseError) as error:
             raise StorageError(
                 f"{key} cannot be read: {type(error).__name__}",
@@ -106,6 +107,17 @@ class PublishedArrays(WrapperStore[Store]):
             if key == METADATA or (len(buffer) <= SMALL and len(self._small) < SMALL_OBJECTS):
                 self._small[key] = buffer
         return buffer
+
+    async def _get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None
+    ) -> Buffer | None:
+        try:
+            return await self._store.get(key, prototype, byte_range)
+        except obstore.exceptions.BaseError as error:
+            if byte_range is None or not refuses_ranges(error):
+                raise
+        whole = await self._store.get(key, prototype)
+        return None if whole is None else whole[_slice(byte_range, len(whole))]
 
     def _compare(self, key: str, buffer: Buffer) -> None:
         expected, found = self.manifest[key], Digest.of(buffer.to_bytes())
@@ -123,6 +135,14 @@ class PublishedArrays(WrapperStore[Store]):
     async def exists(self, key: str) -> bool:
         """Answer from the manifest, without a request."""
         return key in self.manifest
+
+
+def _slice(asked: ByteRequest, size: int) -> slice:
+    if isinstance(asked, RangeByteRequest):
+        return slice(asked.start, asked.end)
+    if isinstance(asked, OffsetByteRequest):
+        return slice(asked.offset, size)
+    return slice(max(size - asked.suffix, 0), size)
 
 
 def open_arrays(

@@ -21,6 +21,7 @@ import obstore.store
 from scidata.errors import Damage, IntegrityError, InvalidError, StorageError
 from scidata.loaders.places import Place, damaged
 from scidata.storage import STARTED_IN
+from scidata.storage.refusals import refuses_ranges
 from scidata.storage.stored_file import StoredFile
 
 Buffer: TypeAlias = memoryview | bytes
@@ -144,10 +145,20 @@ class RustObjects:
         """Ask for a range."""
 
         async def call() -> Buffer:
-            found = await obstore.get_range_async(self.store, path, start=start, end=stop)
+            try:
+                found = await obstore.get_range_async(self.store, path, start=start, end=stop)
+            except obstore.exceptions.BaseError as error:
+                if not refuses_ranges(error):
+                    raise
+                return (await self._all(path))[start:stop]
             return memoryview(found)
 
         return await patiently(call, path, self.where, length=stop - start)
+
+    async def _all(self, path: str) -> memoryview:
+        """Ask a server that answers no ranges for the whole object."""
+        found = await obstore.get_async(self.store, path)
+        return memoryview(await found.bytes_async())
 
     async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
         """Ask for the last or the first bytes."""
@@ -156,7 +167,12 @@ class RustObjects:
 
         async def call() -> Buffer:
             options: Any = {"range": {"suffix": length}}  # Any: obstore's own dictionary
-            found = await obstore.get_async(self.store, path, options=options)
+            try:
+                found = await obstore.get_async(self.store, path, options=options)
+            except obstore.exceptions.BaseError as error:
+                if not refuses_ranges(error):
+                    raise
+                return (await self._all(path))[-length:]
             return memoryview(await found.bytes_async())
 
         return await patiently(call, path, self.where, length=length)

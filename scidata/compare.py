@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from scidata.digest import Digest
-from scidata.errors import Damage
+from scidata.errors import Damage, IntegrityError
 from scidata.hashing import Hashed, unreadable
 
 MAX_LINES_TOLD = 5
+
+
+MAX_NAMED = 3
+"""Damaged files that a message names; the error holds all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,24 @@ class Verified:
     def sound(self) -> bool:
         """Whether no damage was found; of a partial copy this says nothing of the rest."""
         return not self.damage
+
+    def require_sound(self) -> None:
+        """Go no further with damaged data.
+
+        Raises
+        ------
+        IntegrityError
+            If there is damage; it holds all of it.
+        """
+        if self.damage:
+            named = ", ".join(item.path for item in self.damage[:MAX_NAMED])
+            more = f" and {len(self.damage) - MAX_NAMED} more" * (len(self.damage) > MAX_NAMED)
+            raise IntegrityError(
+                f"{self.name} is damaged: {named}{more}",
+                where=self.target,
+                fix="bring it from a sound copy, or use another one; scidata verify names all",
+                damage=list(self.damage),
+            )
 
 
 def matching(paths: Iterable[str], globs: tuple[str, ...]) -> Iterator[str]:

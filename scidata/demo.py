@@ -64,6 +64,8 @@ def demonstrate(out: Path, *, station: Station = silent) -> Demonstration:
     ------
     ConflictError
         If `out` holds something else under these names.
+    IntegrityError
+        If what an earlier run published is damaged.
     StorageError
         If the disk is full or not writable.
     """
@@ -80,6 +82,7 @@ def demonstrate(out: Path, *, station: Station = silent) -> Demonstration:
         published = publish(staged, store, version=VERSION, progress=progress)
     with station("verify", "B") as progress:
         verified = verify(NAME, store, progress=progress)
+        verified.require_sound()
     with station("catalog", ""):
         entries = _entries(store)
     with station("stream", "") as progress:

@@ -16,7 +16,13 @@ from scidata.benchmarks import harness, plan_task, run_task
 from scidata.cli import cli
 from scidata.datasets.tevolop.fortnights import AHEAD, BACK
 from scidata.datasets.tevolop.splits import WINDOW, by_time
-from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
+from scidata.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    StorageError,
+)
 from tests.windows import publish_quakes
 
 SMALL = {"epochs": 2, "batch_size": 64, "stride": 4, "score_stride": 4}
@@ -291,3 +297,14 @@ def test_list_names_every_profile_and_its_rules() -> None:
         "strict",
         "reference",
     ]
+
+
+def test_damaged_bytes_get_no_score(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "store")
+    shard = tmp_path / "store/quakes/v1.0.0/data/fortnights.zarr/magnitude/c/0/0"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 3] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(IntegrityError, match="magnitude/c/0/0"):
+        _run(tmp_path / "store", tmp_path / "run")
+    assert not (tmp_path / "run" / "result.json").exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -111,3 +112,22 @@ def test_a_folder_that_holds_something_else_is_refused_and_kept(tmp_path: Path) 
     assert done.returncode == 7
     assert "Traceback" not in done.stderr
     assert precious.read_text() == "mine"
+
+
+def test_a_demo_whose_store_was_damaged_does_not_say_that_it_is_sound(
+    demonstration: Demonstration, tmp_path: Path
+) -> None:
+    shutil.copytree(demonstration.folder, tmp_path / "demo")
+    table = tmp_path / "demo/store/tevolop/v1.0.0/data/events.parquet"
+    data = bytearray(table.read_bytes())
+    data[len(data) // 2] ^= 1
+    table.write_bytes(data)
+    done = subprocess.run(
+        [str(SCIDATA), "demo", "--out", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 5, done.stderr
+    assert "damaged: data/events.parquet" in done.stderr
+    assert "sound" not in done.stdout

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 
+import scidata
 from scidata.publishing import Published, PublishOptions, publish
 from scidata.publishing.plain import plain_commands
 from scidata.resolve import resolve
@@ -108,6 +111,10 @@ def test_a_server_that_ignores_conditions_is_refused_then_accepted_for_a_single_
     commit = resolve("tiny@1.0.0", rclone_url)
     assert commit.unsafe_store
     assert verify("tiny@1.0.0", rclone_url).damage == ()
+    # It also answers a range with the whole object.
+    wave = scidata.open("tiny@1.0.0", rclone_url).to_xarray("array")["wave"].values
+    local = xr.open_zarr(staged / "data" / "array.zarr")["wave"].values
+    assert np.array_equal(wave, local, equal_nan=True)
     done = shell(" && ".join(plain_commands(rclone_url, commit)), tmp_path)
     assert done.returncode == 0, done.stderr
 

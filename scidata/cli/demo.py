@@ -1,5 +1,7 @@
 """``scidata demo``."""
 
+import shutil
+import sys
 import textwrap
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -38,7 +40,7 @@ MODELS = ("model", "persistence", "climatology")
 CONVENTIONS = ("averaged", "summed")
 
 
-@click.command(epilog=exits(2, 4, 6, 7))
+@click.command(epilog=exits(2, 4, 5, 6, 7))
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -104,6 +106,8 @@ def _print(found: "Demonstration") -> None:
         say(f"{name:<10}{value}")
     _print_scores(found)
     say("", "Try next:", "")
+    if shutil.which("scidata") is None:
+        say(f"    . {Path(sys.prefix) / 'bin' / 'activate'}", "")
     say(*textwrap.indent(TRY_NEXT.format(store=found.store), "    ").split("\n"))
 
 

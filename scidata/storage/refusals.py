@@ -222,3 +222,9 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 
 def _parenthesis(text: str) -> str:
     return f" ({text})" if text else ""
+
+
+def refuses_ranges(error: Exception) -> bool:
+    """Tell whether a server answered a part of an object with all of it, as some do."""
+    text = str(error)
+    return "Range request not supported" in text or "non-partial response" in text

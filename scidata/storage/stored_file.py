@@ -8,6 +8,7 @@ import obstore.store
 from obstore.exceptions import BaseError
 
 from scidata.errors import StorageError
+from scidata.storage.refusals import refuses_ranges
 
 BLOCK = 2**20
 BLOCKS = 32
@@ -67,7 +68,7 @@ class StoredFile(io.RawIOBase):
 
     def _fetch(self, start: int, end: int) -> bytes:
         try:
-            return bytes(obstore.get_range(self._objects, self._key, start=start, end=end))
+            return self._range(start, end)
         except (BaseError, OSError) as error:
             self.failure = StorageError(
                 f"bytes {start} to {end} cannot be read: {type(error).__name__}",
@@ -75,3 +76,11 @@ class StoredFile(io.RawIOBase):
                 fix="check that the store can be reached, then run the same again",
             )
             raise self.failure from error
+
+    def _range(self, start: int, end: int) -> bytes:
+        try:
+            return bytes(obstore.get_range(self._objects, self._key, start=start, end=end))
+        except BaseError as error:
+            if not refuses_ranges(error):
+                raise
+            return bytes(obstore.get(self._objects, self._key).bytes())[start:end]
