@@ -172,7 +172,7 @@ def test_a_flipped_byte_is_found_wherever_it_is_used(
         use(scidata.open(NAME, copy.parents[1]))
 
 
-def test_opening_from_s3_takes_seven_requests_with_the_metadata_of_an_array(
+def test_opening_from_s3_takes_six_requests_with_the_metadata_of_an_array(
     s3_store: str, s3_endpoint: str
 ) -> None:
     with faulty_proxy(s3_endpoint) as proxy:

@@ -206,6 +206,7 @@ def test_one_id_with_two_rows_is_refused_naming_both_lines(tmp_path: Path) -> No
         ("1992-", "2092-", "time"),
         ("ci1", "", "id"),
         ("ci1", "ci 1;rm", "id"),
+        ("ci1", "jma1", "network"),
         (",eq,", ",=cmd(),", "event-type"),
         (",A", ",A,extra", "row"),
         (",eq,A", "", "row"),

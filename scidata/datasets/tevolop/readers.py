@@ -34,6 +34,8 @@ Parse = Callable[[str], Row | None]
 """One line to a row, or None if it is malformed."""
 
 _CSV_NAMES = {"mag": "magnitude", "magType": "magnitude_type", "type": "event_type"}
+_NETWORK = "ci"
+"""How ids of the Southern California Seismic Network begin, whose extracts the CSV form is."""
 _NEEDED = ("id", "time", "latitude", "longitude", "depth", "mag", "magType", "type")
 _COUNT = re.compile(r"#+ *Number of rows returned: *(\d+)")
 _REMEDY = "correct the row or remove it"
@@ -65,7 +67,7 @@ def read_rows(source: SourceFile, seen: Callable[[int], None] | None = None) -> 
 
     Never raises for bad content: what is wrong is in the batches' ``problems``.
     """
-    state = _Reading(source.name)
+    state = _Reading(source.name, network=_NETWORK if source.form == Form.TABLE else "")
     lines = enumerate(read_lines(source.path, source.name, seen), start=1)
     try:
         parse = _parser(source, lines)
@@ -83,8 +85,9 @@ def read_rows(source: SourceFile, seen: Callable[[int], None] | None = None) -> 
 class _Reading:
     """What one file has given so far."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, network: str = "") -> None:
         self.name = name
+        self.network = network
         self.rows: list[Row] = []
         self.numbers: list[int] = []
         self.problems: list[Problem] = []
@@ -98,7 +101,9 @@ class _Reading:
         elif line.strip():
             self.total += 1
             row = parse(line)
-            if row:
+            if row and row[0] and not row[0].startswith(self.network):
+                self._refuse_stranger(number, row[0])
+            elif row:
                 self.rows.append(row)
                 self.numbers.append(number)
             else:
@@ -107,6 +112,13 @@ class _Reading:
                 self.problems.append(
                     Problem(code="row", path=where, message=message, fix=_REMEDY)
                 )
+
+    def _refuse_stranger(self, number: int, event: str) -> None:
+        """Leave out an event of others: the record would call it SCEDC's, under its grant."""
+        message = f"the event {event!r} is not of the Southern California Seismic Network"
+        fix = "give catalogues of other networks as ComCat writes them"
+        place = f"{self.name}:{number}"
+        self.problems.append(Problem(code="network", path=place, message=message, fix=fix))
 
     def check_count(self) -> None:
         """Compare with the number of rows that the listing's last line states."""
