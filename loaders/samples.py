@@ -172,7 +172,9 @@ def select(
             if absent
             else f"the split goes along {dimension!r}",
             where=f"samples along {', '.join(map(repr, dims))}",
-            fix=f"choose a split along {' or '.join(map(repr, dims))}",
+            fix=f"choose an asset of which samples have {', '.join(map(repr, dims))}"
+            if absent
+            else f"choose a split along {' or '.join(map(repr, dims))}",
         )
     axes = [_whole_axis(samples, dim, sizes[dim]) for dim in dims]
     at = dims.index(dimension)
