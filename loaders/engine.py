@@ -29,7 +29,7 @@ from scidata.loaders.order import IntArray, Walk
 from scidata.loaders.plan import Located, Tiling
 from scidata.loaders.pool import Pool, gather
 from scidata.loaders.reader import Reader
-from scidata.loaders.requests import Read
+from scidata.loaders.requests import Read, box
 from scidata.loaders.samples import Field
 
 Batch: TypeAlias = dict[str, Tensor]
@@ -203,23 +203,17 @@ class Engine:
         batch = self._empty(starts.shape[1])
         reads = []
         for field in self._program.tiled:
-            out, sizes = batch[field.name].numpy(), np.array(field.sizes)
-            corners = field.corners(starts)
-            for i, (low, high) in enumerate(
-                zip(corners.tolist(), (corners + sizes).tolist(), strict=True)
-            ):
-                box = out[i : i + 1].reshape(field.sizes)  # of a scalar, `out[i]` is a copy
-                reads.append(Read(field.layout, tuple(low), tuple(high), box))
+            out = batch[field.name].numpy().reshape(len(starts[0]), *field.sizes)
+            reads.append(Read(field.layout, field.corners(starts), field.sizes, out))
         return number, batch, starts, self._reader.submit(reads)
 
     def _load_resident(self, stop: threading.Event) -> None:
         if self._resident is None:
             reads = []
             for field in self._program.resident:
-                shape = field.layout.shape
-                out = np.empty(shape, field.layout.dtype)
+                out = np.empty(field.layout.shape, field.layout.dtype)
                 self._residents[field.name] = out
-                reads.append(Read(field.layout, (0,) * len(shape), shape, out))
+                reads.append(box(field.layout, (0,) * out.ndim, out))
             self._resident = self._reader.submit(reads)
         try:
             _wait(self._resident, stop)

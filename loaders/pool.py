@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from scidata.loaders.plan import Group, Tiling
 from scidata.loaders.reader import Reader
-from scidata.loaders.requests import Read
+from scidata.loaders.requests import Read, box
 from scidata.loaders.samples import Field, lengths
 
 if TYPE_CHECKING:
@@ -97,9 +97,8 @@ class Pool:
     def _reads(self, tile: int, slot: int) -> Iterator[Read]:
         groups = self._tiling.tile(tile)
         for field in self._fields:
-            for start, stop, at in _boxes(field, groups):
-                out = self.arrays[field.name][slot][at]
-                yield Read(field.layout, start, stop, out)
+            for start, at in _boxes(field, groups):
+                yield box(field.layout, start, self.arrays[field.name][slot][at])
 
 
 def _failed(done: "Future[None]") -> bool:
@@ -108,22 +107,18 @@ def _failed(done: "Future[None]") -> bool:
 
 def _boxes(
     field: Field, groups: Sequence[Group]
-) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[slice, ...]]]:
-    """Yield the boxes of an array that a tile needs, and where they go in its slot."""
+) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+    """Yield where the boxes of an array begin that a tile needs, and where they go in it."""
     along = []
     for axis, length in zip(field.axes, field.layout.shape, strict=True):
         runs = ((0, length),) if axis is None else groups[axis].runs
         at, placed = 0, []
         for start, stop in runs:
-            placed.append((start, stop, slice(at, at + stop - start)))
+            placed.append((start, slice(at, at + stop - start)))
             at += stop - start
         along.append(placed)
-    for box in product(*along):
-        yield (
-            tuple(start for start, _, _ in box),
-            tuple(stop for _, stop, _ in box),
-            tuple(at for _, _, at in box),
-        )
+    for chosen in product(*along):
+        yield tuple(start for start, _ in chosen), tuple(at for _, at in chosen)
 
 
 def gather(
