@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from scidata.loaders.plan import Group, Tiling
 from scidata.loaders.reader import Reader
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
-
-_LARGE = 8 * 2**10
-"""Bytes of a sample from which one copy a sample is faster than one call for all."""
 
 
 class Pool:
@@ -148,16 +146,11 @@ def gather(
     strides = np.array([prod(shape[dim + 1 :]) for dim in range(len(shape))], np.int64)
     begins = slots * prod(shape) + corners @ strides
     length = prod(field.sizes)
-    flat, rows = array.reshape(-1), out.reshape(len(out), length)
-    if length * array.itemsize >= _LARGE:
-        for i, begin in enumerate(begins.tolist()):
-            rows[i] = flat[begin : begin + length]
-    elif not (begins % length).any() and flat.size % length == 0:
-        held = flat.reshape(-1, length)
-        np.take(held, begins // length, axis=0, out=rows, mode="clip")
-    else:
-        windows = np.lib.stride_tricks.sliding_window_view(flat, length)
-        rows[...] = windows[begins]
+    flat = torch.from_numpy(array.reshape(-1))
+    # Every place where a sample may begin is a row of this view: one call copies them all.
+    held = flat.as_strided((max(flat.numel() - length + 1, 0), length), (1, 1))
+    rows = torch.from_numpy(out.reshape(len(out), length))
+    torch.index_select(held, 0, torch.from_numpy(begins), out=rows)
 
 
 def _in_one_piece(sizes: Sequence[int], shape: Sequence[int]) -> bool:
