@@ -48,6 +48,13 @@ def conclude(goals: list[Goal], *, quiet: bool, judged: bool) -> None:
     raise SystemExit(1 if judged and not all(goal.reached for goal in goals) else 0)
 
 
+def beneath(allowed_s: float, floor_s: float, acts: str) -> str:
+    """Say that a goal allows less time than the acts take one after the other, if it does."""
+    if allowed_s >= floor_s:
+        return ""
+    return f"it allows {allowed_s:.2f} s, and on this machine {acts} alone take {floor_s:.2f} s"
+
+
 def machine() -> dict[str, Any]:  # Any: JSON
     """Say on what the figures were measured, and how busy it was."""
     return {

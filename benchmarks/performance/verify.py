@@ -29,7 +29,7 @@ from typing import Any
 import click
 
 from scidata.benchmarks.performance.floor import GROUP, drop_cached, hashing, reading
-from scidata.benchmarks.performance.goals import Goal, conclude, machine
+from scidata.benchmarks.performance.goals import Goal, beneath, conclude, machine
 from scidata.benchmarks.performance.tree import SIZES, Size, make_bag
 from scidata.manifest import MANIFEST
 from scidata.verifying import verify
@@ -178,7 +178,7 @@ def goals(seconds: Seconds, memory: int, *, cold: bool) -> list[Goal]:
             sense="at least",
             limit=times,
             unit="times",
-            why=_why(statistics.median(seconds[peer]) / times, floor),
+            why=beneath(statistics.median(seconds[peer]) / times, floor, "reading and hashing"),
         )
         for peer, times in (COLD_TIMES if cold else TIMES).items()
     ]
@@ -186,15 +186,6 @@ def goals(seconds: Seconds, memory: int, *, cold: bool) -> list[Goal]:
         name="peak memory", found=memory / 1e6, sense="less than", limit=MEMORY_MB, unit="MB"
     )
     return [*found, memory_goal]
-
-
-def _why(allowed: float, floor: float) -> str:
-    if allowed >= floor:
-        return ""
-    return (
-        f"it allows {allowed:.2f} s, and on this machine reading and hashing alone "
-        f"take {floor:.2f} s"
-    )
 
 
 def rows(total: int, seconds: Seconds, cpu: Seconds) -> dict[str, Any]:  # Any: JSON
