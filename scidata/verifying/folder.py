@@ -33,6 +33,7 @@ from scidata.manifest import (
 from scidata.resolve import read_manifest, resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store
+from scidata.verifying.choice import Choice, asset_globs
 from scidata.version import CommitRecord
 
 UNCHECKED = (
@@ -65,6 +66,10 @@ class Expected:
     """Payload files of the version."""
     held: int = 0
     """How many of them the folder says it holds."""
+    inside: frozenset[str] = frozenset()
+    """Payload to read; of the rest names and sizes are compared."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Of the payload in bytes, as far as they are known and needed."""
 
 
 @dataclass
@@ -88,17 +93,27 @@ def verify_folder(
     *,
     digest: Digest | None,
     name: str | None,
-    fast: bool,
-    globs: tuple[str, ...],
+    choice: Choice,
     progress: Progress | None,
 ) -> Verified:
     """Compare a folder with its manifest, and the manifest with what vouches for it."""
+    if choice.depth == "remote":
+        raise InvalidError(
+            "a folder keeps no checksums, so there is nothing to compare without reading",
+            where=str(folder),
+            fix="leave out --remote to read every byte, or take --fast for names and sizes",
+        )
     bag = read_bag(folder)
     vouched = vouching(bag, store, digest=digest, name=name)
+    globs = choice.globs + asset_globs(choice.assets, bag.assets, where=str(folder))
     expected = chosen(bag, expectation(bag, vouched), globs)
-    sizes, notes = _sizes(bag, expected) if fast else (None, ())
+    draws = choice.draws or choice.depth == "fast"
+    sizes, notes = _sizes(bag, expected) if draws else ({}, ())
+    seed = str(vouched.digest or bag.digest or "")
+    inside = frozenset(choice.read(expected.payload, seed, sizes))
+    expected = replace(expected, inside=inside, sizes=sizes)
     tally = Tally()
-    damage = [*expected.damage, *_read(bag, expected, tally, sizes, progress)]
+    damage = [*expected.damage, *_read(bag, expected, tally, progress)]
     damage += _absent_and_extra(bag, expected, tally, globs)
     return Verified(
         target=str(folder),
@@ -109,7 +124,10 @@ def verify_folder(
         files=len(tally.seen),
         tags=len(tally.seen & expected.tags.keys()),
         bytes=tally.bytes,
-        fast=fast,
+        fast=choice.depth == "fast",
+        depth=choice.depth,
+        compared=len(inside),
+        drawn=choice.told(len(inside), len(expected.payload), seed),
         payload=expected.whole,
         held=expected.held,
         partial=bag.partial is not None,
@@ -280,10 +298,9 @@ def _read(
     bag: Bag,
     expected: Expected,
     tally: Tally,
-    sizes: Mapping[str, int] | None,
     progress: Progress | None,
 ) -> list[Damage]:
-    """Walk the folder and read it at the same time; with `sizes`, read the tag files only."""
+    """Walk the folder and read it at the same time: the tag files, and what is inside."""
     wanted = {**expected.payload, **expected.tags}
     found: dict[str, int] = {}
 
@@ -293,15 +310,16 @@ def _read(
                 tally.others.append(entry)
                 continue
             tally.seen.add(entry.path)
-            if sizes is not None and entry.path in expected.payload:
+            if entry.path in expected.payload and entry.path not in expected.inside:
                 found[entry.path] = os.stat(entry.full).st_size  # noqa: PTH116 - has no Path
             else:
                 yield entry.path, entry.full
 
-    total = bag.size if sizes is None else 0
+    known = expected.sizes
+    total = sum(known.get(path, 0) for path in expected.inside) if known else bag.size
     hashed = tally.counted(hash_each(present(), progress=progress, total=total))
     damage = list(compare.differing(hashed, wanted))
-    return damage + list(compare.resized(found, sizes or {}))
+    return damage + list(compare.resized(found, expected.sizes))
 
 
 def _absent_and_extra(
