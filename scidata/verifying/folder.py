@@ -50,6 +50,10 @@ class Vouched:
     against: str = ""
     commit: CommitRecord | None = None
     store: Store | None = None
+    payload: Mapping[str, str] | None = None
+    """Every file with its sha256, if that is known already."""
+    tags: Mapping[str, str] | None = None
+    """The same of the tag files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +101,22 @@ def verify_folder(
     progress: Progress | None,
 ) -> Verified:
     """Compare a folder with its manifest, and the manifest with what vouches for it."""
+    bag = read_bag(folder)
+    vouched = vouching(bag, store, digest=digest, name=name)
+    return verify_bag(bag, vouched, choice=choice, progress=progress)
+
+
+def verify_bag(
+    bag: Bag, vouched: Vouched, *, choice: Choice, progress: Progress | None
+) -> Verified:
+    """Compare a folder with what vouches for it; raises what `scidata.verify` does."""
+    folder = bag.folder
     if choice.depth == "remote":
         raise InvalidError(
             "a folder keeps no checksums, so there is nothing to compare without reading",
             where=str(folder),
             fix="leave out --remote to read every byte, or take --fast for names and sizes",
         )
-    bag = read_bag(folder)
-    vouched = vouching(bag, store, digest=digest, name=name)
     globs = choice.globs + asset_globs(choice.assets, bag.assets, where=str(folder))
     expected = chosen(bag, expectation(bag, vouched), globs)
     draws = choice.draws or choice.depth == "fast"
@@ -246,6 +258,8 @@ def _vouched_payload(
     bag: Bag, vouched: Vouched, wanted: Digest, tags: Mapping[str, str]
 ) -> Mapping[str, str]:
     """Take the store's manifest, or rebuild it from the index of sizes if that gives it."""
+    if vouched.payload is not None:
+        return vouched.payload
     if vouched.store is not None and vouched.commit is not None:
         return read_manifest(vouched.store, vouched.commit).hexes
     try:
@@ -257,6 +271,8 @@ def _vouched_payload(
 
 
 def _tags(bag: Bag, vouched: Vouched) -> Mapping[str, str]:
+    if vouched.tags is not None:
+        return vouched.tags
     if vouched.commit is None:
         return bag.tags
     prefix = f"v{vouched.commit.version}/"
