@@ -48,6 +48,7 @@ def describe(count: int) -> Facts:
     asset = Asset(
         key="grid",
         kind="zarr",
+        media_type="application/vnd.zarr",
         path="data/grid.zarr",
         files=count,
         bytes=count,
