@@ -6,13 +6,8 @@ one small commit record. Readers see nothing before that and everything after it
 was interrupted continues when it is started again.
 """
 
-import getpass
-import os
-import socket
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -42,8 +37,8 @@ from scidata.resolve import resolve, version_numbers
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
-from scidata.storage.probe import fault_of, is_remembered, remember
-from scidata.storage.single_writer import SingleWriterStore
+from scidata.storage.trust import trusted
+from scidata.surroundings import Surroundings
 from scidata.version import CommitRecord, ParentVersion, VersionNumber
 from scidata.wording import counted
 
@@ -51,47 +46,12 @@ __all__ = [
     "Plan",
     "PublishOptions",
     "Published",
+    "Surroundings",
     "Surveyed",
     "plan_publish",
     "publish",
     "survey",
 ]
-
-STATE = "stores.json"
-
-
-def _user_state() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("scidata", appauthor=False)) / STATE
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no environment names the user, and no list of users does
-        return f"uid-{os.getuid()}"
-
-
-def _random_token() -> str:
-    return uuid.uuid4().hex
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What publishing takes from its process: the clock, chance, and who it is."""
-
-    now: Callable[[], datetime] = _utc_now
-    token: Callable[[], str] = _random_token
-    host: str = field(default_factory=socket.gethostname)
-    user: str = field(default_factory=_user_name)
-    pid: int = field(default_factory=os.getpid)
-    memory: Path = field(default_factory=_user_state)
-    """Where it is noted which stores passed the probe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,24 +240,7 @@ def _parent(store: Store, dataset: str, older: Sequence[VersionNumber]) -> Paren
 
 
 def _trusted(store: Store, options: PublishOptions) -> tuple[Store, bool]:
-    """Return the store to write to, and whether it breaks its promises."""
-    around = options.surroundings
-    remembered = store.url.startswith("s3://")  # a folder or memory answers at once
-    if remembered and is_remembered(around.memory, store.address, now=around.now()):
-        return store, False
-    fault = fault_of(store, around.token())
-    if fault is None:
-        if remembered:
-            remember(around.memory, store.address, now=around.now())
-        return store, False
-    if not options.single_writer:
-        raise StorageError(
-            f"two publishers could destroy each other's work in this store: {fault}",
-            where=store.address,
-            fix="use a store that honours conditional writes (If-None-Match); or, if you are "
-            "certain that nobody else publishes to it, add --single-writer",
-        )
-    return SingleWriterStore(store), True
+    return trusted(store, options.surroundings, single_writer=options.single_writer)
 
 
 def _take(found: Surveyed, store: Store, options: PublishOptions) -> Claim:
@@ -318,7 +261,7 @@ def _claim(around: Surroundings, parent: ParentVersion | None) -> Claim:
         host=around.host,
         user=around.user,
         pid=around.pid,
-        started=around.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        started=around.time,
         parent=parent,
     )
 
