@@ -140,7 +140,7 @@ def test_what_readers_could_not_use_is_not_said(
     store: Store, name: str, fields: dict[str, str], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        mark(name, Mark(state="withdrawn", **fields), store)  # type: ignore[arg-type]  # as given
+        mark(name, Mark(state="withdrawn", **fields), store)
     assert not [f for f in store.list() if "status" in f.key]
 
 

@@ -6,7 +6,7 @@ one small commit record. Readers see nothing before that and everything after it
 was interrupted continues when it is started again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from scidata.formats import RECORD, prefix_of, tag_files
 from scidata.hashing import Progress
 from scidata.index import rebuild
 from scidata.measure import Measured, measure
-from scidata.publishing.claim import Claim, has_ended, take
+from scidata.publishing.claim import Claim, has_ended, renew, take
 from scidata.publishing.plan import Plan, Version, check_number, check_same, plan
 from scidata.publishing.upload import (
     Stamps,
@@ -135,12 +135,18 @@ def publish(
     if found.existing is not None:
         return _already(found, opened, found.existing)
     opened, unsafe = _trusted(opened, options)
-    first = _take(found, opened, options)
+    mine = _claim(options.surroundings, found.parent)
+    first = _take(found, opened, options, mine)
     planned = _plan(found, opened, first, options.surroundings.token())
     planned = replace(
         planned, commit=planned.commit.model_copy(update={"unsafe_store": unsafe})
     )
-    return _apply(planned, found, opened, progress)
+    facts = found.measured.facts
+
+    def hold() -> None:
+        renew(opened, facts.dataset, facts.version, mine, now=options.surroundings.now())
+
+    return _apply(planned, found, opened, hold, progress)
 
 
 def plan_publish(
@@ -243,8 +249,7 @@ def _trusted(store: Store, options: PublishOptions) -> tuple[Store, bool]:
     return trusted(store, options.surroundings, single_writer=options.single_writer)
 
 
-def _take(found: Surveyed, store: Store, options: PublishOptions) -> Claim:
-    mine = _claim(options.surroundings, found.parent)
+def _take(found: Surveyed, store: Store, options: PublishOptions, mine: Claim) -> Claim:
     return take(
         store,
         found.record.id,
@@ -286,10 +291,15 @@ def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
 
 
 def _apply(
-    planned: Plan, found: Surveyed, store: Store, progress: Progress | None
+    planned: Plan,
+    found: Surveyed,
+    store: Store,
+    hold: Callable[[], None],
+    progress: Progress | None,
 ) -> Published:
     sent = upload(store, planned, progress=progress)
     check_unchanged(found.stamps, stamps(found.staged), where=str(found.staged))
+    hold()
     check_listing(store, planned)
     committed = commit(store, planned.commit)
     return Published(
