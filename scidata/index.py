@@ -79,6 +79,8 @@ class SoundVersion:
     history: History = field(default_factory=History)
     item: bytes | None = None
     """The STAC item for the dataset's folder, of a version that has a status."""
+    hrefs: Mapping[str, str] = field(default_factory=dict)
+    """Where each asset lies below the dataset's prefix, by its key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +194,8 @@ def _newest(versions: Sequence[SoundVersion]) -> SoundVersion:
 
 
 def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, bytes]:
-    record = _newest(versions).record
+    newest = _newest(versions)
+    record = newest.record
     facts = [version.facts for version in versions]
     pins = {version.facts.version: version.catalog for version in versions}
     known = {v.facts.version: s for v in versions if (s := v.history.status) is not None}
@@ -201,7 +204,7 @@ def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, byt
         for v in versions
         if v.item is not None
     }
-    catalog = intake.dataset_catalog(record, facts, pins, known)
+    catalog = intake.dataset_catalog(record, facts, pins, newest.hrefs, statuses=known)
     return {
         **items,
         f"{name}/{DATASET_INTAKE}": to_yaml(catalog),
@@ -275,6 +278,7 @@ def _read_sound(
         facts=facts,
         catalog=Digest.of(catalog),
         history=history,
+        hrefs={asset.key: asset.href for asset in commit.assets},
         item=_item(store, commit, history),
     )
 

@@ -110,7 +110,7 @@ def renew(store: Store, dataset: str, version: str, mine: Claim, *, now: datetim
         raise ConflictError(
             f"the claim on {dataset}@{version} is gone: what was uploaded may be, too",
             where=claim_key(dataset, version),
-            fix="run the same command again; it uploads what is missing, or names what to remove",
+            fix="run the same command again: it uploads what is missing",
         ) from error
     if holder.tx != mine.tx:
         raise _held(holder, dataset, version)

@@ -75,6 +75,15 @@ class MemoryStore:
             self._put(key, data)
             return True
 
+    def copy(self, source: str, key: str) -> bool:
+        """Write an object with the bytes of another, unless the key exists."""
+        data = self._data(source)
+        with self._lock:
+            if checked(key) in self._objects:
+                return False
+            self._put(key, data)
+        return True
+
     def replace(self, key: str, data: bytes) -> None:
         """Write an object."""
         with self._lock:
