@@ -112,11 +112,10 @@ def mark(
     """
     options = options or MarkOptions()
     opened = open_store(store)
-    _refuse_unnamed(reference)
-    commit = resolve_any(reference, opened)
+    commit = named(reference, opened)
     if what.replaced_by is not None:
         _check_successor(opened, commit, what.replaced_by)
-    status = _status(commit, what, options.surroundings)
+    status = status_of(commit, what, options.surroundings)
     history = read_history(opened, commit.dataset, commit.number)
     if options.dry_run:
         return _told(commit, status, history)
@@ -209,7 +208,8 @@ def _indexed(store: Store, marked: Marked) -> Marked:
     return marked
 
 
-def _status(commit: CommitRecord, what: Mark, around: Surroundings) -> Status:
+def status_of(commit: CommitRecord, what: Mark, around: Surroundings) -> Status:
+    """Write down who says what of a version now; `InvalidError` if the reason says nothing."""
     reason = " ".join(what.reason.split())
     if not reason or len(reason) > MAX_REASON:
         raise InvalidError(
@@ -228,7 +228,16 @@ def _status(commit: CommitRecord, what: Mark, around: Surroundings) -> Status:
     )
 
 
-def _refuse_unnamed(reference: str) -> None:
+def named(reference: str, store: Store) -> CommitRecord:
+    """Find a version that must be named: nothing is said of whichever is the newest today.
+
+    Raises
+    ------
+    InvalidError
+        If neither number nor digest is given.
+    ScidataError
+        As `scidata.resolve.resolve_any`.
+    """
     wanted = Reference.parse(reference)
     if wanted.number is None and wanted.digest is None:
         raise InvalidError(
@@ -236,6 +245,7 @@ def _refuse_unnamed(reference: str) -> None:
             where="reference",
             fix=f"name it: {reference}@1.0.0",
         )
+    return resolve_any(reference, store)
 
 
 def _check_successor(store: Store, commit: CommitRecord, replaced_by: str) -> None:

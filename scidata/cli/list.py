@@ -81,7 +81,8 @@ def _print(found: Listing, *, one_dataset: bool) -> None:
     head += ["FILES", "SIZE", "CREATED", "DIGEST"]
     states = [found.history(c).state for c in shown]
     if set(states) != {"active"}:  # a column that says "active" everywhere tells nothing
-        head, rows = [*head, "STATUS"], [[*r, s] for r, s in zip(rows, states, strict=True)]
+        head.insert(-1, "STATUS")
+        rows = [[*r[:-1], s, r[-1]] for r, s in zip(rows, states, strict=True)]
     print_table(head, rows)
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from scidata.about import TOOL
 from scidata.check import check
 from scidata.digest import Digest
-from scidata.errors import InvalidError, ScidataError, StorageError
+from scidata.errors import ConflictError, InvalidError, ScidataError, StorageError
 from scidata.formats import RECORD, prefix_of, tag_files
 from scidata.hashing import Progress
 from scidata.index import rebuild
+from scidata.inventory import read_history
 from scidata.measure import Measured, measure
 from scidata.publishing.claim import Claim, has_ended, renew, take
 from scidata.publishing.plan import Plan, Version, check_number, check_same, plan
@@ -33,7 +34,7 @@ from scidata.publishing.upload import (
     upload,
 )
 from scidata.record import Record, read_record_bytes
-from scidata.resolve import resolve, version_numbers
+from scidata.resolve import read_commit, version_numbers
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
@@ -206,6 +207,7 @@ def survey(
     )
     existing = existing_commit(store, record.id, version) if number in published else None
     if existing is not None:
+        _refuse_purged(store, existing)
         check_same(existing, measured.manifest.digest)
         check_held(store, existing, measured.sizes)
     return Surveyed(
@@ -239,10 +241,21 @@ def _record(staged: Path) -> tuple[Record, bytes]:
 
 
 def _parent(store: Store, dataset: str, older: Sequence[VersionNumber]) -> ParentVersion | None:
-    if not older:
-        return None
-    commit = resolve(f"{dataset}@{older[-1]}", store)
-    return ParentVersion(version=commit.version, digest=commit.digest)
+    for number in reversed(older):
+        if read_history(store, dataset, number).state != "purged":
+            commit = read_commit(store, dataset, number)
+            return ParentVersion(version=commit.version, digest=commit.digest)
+    return None
+
+
+def _refuse_purged(store: Store, existing: CommitRecord) -> None:
+    status = read_history(store, existing.dataset, existing.number).status
+    if status is not None and status.state == "purged":
+        raise ConflictError(
+            f"{existing.name} was purged on {status.date}: {status.reason}",
+            where=store.address,
+            fix="a number is given once: publish under the next one what may be published",
+        )
 
 
 def _trusted(store: Store, options: PublishOptions) -> tuple[Store, bool]:
