@@ -30,6 +30,7 @@ VERBS = {
     "publish": "Publish a staged dataset as an immutable version in a store.",
     "pull": "Fetch a version into a new folder, checking every byte.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
+    "repair": "Bring missing and damaged files back from another copy.",
     "status": "Deprecate or withdraw a version, or show what became of it.",
     "mirror": "Copy versions to another store, checking every byte on its way.",
     "gc": "Remove what uploads left behind that never became a version.",

@@ -17,7 +17,7 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
-from scidata.storage import refusals, s3_copy, s3_unfinished
+from scidata.storage import checksums, refusals, s3_copy, s3_unfinished
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
@@ -134,6 +134,13 @@ class S3Store:
         facts = self._objects.head(key)
         # What went in parts may differ from its metadata: the file changed on its way.
         return facts if facts.size <= ONE_PUT else replace(facts, digest=None)
+
+    def checksums(self, key: str) -> checksums.Stored:
+        """Return the checksums that S3 keeps of one object."""
+        path = "/".join(p for p in (self._at.prefix, checked(key)) if p)
+        return checksums.head(
+            self._botocore, self._at.bucket, path, where=f"{key} in {self.address}"
+        )
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
@@ -280,6 +287,12 @@ class S3Store:
                 return False
             raise refusals.from_parts(error, where=f"{key} in {self.address}") from error
         return True
+
+    @cached_property
+    def _botocore(self) -> Any:  # Any: botocore has no types
+        return checksums.client(
+            endpoint=self._at.endpoint, region=self._at.region, anonymous=self._at.anonymous
+        )
 
     @cached_property
     def _s3fs(self) -> Any:  # Any: s3fs has no types
