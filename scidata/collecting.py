@@ -13,6 +13,7 @@ one of the two gets the number, and the other stops.
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -38,6 +39,7 @@ from scidata.resolve import commit_key, read_commit
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import KeepsUnfinished, ObjectFacts, Store, Unfinished
 from scidata.storage.probe import FOLDER as PROBES
+from scidata.storage.trust import trusted
 from scidata.surroundings import Surroundings
 from scidata.version import DATASET_ID, VersionNumber
 
@@ -109,6 +111,7 @@ def collect(
     store: StoreLike | None = None,
     *,
     apply: bool = False,
+    single_writer: bool = False,
     surroundings: Surroundings | None = None,
 ) -> Collected:
     """Find what uploads left behind, and remove it if `apply` is set.
@@ -118,13 +121,16 @@ def collect(
     apply : bool
         Remove it. What is old is then said by the store's own clock, for which one small object
         is written and removed; without, by this machine's, and nothing is written.
+    single_writer : bool
+        Clean a store that ignores conditional writes; nobody else may write to it meanwhile.
 
     Raises
     ------
     NotFoundError
         If there is no store.
     StorageError
-        If the store cannot be listed or written. What was removed by then was not committed.
+        If the store cannot be listed or written, or ignores conditional writes. What was
+        removed by then was not committed.
     """
     around = surroundings or Surroundings()
     opened = open_store(store)
@@ -135,10 +141,12 @@ def collect(
             fix="give the folder or bucket behind it as --store",
         )
     opened.folders()  # is there a store at all?
-    now = store_time(opened, around.token()) if apply else around.now()
-    remains = find_remains(opened, now)
     if not apply:
-        return Collected(remains=remains, removed=())
+        return Collected(remains=find_remains(opened, around.now()), removed=())
+    # Claims decide between a collector and a publisher, so the store must heed conditions.
+    trusted(opened, around, single_writer=single_writer)
+    now = store_time(opened, around.token())
+    remains = find_remains(opened, now)
     removed: list[str] = []
     kept = list(remains.kept)
     for item in remains.abandoned:
@@ -290,8 +298,8 @@ def _of_publishers(store: Store, claims: tuple[ObjectFacts, ...]) -> tuple[Objec
 
 def _objects(store: Store, dataset: str, version: str) -> Iterator[ObjectFacts]:
     yield from store.list(f"{dataset}/{prefix_of(version)}")
-    catalog = f"{dataset}/{catalog_of(version)}"
-    yield from (facts for facts in store.list(catalog) if facts.key == catalog)
+    with suppress(NotFoundError):  # asked by its name: a listing would be that of the dataset
+        yield store.head(f"{dataset}/{catalog_of(version)}")
 
 
 def _remove(store: Store, item: Abandoned, around: Surroundings, now: datetime) -> list[str]:

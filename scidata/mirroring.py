@@ -252,11 +252,12 @@ def _transfers(
             (index.locations.of(path).key, index.sizes[path], digest.hex)
             for path, digest in manifest.items()
         ]
-    folders = {key.split("/")[1] for key, _, _ in sized}
+    # The catalog beside the folders is asked for when it is written: it is one object.
+    folders = {key.split("/")[1] for key, _, _ in sized if key.count("/") > 1}
     present = {
         facts.key: facts.size
         for folder in folders
-        for facts in target.list(f"{commit.dataset}/{folder}")
+        for facts in target.list(f"{commit.dataset}/{folder}/")
     }
     vouched = tuple(_vouched(source, target, commit))
     for key, size, sha256 in sized:

@@ -10,11 +10,17 @@ from scidata.wording import amount, counted
 
 @click.command(epilog=exits(2, 3, 6))
 @click.option("--apply", is_flag=True, help="Remove it [default: only list it].")
+@click.option(
+    "--single-writer",
+    is_flag=True,
+    help="Clean a store that ignores conditional writes; promise that nobody writes to it.",
+)
 @store_options
 @json_option
 def command(
     *,
     apply: bool,
+    single_writer: bool,
     store_url: str | None,
     endpoint_url: str | None,
     anonymous: bool,
@@ -28,7 +34,7 @@ def command(
     reason. Without --apply nothing is written, and this machine's clock says what is old.
     """
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
-    done = collect(store, apply=apply)
+    done = collect(store, apply=apply, single_writer=single_writer)
     if as_json:
         print_json("scidata-gc/1", {"store": store.url, **_fields(done), "applied": apply})
         return
