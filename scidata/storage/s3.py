@@ -17,9 +17,9 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
-from scidata.storage import checksums, refusals, s3_copy
+from scidata.storage import checksums, refusals, s3_copy, s3_unfinished
 from scidata.storage.addresses import split_url
-from scidata.storage.base import ObjectFacts
+from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
 
@@ -213,6 +213,14 @@ class S3Store:
     def delete(self, key: str) -> None:
         """Remove an object if it is there."""
         self._objects.delete(key)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield uploads in parts that were begun and neither completed nor aborted."""
+        return s3_unfinished.uploads(self._s3fs, self._at.bucket, self._at.prefix, self.address)
+
+    def discard(self, item: Unfinished) -> None:
+        """Abort one of these."""
+        s3_unfinished.abort(self._s3fs, self._at.bucket, item, self.address)
 
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view below a prefix."""
