@@ -10,17 +10,19 @@ an asset of each item, has.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from scidata.digest import Digest
 from scidata.facts import Asset, Facts
-from scidata.formats import media
+from scidata.formats import media, stac_status
 from scidata.formats.stac_cube import cube_fields, table_fields
 from scidata.formats.text import citation, license_name, license_url, orcid_url, ror_url
 from scidata.identifiers import instants
 from scidata.manifest import MANIFEST, Manifest
 from scidata.record import Box, Creator, NamedLicense, Record
-from scidata.split import split_path
+from scidata.split import SPLITS, split_path
+from scidata.status import Status
 
 Document: TypeAlias = dict[str, Any]  # Any: JSON at the edge
 
@@ -48,15 +50,25 @@ _GEOJSON = "application/geo+json"
 
 
 def item(
-    record: Record, facts: Facts, manifest: Manifest, sizes: Mapping[str, int]
+    record: Record,
+    facts: Facts,
+    manifest: Manifest,
+    sizes: Mapping[str, int],
+    hrefs: Mapping[str, str] = MappingProxyType({}),
 ) -> Document:
     """Return the item of a version, which lies at ``v1.0.0/meta/item.json``.
+
+    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys.
 
     ``file:checksum`` is a multihash: ``1220`` and the sha256. A folder has none; what stands
     for it is ``scidata:sha256``, the digest of its lines in the manifest.
     """
-    assets = {a.key: _asset(record, a) for a in facts.assets if a.kind != "splits"}
-    assets |= _split_assets(record, manifest, sizes)
+    places = {a.key: f"../{a.path}" for a in facts.assets}
+    places |= {key: f"../../{href}" for key, href in hrefs.items()}
+    found = [a for a in facts.assets if a.kind != "splits"]
+    assets = {a.key: {"href": places[a.key], **_asset(record, a)} for a in found}
+    splits = next((places[a.key] for a in facts.assets if a.kind == "splits"), "")
+    assets |= _split_assets(record, manifest, sizes, splits)
     assets |= _tag_assets(facts, manifest)
     geometry, bbox = _geometry(record.spatial)
     document: Document = {
@@ -73,17 +85,29 @@ def item(
     return document if bbox is None else {**document, "bbox": bbox}
 
 
-def collection(record: Record, versions: Sequence[Facts]) -> Document:
-    """Return the collection of a dataset; `versions` newest last, `record` of the newest."""
-    newest = versions[-1]
+def collection(
+    record: Record, versions: Sequence[Facts], statuses: Mapping[str, Status] | None = None
+) -> Document:
+    """Return the collection of a dataset; `versions` newest last, `record` of the newest.
+
+    Parameters
+    ----------
+    statuses : mapping of str to Status, optional
+        By version number, what became of it, where that is known; see `stac_status`.
+    """
+    statuses = statuses or {}
+    offered = [f for f in versions if stac_status.is_offered(statuses.get(f.version))]
+    newest = (offered or versions)[-1]
     used = ("contacts", "scientific", "version")
-    return {
+    document: Document = {
         **collection_frame(record),
         "stac_extensions": sorted(EXTENSIONS[name] for name in used),
         "version": newest.version,
-        "links": list(_collection_links(record, versions)),
+        "links": list(_collection_links(record, versions, newest, statuses)),
         **_cited(record, newest),
     }
+    status = statuses.get(newest.version)
+    return document | stac_status.fields(status) if status else document
 
 
 def collection_frame(record: Record) -> Document:
@@ -196,7 +220,6 @@ def _processing(record: Record) -> Document:
 
 def _asset(record: Record, asset: Asset) -> Document:
     document: Document = {
-        "href": f"../{asset.path}",
         "type": asset.media_type,
         "title": asset.key,
         "roles": ["data"],
@@ -212,7 +235,7 @@ def _asset(record: Record, asset: Asset) -> Document:
 
 
 def _split_assets(
-    record: Record, manifest: Manifest, sizes: Mapping[str, int]
+    record: Record, manifest: Manifest, sizes: Mapping[str, int], place: str
 ) -> dict[str, Document]:
     assets: dict[str, Document] = {}
     for split in record.splits:
@@ -220,7 +243,7 @@ def _split_assets(
             path = split_path(split.name, part.name)
             if path in manifest:
                 assets[f"split-{split.name}-{part.name}"] = {
-                    "href": f"../{path}",
+                    "href": f"{place}/{path.removeprefix(SPLITS)}",
                     "type": media.TEXT,
                     "title": f"Sample ids of {split.name}/{part.name}",
                     "description": part.description,
@@ -236,6 +259,7 @@ def _tag_assets(facts: Facts, manifest: Manifest) -> dict[str, Document]:
         "record": ("record.yaml", media.YAML, "The record: every fact a person wrote"),
         "facts": ("facts.json", media.JSON, "The facts: everything that was computed"),
         "datacite": ("datacite.json", media.JSON, "DataCite metadata"),
+        "license": ("LICENSE", media.TEXT, "Under which terms, and whom to name"),
         "readme": ("../README.md", "text/markdown", "What it is and how to check it"),
         "intake": (f"../../catalog-{facts.version}.yaml", media.YAML, "Intake catalog"),
     }
@@ -276,13 +300,21 @@ def _item_links(record: Record, facts: Facts) -> Iterator[Document]:
     yield license_link(record)
 
 
-def _collection_links(record: Record, versions: Sequence[Facts]) -> Iterator[Document]:
+def _collection_links(
+    record: Record,
+    versions: Sequence[Facts],
+    newest: Facts,
+    statuses: Mapping[str, Status],
+) -> Iterator[Document]:
     yield link("root", "../catalog.json", media.JSON)
     yield link("parent", "../catalog.json", media.JSON)
     for facts in versions:
-        yield link("item", f"./v{facts.version}/meta/item.json", _GEOJSON, title=facts.version)
-    newest = versions[-1].version
-    yield link("latest-version", f"./v{newest}/meta/item.json", _GEOJSON, title=newest)
+        status = statuses.get(facts.version)
+        href = f"./{stac_status.item_path(facts.version, status)}"
+        became = stac_status.fields(status) if status else {}
+        yield link("item", href, _GEOJSON, title=facts.version) | became
+    href = f"./{stac_status.item_path(newest.version, statuses.get(newest.version))}"
+    yield link("latest-version", href, _GEOJSON, title=newest.version)
     yield license_link(record)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import obstore.store
 
@@ -21,6 +21,31 @@ class ObjectFacts:
     digest: Digest | None = None
     """What the writer told the store, which checked it on arrival; only `Store.head` fills it
     in, and only where the store keeps one and did check: S3 compares no object over 64 MiB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """What a killed writer left in a store that is no object yet: no reader ever sees it."""
+
+    name: str
+    """As the store calls it; of no use but to `KeepsUnfinished.discard`."""
+    size: int | None
+    """Bytes, where the store says so."""
+    modified: str | None
+    """UTC, ISO 8601, by the store's own clock: when it began, or grew."""
+
+
+@runtime_checkable
+class KeepsUnfinished(Protocol):
+    """A store in which killed writers leave something behind: a folder, and S3."""
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield what was begun and neither finished nor removed."""
+        ...
+
+    def discard(self, item: Unfinished) -> None:
+        """Remove it; absent is no error."""
+        ...
 
 
 class Store(Protocol):
@@ -43,7 +68,7 @@ class Store(Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether `create`, `replace` and `delete` can ever succeed."""
+        """Whether `create`, `copy`, `replace` and `delete` can ever succeed."""
         ...
 
     @property
@@ -89,6 +114,14 @@ class Store(Protocol):
         its way: compare the content before calling it a conflict. If `digest` is given, bytes
         that differ from it raise `IntegrityError` and nothing is written; a file that S3 takes
         in parts is compared by size and time only, after the upload.
+        """
+        ...
+
+    def copy(self, source: str, key: str) -> bool:
+        """Write an object with the bytes of another, unless the key exists; as `create`.
+
+        The bytes go nowhere: a folder links them, S3 copies them itself. `NotFoundError` if
+        there is no source; `StorageError` also where the store cannot copy.
         """
         ...
 

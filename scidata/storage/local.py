@@ -26,7 +26,7 @@ import obstore.store
 from scidata.digest import Digest
 from scidata.errors import InvalidError, ScidataError
 from scidata.storage import refusals
-from scidata.storage.base import ObjectFacts
+from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked, checked_prefix
 
 T = TypeVar("T")
@@ -110,6 +110,24 @@ class LocalStore:
         with self._incoming(source, digest, where=str(target)) as written:
             return self._name(written, target)
 
+    def copy(self, source: str, key: str) -> bool:
+        """Give an object a second name; where a disk knows no hard links, a second copy."""
+        origin, target = self._target(source), self._target(key)
+        with self._opened(source):  # it is there, and a regular file
+            if os.path.lexists(target):
+                return False
+        with _disk_errors(target):
+            try:
+                named = _in_folder(target.parent, lambda: _second_name(origin, target))
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+            else:
+                _flush_folder(target.parent)
+                return named
+        with self._incoming(origin, None, where=str(target)) as written:
+            return self._name(written, target)
+
     def replace(self, key: str, data: bytes) -> None:
         """Write a mutable object; readers see the old one or the new one, never a mixture."""
         target = self._target(key)
@@ -129,6 +147,22 @@ class LocalStore:
                 folder.rmdir()
             except OSError:  # not empty, or another writer just removed it
                 return
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield what killed writers left in ``.incoming``."""
+        try:
+            for facts in self._walk(self.root / INCOMING, ""):
+                yield Unfinished(name=facts.key, size=facts.size, modified=facts.modified)
+        except OSError as error:
+            raise refusals.from_disk(error, where=str(self.root / INCOMING)) from error
+
+    def discard(self, item: Unfinished) -> None:
+        """Remove one of these."""
+        path = self.root / INCOMING / checked(item.name)
+        with _disk_errors(path):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()  # fails while a writer uses it, and that is fine
 
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view of a folder; `NotFoundError` if it does not exist."""
@@ -237,6 +271,14 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
     with _disk_errors(path), path.open("rb") as file:
         while block := file.read(BLOCK):
             yield block
+
+
+def _second_name(origin: Path, target: Path) -> bool:
+    try:
+        target.hardlink_to(origin)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _link(written: Path, target: Path) -> bool:

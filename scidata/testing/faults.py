@@ -11,7 +11,7 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import ScidataError, StorageError
-from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.base import KeepsUnfinished, ObjectFacts, Store, Unfinished
 
 T = TypeVar("T")
 
@@ -23,11 +23,11 @@ Fault = Literal[
 ``crash-before``, ``crash-after``  the process dies: `Crash`, which no code may catch
 ``lost-response``                  done, but `StorageError` says it was not
 ``refused``                        not done; `StorageError` (a server's 503, a lost connection)
-``precondition``                   `create` says False though the key was free: not done
+``precondition``                   `create`, `copy` say False though the key was free: not done
 ``cut``                            `read` and `stream` return only half of the object
 ``flipped``                        `read` and `stream` return one changed byte
 """
-OPERATIONS = ("read", "stream", "head", "list", "create", "replace", "delete")
+OPERATIONS = ("read", "stream", "head", "list", "create", "copy", "replace", "delete")
 
 
 class Crash(BaseException):
@@ -112,6 +112,13 @@ class FaultyStore:
             return False
         return self._around(due, lambda: self.store.create(key, source, digest=digest))
 
+    def copy(self, source: str, key: str) -> bool:
+        """Copy, or fail."""
+        due = self._due("copy", key)
+        if due and self.fault == "precondition":
+            return False
+        return self._around(due, lambda: self.store.copy(source, key))
+
     def replace(self, key: str, data: bytes) -> None:
         """Replace, or fail."""
         self._around(self._due("replace", key), lambda: self.store.replace(key, data))
@@ -123,6 +130,19 @@ class FaultyStore:
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the wrapped store's view; it never fails."""
         return self.store.objects(prefix)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """List what killed writers left, or fail; counts as a ``list``."""
+        inner = self.store
+        if not isinstance(inner, KeepsUnfinished):
+            return iter(())
+        return self._around(self._due("list", ""), inner.unfinished)
+
+    def discard(self, item: Unfinished) -> None:
+        """Remove it, or fail; counts as a ``delete``."""
+        inner = self.store
+        if isinstance(inner, KeepsUnfinished):
+            self._around(self._due("delete", item.name), lambda: inner.discard(item))
 
     def _due(self, operation: str, key: str) -> bool:
         if operation not in self.only or self.key not in key:
