@@ -87,7 +87,8 @@ class Engine:
     ) -> None:
         self._program, self._reader, self._gauge = program, reader, gauge
         self._finish = finish
-        self._buffers = Buffers(batch_size, filled=program.group * EXACT_AHEAD, pinned=pinned)
+        filled = 1 if program.slots else program.group * EXACT_AHEAD
+        self._buffers = Buffers(batch_size, filled=filled, pinned=pinned)
         self._residents: dict[str, npt.NDArray[Any]] = {}
         self._resident: Future[None] | None = None
         self._pool: Pool | None = None
