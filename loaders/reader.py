@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeAlias
@@ -51,8 +51,7 @@ class _Wanted(NamedTuple):
     layout: Layout
     place: Coordinates
     path: str | None
-    parts: Parts
-    rows: list[int]
+    parts: list[tuple[Parts, int]]
 
 
 class Budget:
@@ -157,16 +156,16 @@ class Reader:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, reads: Sequence[Read]) -> None:
-        wanted = [*_wanted(reads)]
+        wanted = _wanted(reads)
         indexes = await self._needed_indexes(wanted)
         chunks: list[Chunk] = []
-        for layout, place, path, held, rows in wanted:
+        for layout, place, path, goals in wanted:
             extent = None if path is None else _extent(layout, place, path, indexes)
             if extent is None:
-                for row in rows:
+                for held, row in goals:
                     held[row][0][...] = layout.fill
             else:
-                chunks.append(Chunk(layout, extent, held, rows))
+                chunks.append(Chunk(layout, extent, goals))
         try:
             async with asyncio.TaskGroup() as group:
                 for bundle in bundles(requests(chunks)):
@@ -177,7 +176,7 @@ class Reader:
     async def _needed_indexes(self, wanted: Sequence[_Wanted]) -> _Indexes:
         needed = {
             (layout.asset, path): layout
-            for layout, _, path, _, _ in wanted
+            for layout, _, path, _ in wanted
             if path is not None and layout.table.index_bytes()
         }
         found = await asyncio.gather(*(self._index(path, n) for (_, path), n in needed.items()))
@@ -270,7 +269,7 @@ class Reader:
 def _place(chunk: Chunk, raw: memoryview) -> None:
     """Decode a chunk and put its parts where they go."""
     layout, decoder = chunk.layout, chunk.layout.decoder
-    targets = [chunk.parts[row] for row in chunk.rows]
+    targets = [held[row] for held, row in chunk.parts]
     only, _ = targets[0]
     if len(targets) == 1 and layout.scaling is None and decoder.direct(only):
         decoder.into(raw, only)
@@ -288,12 +287,18 @@ def _place(chunk: Chunk, raw: memoryview) -> None:
             out[...] = values
 
 
-def _wanted(reads: Sequence[Read]) -> Iterator[_Wanted]:
+def _wanted(reads: Sequence[Read]) -> list[_Wanted]:
+    """Find the chunks that boxes touch, each once however many reads ask for it."""
+    found: dict[tuple[int, Coordinates], _Wanted] = {}
     for read in reads:
+        layout = read.layout
         held, chunks = parts(read)
         for place, rows in chunks:
-            path = read.layout.table.object_of(place)
-            yield _Wanted(read.layout, place, path, held, rows)
+            named = id(layout), place
+            if named not in found:
+                found[named] = _Wanted(layout, place, layout.table.object_of(place), [])
+            found[named].parts.extend((held, row) for row in rows)
+    return [*found.values()]
 
 
 def _extent(

@@ -71,9 +71,8 @@ class Chunk(NamedTuple):
 
     layout: Layout
     extent: Extent
-    parts: Parts
-    rows: list[int]
-    """Of `parts`: all the places that it goes to."""
+    parts: list[tuple[Parts, int]]
+    """All the places that it goes to, each a row of what some boxes need."""
 
 
 class Request(NamedTuple):

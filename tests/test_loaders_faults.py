@@ -210,6 +210,12 @@ def test_a_shard_that_the_store_lost_is_no_fill_value(bare: Served) -> None:
         _read_all(_stream(bare.source))
 
 
+def test_batches_that_are_planned_together_may_share_an_object(bare: Served) -> None:
+    stream = _stream(bare.source, "exact", batch_size=1)
+    assert stream._open().program.group > 1
+    _read_all(stream)
+
+
 def test_a_lost_object_is_named_whoever_serves_it(served: Served) -> None:
     served.fails("lost", times=FOREVER)
     with pytest.raises(IntegrityError, match=r"missing values/c/./0"):
