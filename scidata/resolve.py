@@ -32,6 +32,7 @@ from scidata.status import History, caution, gone
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
+from scidata.storage.refusals import web_page
 from scidata.version import (
     MAX_COMMIT_BYTES,
     CommitRecord,
@@ -79,7 +80,7 @@ def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitReco
     InvalidError
         If a key in it could leave its folder, or a newer scidata wrote it.
     StorageError
-        If the store cannot be reached.
+        If the store cannot be reached, or is a web server that answers with a page.
     """
     key = commit_key(dataset, str(number))
     where = f"{key} at {store.address}"
@@ -87,6 +88,8 @@ def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitReco
         data = store.read(key, limit=MAX_COMMIT_BYTES)
     except InvalidError as error:  # too large, or not a file of the store's own
         raise damaged_commit(error.message, where=where) from error
+    if data.lstrip().startswith(b"<"):  # some web servers answer anything with a page
+        raise web_page(where)
     commit = parse_commit(data, where=where)
     check_commit(commit, dataset, number, where)
     return commit

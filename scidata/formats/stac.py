@@ -259,6 +259,7 @@ def _tag_assets(facts: Facts, manifest: Manifest) -> dict[str, Document]:
         "record": ("record.yaml", media.YAML, "The record: every fact a person wrote"),
         "facts": ("facts.json", media.JSON, "The facts: everything that was computed"),
         "datacite": ("datacite.json", media.JSON, "DataCite metadata"),
+        "license": ("LICENSE", media.TEXT, "Under which terms, and whom to name"),
         "readme": ("../README.md", "text/markdown", "What it is and how to check it"),
         "intake": (f"../../catalog-{facts.version}.yaml", media.YAML, "Intake catalog"),
     }

@@ -52,6 +52,11 @@ def from_disk(error: OSError, *, where: str) -> ScidataError:
     return StorageError(f"cannot use the store: {reason}", where=where, fix=fix)
 
 
+def out_of_room(error: OSError) -> bool:
+    """Tell whether writing failed for want of space."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 def from_server(error: Exception, *, where: str) -> ScidataError:
     """Translate what `obstore` raises; `where` names the key and the store's address."""
     text = str(error)
@@ -194,6 +199,11 @@ def _foreign(answer: str, where: str) -> StorageError:
         fix="check that the address is that of the store, not of its web pages (--store; "
         "--endpoint-url, else $AWS_ENDPOINT_URL)",
     )
+
+
+def web_page(where: str) -> StorageError:
+    """Say that an address answers whatever it is asked with a page, as no store does."""
+    return _foreign("a page for any key", where)
 
 
 def _refused(answer: str, where: str) -> StorageError:
