@@ -1,7 +1,7 @@
 """Bags as BagIt 0.97 and 1.0 (RFC 8493) allow and forbid them, made here, and two judges.
 
-Each case says what the rules say and what `scidata verify` says. bagit-python judges, too; where
-it says something else, the case tells why.
+Each case says what the rules say and what `scidata verify` says. bagit-python judges, too;
+where it says something else, the case tells why.
 """
 
 import hashlib
@@ -125,10 +125,16 @@ CASES = {
     "an extra payload file": Case(adding("data/extra.txt", b"x"), False),
     "a digest that is too short": Case(edited(MANIFEST, lambda text: text[1:]), False),
     "a line without a path": Case(
-        edited(MANIFEST, lambda text: text + b"0" * 64 + b"\n"), False
+        edited(MANIFEST, lambda text: text + b"0" * 64 + b"\n"),
+        False,
+        bagit_says=True,
+        why="bagit-python skips lines that it cannot read, with a warning",
     ),
     "a payload path outside data/": Case(
-        all_of(adding("hello.txt", b"hello"), pointing("hello.txt")), False
+        all_of(adding("hello.txt", b"hello"), pointing("hello.txt")),
+        False,
+        bagit_says=True,
+        why="bagit-python checks that a path stays in the bag, not that it is payload",
     ),
     "two digests of one file": Case(
         edited(MANIFEST, lambda text: text + b"0" * 64 + text[64:]), False
