@@ -21,7 +21,7 @@ def void(result: object) -> None:
 
 
 def swap(bag: Path) -> None:
-    """Exchange two files of one size."""
+    """Exchange two files, whose sizes differ."""
     first, second = (bag / CHUNK).read_bytes(), (bag / OTHER).read_bytes()
     (bag / CHUNK).write_bytes(second)
     (bag / OTHER).write_bytes(first)
@@ -39,7 +39,12 @@ BAD = "bad"
 # What is done; what must be named; whether names, sizes and tag files are enough to see it.
 FAULTS: dict[str, tuple[Callable[[Path], None], set[tuple[str, str]], bool]] = {
     "flip": (edit(CHUNK, flip), {(BAD, CHUNK)}, False),
-    "swap two files of one size": (swap, {(BAD, CHUNK), (BAD, OTHER)}, False),
+    "other bytes of the same size": (
+        edit(STATISTICS, lambda data: bytes(len(data))),
+        {(BAD, STATISTICS)},
+        False,
+    ),
+    "swap two files of other sizes": (swap, {(BAD, CHUNK), (BAD, OTHER)}, True),
     "truncate": (edit(TABLE, lambda data: data[:-1]), {(BAD, TABLE)}, True),
     "extend": (edit(TABLE, lambda data: data + b"\0"), {(BAD, TABLE)}, True),
     "remove": (lambda bag: (bag / STATISTICS).unlink(), {("missing", STATISTICS)}, True),
