@@ -63,6 +63,42 @@ def hash_stream(blocks: Iterable[bytes]) -> tuple[Digest, int]:
     return Digest(value.hexdigest()), size
 
 
+def hash_parts(path: FilePath, part: int) -> tuple[Digest, str]:
+    """Digest a file as a whole and part by part, reading it once.
+
+    Parameters
+    ----------
+    part : int
+        Bytes of each part but the last.
+
+    Returns
+    -------
+    tuple of Digest and str
+        The sha256 of the file, and in hex the sha256 of its parts' sha256 values one after
+        another: what S3 calls a composite checksum.
+
+    Raises
+    ------
+    NotFoundError, StorageError
+        If the file is missing or cannot be read.
+    """
+    whole, parts = hashlib.sha256(), hashlib.sha256()
+    block = memoryview(bytearray(BLOCK))
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - any path
+            size = os.fstat(file.fileno()).st_size
+            for start in range(0, size, part):
+                one, left = hashlib.sha256(), min(part, size - start)
+                while left and (count := file.readinto(block[: min(left, BLOCK)])):
+                    one.update(block[:count])
+                    whole.update(block[:count])
+                    left -= count
+                parts.update(one.digest())
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return Digest(whole.hexdigest()), parts.hexdigest()
+
+
 def hash_files(
     files: Iterable[tuple[str, Path]],
     *,

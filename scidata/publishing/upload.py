@@ -16,12 +16,12 @@ from scidata.errors import (
     StorageError,
 )
 from scidata.formats import prefix_of
-from scidata.hashing import Progress
+from scidata.hashing import Progress, hash_parts
 from scidata.parallel import each
 from scidata.publishing.plan import Plan, Step, conflict, refuse_strangers
 from scidata.resolve import commit_key, read_commit
 from scidata.storage.addresses import options_of
-from scidata.storage.base import Store
+from scidata.storage.base import ObjectFacts, Store
 from scidata.version import CommitRecord, VersionNumber, commit_bytes
 
 SMALL = 8 * 2**20
@@ -260,10 +260,18 @@ def _compare(store: Store, step: Step) -> Literal["same", "other", "absent"]:
         facts = store.head(step.key)
         if facts.size != step.size:
             return "other"
-        found = facts.digest or _digest(store.stream(step.key))
+        found = facts.digest or _composed(step, facts) or _digest(store.stream(step.key))
     except NotFoundError:
         return "absent"
     return "same" if found == step.digest else "other"
+
+
+def _composed(step: Step, facts: ObjectFacts) -> Digest | None:
+    """Compare a file with what the server computed of its object; None if they differ."""
+    if facts.composite is None or isinstance(step.source, bytes):
+        return None
+    found, composite = hash_parts(step.source, facts.composite.part)
+    return found if composite == facts.composite.hex else None
 
 
 def _digest(blocks: Iterable[bytes]) -> Digest:

@@ -1,36 +1,32 @@
 """A store in an S3 bucket, at AWS or at any server that speaks S3.
 
-obstore sends every request but one: files over `ONE_PUT` go through s3fs, because obstore has
-no conditional multipart upload. Both find credentials as the AWS tools do.
+obstore sends all requests but those of `scidata.storage.parts`: files over 64 MiB. Credentials
+are found as the AWS tools find them.
 """
 
-import math
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import obstore.store
 
 from scidata.digest import Digest
-from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
+from scidata.parallel import Budget
 from scidata.storage import refusals
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked
-from scidata.storage.objects import METADATA, Objects
+from scidata.storage.objects import Objects
+from scidata.storage.parts import MAX_PART, MIB, MIN_PART, PartUploads, Sizes
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
 
-ONE_PUT = 64 * 2**20
-"""Up to this many bytes go in one request, which the server checks against their sha256."""
-PART = 16 * 2**20
-PARTS_AT_ONCE = 4
-MAX_PARTS = 10_000
 CONNECT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 10
 """Until an answer begins, and between its pieces; a silent server is asked thrice."""
@@ -38,6 +34,10 @@ UPLOAD_TIMEOUT_S = 300
 """The same for what is larger than `QUICK_PUT`: sending it counts, too, and lines are slow."""
 PART_TIMEOUT_S = 60
 """Until the server confirms that it has a part; sending it does not count."""
+PART_TRIES = 5
+"""Of each request that a busy or broken server may answer next time: ten seconds in all."""
+PARTS_IN_FLIGHT = 16
+PART_MIB = "SCIDATA_PART_MIB"
 CREDENTIALS_LAST = timedelta(minutes=10)
 
 CLIENT: "ClientConfig" = {
@@ -110,9 +110,13 @@ def parse_address(
 class S3Store:
     """Objects of a bucket below a prefix."""
 
-    def __init__(self, address: S3Address, *, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, address: S3Address, *, environ: Mapping[str, str], sizes: Sizes | None = None
+    ) -> None:
         self._at = address
         self._environ = environ
+        self._sizes = sizes or _sizes(environ)
+        self._memory = Budget(self._sizes.memory)
         self.url = f"s3://{address.bucket}/{address.prefix}".rstrip("/")
         self.address = str(address)
         self.writable = not address.anonymous
@@ -131,8 +135,10 @@ class S3Store:
     def head(self, key: str) -> ObjectFacts:
         """Return size, time and, of an object the server compared with it, the digest."""
         facts = self._objects.head(key)
-        # What went in parts may differ from its metadata: the file changed on its way.
-        return facts if facts.size <= ONE_PUT else replace(facts, digest=None)
+        if not facts.parts:
+            return facts
+        composite = self._parts.composite(key, facts.size, facts.parts)
+        return replace(facts, composite=composite)
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
@@ -148,12 +154,14 @@ class S3Store:
             return self._objects.create(key, source, digest)
         try:
             size = source.stat().st_size
-            data = b"" if size > ONE_PUT else source.read_bytes()
+            if size > self._sizes.one_put:
+                return self._create_large(checked(key), source, size, digest)
+            with self._memory.loan(size):
+                return self._objects.create(key, source.read_bytes(), digest)
+        except ScidataError:  # some are an OSError, too, and are translated already
+            raise
         except OSError as error:
             raise refusals.from_disk(error, where=str(source)) from error
-        if size > ONE_PUT:
-            return self._create_large(checked(key), source, digest)
-        return self._objects.create(key, data, digest)
 
     def replace(self, key: str, data: bytes) -> None:
         """Write a mutable object."""
@@ -200,59 +208,54 @@ class S3Store:
                 fix=f"set {secret}, too, or unset {key} and set AWS_PROFILE",
             )
 
-    def _create_large(self, key: str, source: Path, digest: Digest | None) -> bool:
+    def _create_large(self, key: str, source: Path, size: int, digest: Digest | None) -> bool:
         """Upload in parts; the condition is checked when they are put together."""
-        before = source.stat()
         try:
             self._objects.head(key)
         except NotFoundError:
-            if not self._put_parts(key, source, before.st_size, digest):
-                return False
-        else:
-            return False  # spares the upload; whoever comes later is caught at the end
-        after = source.stat()
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise refusals.changed_on_its_way(str(source), sent_to=f"{self.url}/{key}")
-        return True
-
-    def _put_parts(self, key: str, source: Path, size: int, digest: Digest | None) -> bool:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        path = "/".join(p for p in (self._at.bucket, self._at.prefix, key) if p)
-        options: dict[str, object] = {"Metadata": {METADATA: digest.hex} if digest else {}}
-        if find_spec("awscrt"):
-            # Without awscrt botocore cannot compute it, and sends CRC32 for each part instead.
-            options["ChecksumAlgorithm"] = "CRC64NVME"
-        try:
-            self._s3fs.put_file(
-                str(source),
-                path,
-                mode="create",
-                chunksize=max(PART, math.ceil(size / MAX_PARTS)),
-                max_concurrency=PARTS_AT_ONCE,
-                **options,
-            )
-        except (BotoCoreError, ClientError, OSError) as error:
-            if refusals.is_taken(error):
-                return False
-            raise refusals.from_parts(error, where=f"{key} in {self.address}") from error
-        return True
+            return self._parts.create(key, source, size, digest)
+        return False  # spares the upload; whoever comes later is caught at the end
 
     @cached_property
-    def _s3fs(self) -> Any:  # Any: s3fs has no types
-        import s3fs
+    def _parts(self) -> PartUploads:
+        import botocore.session
+        from botocore import UNSIGNED
+        from botocore.config import Config
 
-        return s3fs.S3FileSystem(
-            anon=self._at.anonymous,
-            endpoint_url=self._at.endpoint,
-            client_kwargs={"region_name": self._at.region} if self._at.region else {},
-            config_kwargs={
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                "read_timeout": PART_TIMEOUT_S,
-                "retries": {"mode": "standard", "max_attempts": 3},
-            },
-            skip_instance_cache=True,
+        self._refuse_half_a_key()
+        config = Config(
+            signature_version=UNSIGNED if self._at.anonymous else None,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=PART_TIMEOUT_S,
+            retries={"mode": "standard", "total_max_attempts": PART_TRIES},
+            max_pool_connections=PARTS_IN_FLIGHT,
+            s3={"addressing_style": "path" if self._at.endpoint else "auto"},
+            # Nothing but the sha256 of each part: many a server refuses newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
         )
+        client = botocore.session.Session().create_client(
+            "s3",
+            endpoint_url=self._at.endpoint,
+            region_name=self._at.region,
+            config=config,
+        )
+        weakref.finalize(self, client.close)
+        return PartUploads(client, self._at, self._sizes, self._memory)
+
+
+def _sizes(environ: Mapping[str, str]) -> Sizes:
+    """Read how large parts are to be, for lines and servers that like others better."""
+    text = environ.get(PART_MIB)
+    if not text:
+        return Sizes()
+    if not (text.isascii() and text.isdigit() and MIN_PART <= int(text) * MIB <= MAX_PART):
+        raise InvalidError(
+            f"{text!r} is not the size of a part",
+            where=f"${PART_MIB}",
+            fix=f"write MiB from {MIN_PART // MIB} to {MAX_PART // MIB}, or unset it",
+        )
+    return Sizes(part=int(text) * MIB)
 
 
 def _aws_chain(address: str) -> "_AwsChain":
