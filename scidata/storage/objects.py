@@ -1,6 +1,7 @@
 """Reading and writing whole objects through obstore: what S3, http and memory share."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ QUICK_PUT = 64 * 2**10
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Between tries when a server says that it is busy; obstore itself has tried thrice by then."""
 METADATA = "sha256"
+_E_TAG_OF_PARTS = re.compile(r'"?[0-9a-f]{32}-([0-9]{1,5})"?')
 
 T = TypeVar("T")
 
@@ -279,5 +281,5 @@ def _is_hex(text: str) -> bool:
 
 def _parts(e_tag: str | None) -> int:
     """Read in how many parts S3 took an object: its entity tag ends so."""
-    _, dash, number = (e_tag or "").strip('"').rpartition("-")
-    return int(number) if dash and number.isascii() and number.isdigit() else 0
+    match = _E_TAG_OF_PARTS.fullmatch(e_tag or "")
+    return int(match[1]) if match else 0
