@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from scidata.digest import Digest
 from scidata.errors import NotFoundError, StorageError
@@ -20,6 +20,26 @@ from scidata.errors import NotFoundError, StorageError
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how much is done and how much there is in all, in bytes unless it is said
 otherwise; from any thread."""
+
+
+@runtime_checkable
+class FileProgress(Protocol):
+    """A `Progress` that also wants to know how many files are done, of how many."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take bytes done and in all."""
+        ...
+
+    def files(self, done: int, total: int) -> None:
+        """Take files done and in all."""
+        ...
+
+
+def tell_files(progress: Progress | None, done: int, total: int) -> None:
+    """Tell how many files are done, if anybody wants to know."""
+    if isinstance(progress, FileProgress):
+        progress.files(done, total)
+
 
 FilePath: TypeAlias = str | os.PathLike[str]
 

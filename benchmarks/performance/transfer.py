@@ -1,6 +1,6 @@
 """How fast `scidata publish` and `scidata pull` are, beside rclone and s5cmd.
 
-1 GB in few large files and 1 GB in many small ones. rclone serves S3 from a folder and is
+2 GB in few large files and 1 GB in many small ones. rclone serves S3 from a folder and is
 written to; what lies there is read through nginx, which passes on what asks for a listing,
 because rclone's own ranged answers are slow and some clients refuse them. Each contestant is a
 process that starts anew, with its defaults, but rclone with 16 transfers. scidata also hashes
@@ -30,7 +30,7 @@ from scidata.benchmarks.performance.server import free_port
 from scidata.benchmarks.performance.verify_remote import RECORD
 
 GOAL = 0.85
-SIZES = {"full": (4, 250_000_000, 20_000), "small": (2, 20_000_000, 200)}
+SIZES = {"full": (8, 250_000_000, 20_000), "small": (2, 20_000_000, 200)}
 """Large files, bytes of each, and how many files of 50 KB."""
 SMALL_BYTES = 50_000
 IN_FLIGHT = 16
@@ -150,6 +150,7 @@ def seconds(command: list[str], endpoint: str) -> float:
         "AWS_SECRET_ACCESS_KEY": KEY,
         "AWS_REGION": "us-east-1",
     }
+    os.sync()  # what was written before is nobody's to wait for
     began = time.perf_counter()
     done = subprocess.run(  # noqa: S603 - ours
         command, env=environ, capture_output=True, text=True, check=False
@@ -185,7 +186,7 @@ def compare(folder: Path, staged: Path, rounds: int) -> dict[str, dict[str, list
 def ratio(times: Mapping[str, list[float]]) -> float:
     """Return the median of how much of the better peer's speed scidata reaches."""
     rounds = zip(*(times[name] for name in CONTESTANTS), strict=True)
-    return statistics.median(min(peers) / ours for ours, *peers in rounds)
+    return float(statistics.median(min(peers) / ours for ours, *peers in rounds))
 
 
 @click.command()
@@ -202,23 +203,21 @@ def main(*, size: str, files: str, rounds: int, as_json: bool) -> None:
         "few": {"large": large, "each": each, "small": 0},
         "many": {"large": 0, "each": 0, "small": small},
     }
-    results = {}
+    results: dict[str, dict[str, list[float]]] = {}
     for name in ("few", "many") if files == "both" else (files,):
         with tempfile.TemporaryDirectory(prefix="scidata-transfer-") as temporary:
             folder = Path(temporary)
             staged = write_staged(folder / "staged", **amounts[name])
             for verb, times in compare(folder, staged, rounds).items():
-                results[f"{verb} {name}"] = {"seconds": times, "ratio": ratio(times)}
+                results[f"{verb} {name}"] = times
+    ratios = {title: ratio(times) for title, times in results.items()}
     if as_json:
-        click.echo(json.dumps({"goal": GOAL, **results}))
-    for title, result in results.items() if not as_json else ():
-        times = "  ".join(
-            f"{name} {statistics.median(taken):6.2f} s"
-            for name, taken in result["seconds"].items()
-        )
-        verdict = "met" if result["ratio"] >= GOAL else "MISSED"
-        click.echo(f"{title:14} {times}  ratio {result['ratio']:.2f}, goal {GOAL}: {verdict}")
-    raise SystemExit(0 if all(r["ratio"] >= GOAL for r in results.values()) else 1)
+        click.echo(json.dumps({"goal": GOAL, "seconds": results, "ratios": ratios}))
+    for title, times in results.items() if not as_json else ():
+        medians = "  ".join(f"{n} {statistics.median(t):6.2f} s" for n, t in times.items())
+        verdict = "met" if ratios[title] >= GOAL else "MISSED"
+        click.echo(f"{title:14} {medians}  ratio {ratios[title]:.2f}, goal {GOAL}: {verdict}")
+    raise SystemExit(0 if min(ratios.values()) >= GOAL else 1)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ VERBS = {
     "publish": "Publish a staged dataset as an immutable version in a store.",
     "pull": "Fetch a version into a new folder, checking every byte.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
+    "repair": "Bring missing and damaged files back from another copy.",
     "index": "Rebuild the catalogs of a store from its commit records.",
     "bench": "List and run benchmarks.",
 }

@@ -11,16 +11,6 @@ from scidata.digest import Digest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Composite:
-    """What a server computed of an object that it took in parts."""
-
-    part: int
-    """Bytes of each part but the last."""
-    hex: str
-    """The sha256 of the parts' sha256 values, as `scidata.hashing.hash_parts` computes it."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ObjectFacts:
     """What a listing tells of an object."""
 
@@ -33,8 +23,6 @@ class ObjectFacts:
     in, and only where the store keeps one and did check: S3 compares nothing taken in parts."""
     parts: int = 0
     """In how many parts S3 took the object; 0 if in one request. Filled in as `digest`."""
-    composite: Composite | None = None
-    """Of an object in parts, if the server keeps one. Filled in as `digest`."""
 
 
 class Store(Protocol):
@@ -57,7 +45,7 @@ class Store(Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether `create`, `replace` and `delete` can ever succeed."""
+        """Whether `create`, `copy`, `replace` and `delete` can ever succeed."""
         ...
 
     @property
@@ -102,6 +90,14 @@ class Store(Protocol):
         an object. False may also mean that this very call wrote it and the answer was lost on
         its way: compare the content before calling it a conflict. If `digest` is given, bytes
         that differ from it raise `IntegrityError` and nothing is written.
+        """
+        ...
+
+    def copy(self, source: str, key: str) -> bool:
+        """Write an object with the bytes of another, unless the key exists; as `create`.
+
+        The bytes go nowhere: a folder links them, S3 copies them itself. `NotFoundError` if
+        there is no source; `StorageError` also where the store cannot copy.
         """
         ...
 

@@ -8,7 +8,7 @@ put together.
 
 import hashlib
 import os
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +20,6 @@ from scidata.digest import Digest
 from scidata.errors import IntegrityError, ScidataError
 from scidata.parallel import Budget, Debt, each
 from scidata.storage import refusals
-from scidata.storage.base import Composite
 
 if TYPE_CHECKING:
     from scidata.storage.s3 import S3Address
@@ -101,20 +100,6 @@ class PartUploads:
             raise
         except OSError as error:
             raise refusals.from_disk(error, where=str(source)) from error
-
-    def composite(self, key: str, size: int, parts: int) -> Composite | None:
-        """Ask what the server computed of an object; None unless it was cut as by `create`."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        part = self._sizes.part_of(size)
-        if parts != -(-size // part):
-            return None
-        try:
-            answer = self._client.head_object(ChecksumMode="ENABLED", **self._named(key))
-        except (BotoCoreError, ClientError) as error:
-            raise refusals.from_parts(error, where=f"{key} in {self._at}") from error
-        value = _hex(answer.get("ChecksumSHA256", ""))
-        return Composite(part=part, hex=value) if value else None
 
     def _create(self, file: "_File", key: str, digest: Digest | None) -> bool:
         upload = self._begun(file, key) or self._begin(key)
@@ -319,12 +304,3 @@ class _Held:
 
 def _base64(data: bytes) -> str:
     return b64encode(hashlib.sha256(data).digest()).decode()
-
-
-def _hex(composite: str) -> str:
-    """Read a composite checksum, which some servers end with the number of parts."""
-    try:
-        value = b64decode(composite.partition("-")[0], validate=True)
-    except ValueError:
-        return ""
-    return value.hex() if len(value) == hashlib.sha256().digest_size else ""

@@ -1,27 +1,27 @@
 """A store in an S3 bucket, at AWS or at any server that speaks S3.
 
-obstore sends all requests but those of `scidata.storage.parts`: files over 64 MiB. Credentials
-are found as the AWS tools find them.
+obstore sends most requests; botocore sends files over 64 MiB in parts, copies, and asks for
+stored checksums. Both find credentials as the AWS tools do.
 """
 
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.parallel import Budget
-from scidata.storage import refusals
+from scidata.storage import checksums, refusals, s3_copy
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked
-from scidata.storage.objects import Objects
+from scidata.storage.objects import METADATA, Objects
 from scidata.storage.parts import MAX_PART, MIB, MIN_PART, PartUploads, Sizes
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ class S3Store:
         self.writable = not address.anonymous
         self.lists = True
         uploads = partial(self._view, address.prefix, UPLOAD)
+        self._copies_at_once: bool | None = None
         self._objects = Objects(self._view(address.prefix), self.address, uploads=uploads)
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
@@ -134,11 +135,14 @@ class S3Store:
 
     def head(self, key: str) -> ObjectFacts:
         """Return size, time and, of an object the server compared with it, the digest."""
-        facts = self._objects.head(key)
-        if not facts.parts:
-            return facts
-        composite = self._parts.composite(key, facts.size, facts.parts)
-        return replace(facts, composite=composite)
+        return self._objects.head(key)
+
+    def checksums(self, key: str) -> checksums.Stored:
+        """Return the checksums that S3 keeps of one object."""
+        path = "/".join(p for p in (self._at.prefix, checked(key)) if p)
+        return checksums.head(
+            self._botocore, self._at.bucket, path, where=f"{key} in {self.address}"
+        )
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
@@ -162,6 +166,40 @@ class S3Store:
             raise
         except OSError as error:
             raise refusals.from_disk(error, where=str(source)) from error
+
+    def copy(self, source: str, key: str) -> bool:
+        """Let the server copy an object, unless the key exists."""
+        facts = self._objects.head(source)
+        try:
+            self._objects.head(key)
+        except NotFoundError:
+            pass
+        else:
+            return False
+        if facts.size == 0:  # no part may be empty
+            return self._objects.create(key, b"", None)
+        names = [self._in_bucket(name) for name in (source, key)]
+        bucket, where = self._at.bucket, f"{key} in {self.address}"
+        if facts.size <= s3_copy.ONE_COPY and self._heeds(names[0]):
+            return s3_copy.copy_at_once(self._call, bucket, *names, where=where)
+        return s3_copy.copy_in_parts(
+            self._call,
+            bucket,
+            *names,
+            size=facts.size,
+            metadata={METADATA: facts.digest.hex} if facts.digest else {},
+            where=where,
+        )
+
+    def _heeds(self, key: str) -> bool:
+        """Ask the server once; of threads that ask at the same time, each takes its answer."""
+        if self._copies_at_once is None:
+            call, bucket = self._call, self._at.bucket
+            self._copies_at_once = s3_copy.heeds_conditions(call, bucket, key)
+        return self._copies_at_once
+
+    def _in_bucket(self, key: str) -> str:
+        return "/".join(part for part in (self._at.prefix, checked(key)) if part)
 
     def replace(self, key: str, data: bytes) -> None:
         """Write a mutable object."""
@@ -217,7 +255,21 @@ class S3Store:
         return False  # spares the upload; whoever comes later is caught at the end
 
     @cached_property
+    def _botocore(self) -> Any:  # Any: botocore has no types
+        return self._closed_at_the_end(
+            checksums.client(
+                endpoint=self._at.endpoint,
+                region=self._at.region,
+                anonymous=self._at.anonymous,
+            )
+        )
+
+    @cached_property
     def _parts(self) -> PartUploads:
+        return PartUploads(self._writer, self._at, self._sizes, self._memory)
+
+    @cached_property
+    def _writer(self) -> Any:  # Any: as above
         import botocore.session
         from botocore import UNSIGNED
         from botocore.config import Config
@@ -240,8 +292,15 @@ class S3Store:
             region_name=self._at.region,
             config=config,
         )
+        return self._closed_at_the_end(client)
+
+    def _call(self, operation: str, **arguments: object) -> Mapping[str, Any]:  # Any: as above
+        answer: Mapping[str, Any] = getattr(self._writer, operation)(**arguments)
+        return answer
+
+    def _closed_at_the_end(self, client: Any) -> Any:  # Any: as above
         weakref.finalize(self, client.close)
-        return PartUploads(client, self._at, self._sizes, self._memory)
+        return client
 
 
 def _sizes(environ: Mapping[str, str]) -> Sizes:
