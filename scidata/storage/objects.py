@@ -64,8 +64,10 @@ class Objects:
     def stream(self, key: str, start: int) -> Iterator[bytes]:
         """Yield blocks from `start`: by ranges, of which several are on their way at once."""
         key = checked(key)
+        data, size = b"", 0
         try:
-            data, size = self._first(key, start) if self.knows_ranges else (b"", 0)
+            if self.knows_ranges:
+                data, size = self._first(key, start)
         except (BaseError, FileNotFoundError) as error:
             if not refusals.refuses_ranges(error):
                 raise self._translated(error, key) from error

@@ -164,20 +164,23 @@ class PartUploads:
     def _put(self, upload: "_Upload", number: int, data: bytes, value: str) -> str:
         from botocore.exceptions import ClientError
 
-        for spoilt in range(SPOILT_TRIES + 1):
+        def put() -> str:
+            answer = self._client.upload_part(
+                UploadId=upload.id,
+                PartNumber=number,
+                Body=data,
+                ChecksumSHA256=value,
+                **self._named(upload.key),
+            )
+            return str(answer["ETag"])
+
+        for _ in range(SPOILT_TRIES):
             try:
-                answer = self._client.upload_part(
-                    UploadId=upload.id,
-                    PartNumber=number,
-                    Body=data,
-                    ChecksumSHA256=value,
-                    **self._named(upload.key),
-                )
-                break
+                return put()
             except ClientError as error:
-                if spoilt == SPOILT_TRIES or not refusals.is_spoilt(error):
+                if not refusals.is_spoilt(error):
                     raise
-        return str(answer["ETag"])
+        return put()
 
     def _begin(self, key: str) -> "_Upload":
         answer = self._client.create_multipart_upload(
