@@ -17,9 +17,9 @@ import obstore.store
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.parallel import Budget
-from scidata.storage import checksums, refusals, s3_copy
+from scidata.storage import checksums, refusals, s3_copy, s3_unfinished
 from scidata.storage.addresses import split_url
-from scidata.storage.base import ObjectFacts
+from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
 from scidata.storage.parts import MAX_PART, MIB, MIN_PART, PartUploads, Sizes
@@ -38,6 +38,7 @@ PART_TRIES = 5
 """Of each request that a busy or broken server may answer next time: ten seconds in all."""
 PARTS_IN_FLIGHT = 16
 PART_MIB = "SCIDATA_PART_MIB"
+NEVER_WRITTEN = "scidata-asks-for-what-is-not-there"
 CREDENTIALS_LAST = timedelta(minutes=10)
 
 CLIENT: "ClientConfig" = {
@@ -146,11 +147,19 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
-        return self._objects.list(prefix)
+        empty = True
+        for facts in self._objects.list(prefix):
+            empty = False
+            yield facts
+        if empty:
+            self._refuse_web_pages()
 
     def folders(self) -> tuple[str, ...]:
         """Return the first parts of keys that have several."""
-        return self._objects.folders()
+        found = self._objects.folders()
+        if not found:
+            self._refuse_web_pages()
+        return found
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Write an object unless the key exists."""
@@ -209,6 +218,14 @@ class S3Store:
         """Remove an object if it is there."""
         self._objects.delete(key)
 
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield uploads in parts that were begun and neither completed nor aborted."""
+        return s3_unfinished.uploads(self._call, self._at.bucket, self._at.prefix, self.address)
+
+    def discard(self, item: Unfinished) -> None:
+        """Abort one of these."""
+        s3_unfinished.abort(self._call, self._at.bucket, item, self.address)
+
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view below a prefix."""
         below = checked(prefix.rstrip("/")) if prefix else ""
@@ -236,6 +253,16 @@ class S3Store:
             retry_config=RETRY,
             credential_provider=provider,
         )
+
+    def _refuse_web_pages(self) -> None:
+        """Tell an empty bucket from a web server that answers anything with a page."""
+        # A page is no list, and obstore reads nothing out of it. Only such a server holds a key
+        # that nobody writes; one that does not say is believed.
+        try:
+            self._objects.head(NEVER_WRITTEN)
+        except (NotFoundError, StorageError):
+            return
+        raise refusals.web_page(self.address)
 
     def _refuse_half_a_key(self) -> None:
         key, secret = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
