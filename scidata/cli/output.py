@@ -6,16 +6,20 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from scidata.hashing import Progress
+from scidata.signing import Signed
+from scidata.sshsig import PublicKey
 from scidata.wording import printable
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 invalid, 5 integrity, 6 storage, "
-    "7 conflict, 130 interrupted, 141 the reader of the output went away."
+    "7 conflict, 8 no trusted signature, 130 interrupted, 141 the reader of the output went "
+    "away."
 )
 
 MAX_LINES = 20
@@ -35,6 +39,7 @@ def exits(*codes: int) -> str:
         5: "integrity",
         6: "storage",
         7: "conflict",
+        8: "no trusted signature",
     }
     return "Exit codes: 0 done, " + ", ".join(f"{c} {meaning[c]}" for c in codes) + "."
 
@@ -86,6 +91,28 @@ def progress_bar(
     from scidata.cli.progress import Bar
 
     return Bar(printable(title), unit=unit)
+
+
+def asker(path: Path) -> Callable[[], str] | None:
+    """Return what asks for a key's passphrase, unseen; None where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        return None
+    prompt = f"Passphrase of {printable(str(path))}"
+    return lambda: str(click.prompt(prompt, hide_input=True, err=True))
+
+
+def key_fields(key: PublicKey | None) -> dict[str, str] | None:
+    """Return a public key as JSON has it."""
+    if key is None:
+        return None
+    return {"fingerprint": key.fingerprint, "kind": key.kind, "comment": key.comment}
+
+
+def signature_fields(signed: Signed | None) -> dict[str, object] | None:
+    """Return a signature as JSON has it."""
+    if signed is None:
+        return None
+    return {"path": signed.path, "already": signed.already, "key": key_fields(signed.key)}
 
 
 def say(*lines: str, err: bool = False) -> None:

@@ -14,7 +14,13 @@ from typing import TextIO
 import click
 
 from scidata.cli.output import EXIT_CODES, capped, print_json, say
-from scidata.errors import IntegrityError, InvalidError, ScidataError, StorageError
+from scidata.errors import (
+    IntegrityError,
+    InvalidError,
+    ScidataError,
+    SignatureError,
+    StorageError,
+)
 
 # One line per verb; its module is imported only when the verb is used, so that --help is quick.
 VERBS = {
@@ -26,6 +32,7 @@ VERBS = {
     "build": "Turn source files into a staged dataset.",
     "publish": "Publish a staged dataset as an immutable version in a store.",
     "pull": "Fetch a version into a new folder, checking every byte.",
+    "sign": "Sign a published version, so that others know whose it is.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
     "index": "Rebuild the catalogs of a store from its commit records.",
     "bench": "List and run benchmarks.",
@@ -173,7 +180,7 @@ def _silence(*streams: TextIO | None) -> None:
 
 
 def _details(error: ScidataError) -> list[dict[str, str]]:
-    if isinstance(error, InvalidError):
+    if isinstance(error, InvalidError | SignatureError):
         return [vars(problem) for problem in error.problems]
     if isinstance(error, IntegrityError):
         return [vars(damage) for damage in error.damage]

@@ -39,6 +39,8 @@ from scidata.publishing.upload import (
 )
 from scidata.record import Record, read_record_bytes
 from scidata.resolve import resolve, version_numbers
+from scidata.signing import Signed, sign_commit
+from scidata.sshsig import SigningKey
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
@@ -102,6 +104,8 @@ class PublishOptions:
     """Use a store that ignores conditional writes; nobody else may publish to it meanwhile."""
     takeover: bool = False
     """Continue an upload whose publisher may still be alive."""
+    signing_key: SigningKey | None = None
+    """Sign the version as soon as it is published."""
     surroundings: Surroundings = field(default_factory=Surroundings)
 
 
@@ -117,6 +121,7 @@ class Published:
     already: bool
     """The version existed before, with the same digest."""
     warnings: tuple[str, ...] = ()
+    signed: Signed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,14 +178,21 @@ def publish(
     opened = open_store(store)
     found = survey(staged, opened, version=version, progress=progress)
     if found.existing is not None:
-        return _already(found, opened, found.existing)
+        return _signed(_already(found, opened, found.existing), opened, options)
     opened, unsafe = _trusted(opened, options)
     first = _take(found, opened, options)
     planned = _plan(found, opened, first, options.surroundings.token())
     planned = replace(
         planned, commit=planned.commit.model_copy(update={"unsafe_store": unsafe})
     )
-    return _apply(planned, found, opened, progress)
+    return _signed(_apply(planned, found, opened, progress), opened, options)
+
+
+def _signed(done: Published, store: Store, options: PublishOptions) -> Published:
+    """Sign what is published. Interrupted before, the same command finds it and signs it."""
+    if options.signing_key is None:
+        return done
+    return replace(done, signed=sign_commit(store, done.commit, options.signing_key))
 
 
 def plan_publish(

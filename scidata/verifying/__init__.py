@@ -10,6 +10,7 @@ from scidata.compare import Verified
 from scidata.digest import Digest
 from scidata.errors import NotFoundError
 from scidata.hashing import Progress
+from scidata.sshsig import PublicKey
 from scidata.storage import StoreLike, open_store
 
 __all__ = ["Verified", "verify"]
@@ -23,6 +24,7 @@ def verify(
     name: str | None = None,
     fast: bool = False,
     globs: Iterable[str] = (),
+    trusted: Iterable[PublicKey] = (),
     progress: Progress | None = None,
 ) -> Verified:
     """Compare every byte of a copy or a version with its manifest.
@@ -44,6 +46,9 @@ def verify(
     globs : iterable of str
         Payload to look at, by paths as in the manifest; ``*`` matches across ``/``. All of it
         by default.
+    trusted : iterable of PublicKey
+        Keys (see `scidata.signing.load_trusted`), one of which must have signed the version's
+        commit record in the store. Looked at first. None by default: no signature is asked for.
     progress : Progress, optional
         Bytes read and in all.
 
@@ -60,21 +65,25 @@ def verify(
         If the folder holds no bag, or no sha256 manifest.
     IntegrityError
         If the store's own commit record contradicts the digest or itself.
+    SignatureError
+        If `trusted` is given and none of these keys signed the version; no file was looked at.
     StorageError
         If a file or the store cannot be read, so that nothing can be said.
     """
     pin = Digest.parse(digest) if isinstance(digest, str) else digest
     folder = Path(target)
+    keys = tuple(trusted)
     if folder.is_dir():
         from scidata.verifying.folder import verify_folder
 
         return verify_folder(
             folder,
-            None if store is None else open_store(store),
+            open_store(store) if store is not None or keys else None,
             digest=pin,
             name=name,
             fast=fast,
             globs=tuple(globs),
+            trusted=keys,
             progress=progress,
         )
     if isinstance(target, Path) or _looks_like_path(target):
@@ -86,7 +95,13 @@ def verify(
     from scidata.verifying.version import verify_version
 
     return verify_version(
-        target, open_store(store), digest=pin, fast=fast, globs=tuple(globs), progress=progress
+        target,
+        open_store(store),
+        digest=pin,
+        fast=fast,
+        globs=tuple(globs),
+        trusted=keys,
+        progress=progress,
     )
 
 

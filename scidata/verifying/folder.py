@@ -31,6 +31,8 @@ from scidata.manifest import (
     Manifest,
 )
 from scidata.resolve import read_manifest, resolve
+from scidata.signing import require_signature
+from scidata.sshsig import PublicKey
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
@@ -90,11 +92,15 @@ def verify_folder(
     name: str | None,
     fast: bool,
     globs: tuple[str, ...],
+    trusted: tuple[PublicKey, ...],
     progress: Progress | None,
 ) -> Verified:
     """Compare a folder with its manifest, and the manifest with what vouches for it."""
     bag = read_bag(folder)
     vouched = vouching(bag, store, digest=digest, name=name)
+    signer = None
+    if trusted and vouched.store is not None and vouched.commit is not None:
+        signer = require_signature(vouched.store, vouched.commit, trusted).key
     expected = chosen(bag, expectation(bag, vouched), globs)
     sizes, notes = _sizes(bag, expected) if fast else (None, ())
     tally = Tally()
@@ -114,6 +120,7 @@ def verify_folder(
         held=expected.held,
         partial=bag.partial is not None,
         damage=compare.ordered(damage),
+        signer=signer,
         notes=(*notes, *_identity(bag, vouched)),
     )
 

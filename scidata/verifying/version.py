@@ -13,6 +13,8 @@ from scidata.hashing import Hashed, Meter, Progress, hash_stream
 from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
+from scidata.signing import require_signature
+from scidata.sshsig import PublicKey
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
 
@@ -53,10 +55,13 @@ def verify_version(
     digest: Digest | None,
     fast: bool,
     globs: tuple[str, ...],
+    trusted: tuple[PublicKey, ...],
     progress: Progress | None,
 ) -> Verified:
     """Compare a version with its commit record, and its payload with its manifest."""
-    version = described(store, resolve(reference, store))
+    commit = resolve(reference, store)
+    signer = require_signature(store, commit, trusted).key if trusted else None
+    version = described(store, commit)
     chosen = {p: version.payload[p] for p in compare.matching(version.payload, globs)}
     if globs and version.payload and not chosen:
         raise NotFoundError(
@@ -89,6 +94,7 @@ def verify_version(
         payload=len(version.payload),
         held=len(version.payload),
         damage=compare.ordered(damage),
+        signer=signer,
         notes=tuple(notes),
     )
 
