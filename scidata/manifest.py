@@ -28,7 +28,12 @@ MAX_PROBLEMS = 100
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 # Characters that some consumer escapes: bags, URLs, Windows. A manifest then needs no escaping.
 _FORBIDDEN = re.compile(r'[%\\:*?"<>|\x00-\x1f\x7f-\x9f]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+# Marks that nobody sees: two names that look the same, or one that reads backwards.
+_UNSEEN = {"Cf", "Zl", "Zp", "Co", "Cn"}
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?",
+    re.IGNORECASE,
+)
 # Manifests whose paths plainly break no rule, as nearly all do, are read four times faster:
 # the first pattern must match the whole text, the second nowhere. Others go line by line.
 _PLAIN_TEXT = re.compile(r"(?:[0-9a-f]{64}  data/[A-Za-z0-9_=+./-]++\n)*+")
@@ -57,6 +62,8 @@ def path_fault(path: str) -> str | None:
         return f"is longer than {MAX_PATH_BYTES} bytes"
     if any("\ud800" <= c <= "\udfff" for c in path):
         return "is not valid UTF-8"
+    if not path.isascii() and any(unicodedata.category(c) in _UNSEEN for c in path):
+        return f"contains a character that nobody can see: {path!a}"
     return next(filter(None, map(_component_fault, path.split("/"))), None)
 
 
@@ -75,13 +82,15 @@ def _component_fault(name: str) -> str | None:
 
 
 def path_problems(paths: Iterable[str]) -> Iterator[Problem]:
-    """Yield a problem for every path that breaks a rule or collides with another by case."""
-    seen: dict[str, str] = {}
+    """Yield a problem for every path that breaks a rule or collides with another.
+
+    Two collide that differ by case only, in any folder on the way, or of which one is a file
+    where the other has a folder: no disk of every system can hold both.
+    """
+    files: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for path in paths:
-        fault = path_fault(path)
-        twin = seen.setdefault(path.casefold(), path)
-        if fault is None and twin != path:
-            fault = f"differs from {twin!r} by case only"
+        fault = path_fault(path) or _collision(path, files, folders)
         if fault is not None:
             yield Problem(
                 code="path",
@@ -89,6 +98,25 @@ def path_problems(paths: Iterable[str]) -> Iterator[Problem]:
                 message=f"the path {fault}",
                 fix="rename or remove the file",
             )
+
+
+def _collision(path: str, files: dict[str, str], folders: dict[str, str]) -> str | None:
+    """Note a path, and say what it collides with among those noted before."""
+    folded = path.casefold()
+    twin = files.setdefault(folded, path)
+    if twin != path:
+        return f"differs from {twin!r} by case only"
+    if folded in folders:
+        return f"is a file, and {folders[folded]!r} a folder"
+    folder, slash, _ = path.rpartition("/")
+    while slash and folders.get(folded := folder.casefold()) != folder:
+        twin = folders.setdefault(folded, folder)
+        if twin != folder:
+            return f"lies in {folder!r}, which differs from {twin!r} by case only"
+        if folded in files:
+            return f"lies in {folder!r}, which is a file, too"
+        folder, slash, _ = folder.rpartition("/")
+    return None
 
 
 class Manifest(Mapping[str, Digest]):
@@ -168,9 +196,24 @@ def _plain_lines(data: bytes) -> dict[str, str] | None:
     paths = [line[_PATH_AT:] for line in lines]
     if not all(map(lt, paths, paths[1:])) or max(map(len, paths), default=0) > MAX_PATH_BYTES:
         return None
-    if folded != text and len(set(map(str.lower, paths))) < len(paths):
+    if _collide(paths, folded != text):
         return None
     return dict(zip(paths, (line[: _PATH_AT - 2] for line in lines), strict=True))
+
+
+def _collide(paths: list[str], mixed: bool) -> bool:
+    """Tell whether plain paths may collide; `mixed` if they have letters of both cases."""
+    folders = {path.rpartition("/")[0] for path in paths}
+    for folder in list(folders):
+        while (folder := folder.rpartition("/")[0]) and folder not in folders:
+            folders.add(folder)
+    names = paths if not mixed else [path.lower() for path in paths]
+    lower = folders if not mixed else {folder.lower() for folder in folders}
+    return (
+        len(lower) < len(folders)
+        or (mixed and len(set(names)) < len(paths))
+        or any(name in lower for name in names)
+    )
 
 
 def _checked_lines(data: bytes, where: str) -> dict[str, Digest]:
