@@ -11,20 +11,33 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.hashing import unreadable
-from scidata.manifest import DECLARATION, FACTS, MANIFEST, PAYLOAD, TAG_MANIFEST
+from scidata.manifest import (
+    DECLARATION,
+    FACTS,
+    MANIFEST,
+    MAX_PATH_BYTES,
+    PAYLOAD,
+    TAG_MANIFEST,
+)
 from scidata.version import Reference
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 PARTIAL = "partial-sha256.txt"
 """The manifest's lines of the files that a partial copy holds; such a copy is not a bag."""
 
 MAX_MANIFEST_BYTES = 256 * 2**20
 MAX_TABLE_ROWS = 10_000_000
+MAX_COLUMN_BYTES = 128 * 2**20
+"""Of one column of a row group, once it is decompressed."""
+PATHS_AT_ONCE = 128
 _MAX_FACTS_BYTES = 16 * 2**20
 _LINE = re.compile(r"([0-9A-Fa-f]{64})[ \t]+\*?(.+)")
 _LEAVING = re.compile(r"(?:^|[/\\])\.{0,2}(?:[/\\]|$)|^~|\0")
@@ -155,10 +168,11 @@ def parse_table(data: bytes, *, where: str) -> dict[str, tuple[int, str]]:
 
     try:
         with pq.ParquetFile(pa.BufferReader(data)) as file:
-            if file.metadata.num_rows > MAX_TABLE_ROWS:
-                raise ValueError(f"{file.metadata.num_rows} rows are too many")  # noqa: TRY301 - one remedy for all
-            columns = file.read(columns=["path", "size", "sha256"])
-        paths, sizes, digests = (columns[name].to_pylist() for name in columns.column_names)
+            _check_table(file)
+            # Numbers and digests have the length that the rows say; only paths can swell.
+            paths = [p for batch in _path_batches(file) for p in batch]
+            columns = file.read(columns=["size", "sha256"])
+        sizes, digests = (columns[name].to_pylist() for name in ("size", "sha256"))
         return {p: (int(s), d.hex()) for p, s, d in zip(paths, sizes, digests, strict=True)}
     except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise InvalidError(
@@ -166,6 +180,32 @@ def parse_table(data: bytes, *, where: str) -> dict[str, tuple[int, str]]:
             where=where,
             fix="check the copy without --fast, or fetch it again",
         ) from error
+
+
+def _check_table(file: "pq.ParquetFile") -> None:
+    """Refuse what could grow beyond measure when it is read; `ValueError` says what."""
+    import pyarrow as pa
+
+    told, schema = file.metadata, file.schema_arrow
+    if told.num_rows > MAX_TABLE_ROWS:
+        raise ValueError(f"{told.num_rows} rows are too many")
+    wanted = {"path": pa.string(), "size": pa.int64(), "sha256": pa.binary(32)}
+    for name, kind in wanted.items():
+        if schema.field(name).type != kind:
+            raise ValueError(f"the column {name!r} is not {kind}")
+    for number in range(told.num_row_groups):
+        group = told.row_group(number)
+        sizes = [group.column(i).total_uncompressed_size for i in range(group.num_columns)]
+        if max(sizes, default=0) > MAX_COLUMN_BYTES:
+            raise ValueError(f"a column of {max(sizes)} bytes is too large")
+
+
+def _path_batches(file: "pq.ParquetFile") -> Iterator[list[str]]:
+    """Yield paths, few at a time: a kilobyte can say one long path a million times."""
+    for batch in file.iter_batches(batch_size=PATHS_AT_ONCE, columns=["path"]):
+        if batch.nbytes > PATHS_AT_ONCE * 2 * MAX_PATH_BYTES:
+            raise ValueError("its paths are too long")
+        yield batch.column(0).to_pylist()
 
 
 def read_file(folder: Path, path: str, limit: int) -> bytes | None:

@@ -29,7 +29,7 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 # Characters that some consumer escapes: bags, URLs, Windows. A manifest then needs no escaping.
 _FORBIDDEN = re.compile(r'[%\\:*?"<>|\x00-\x1f\x7f-\x9f]')
 # Marks that nobody sees: two names that look the same, or one that reads backwards.
-_UNSEEN = {"Cf", "Zl", "Zp", "Co", "Cn"}
+_UNSEEN = {"Cf", "Zl", "Zp"}
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?",
     re.IGNORECASE,
@@ -126,7 +126,7 @@ class Manifest(Mapping[str, Digest]):
     """
 
     def __init__(self, files: Mapping[str, Digest]) -> None:
-        ordered = sorted(files.items(), key=lambda item: item[0].encode())
+        ordered = sorted(files.items(), key=lambda item: item[0].encode(errors="surrogatepass"))
         # Text, not Digest: a manifest may have millions of lines, of which few are looked at.
         self._files = {path: digest.hex for path, digest in ordered}
         problems = [
@@ -196,24 +196,24 @@ def _plain_lines(data: bytes) -> dict[str, str] | None:
     paths = [line[_PATH_AT:] for line in lines]
     if not all(map(lt, paths, paths[1:])) or max(map(len, paths), default=0) > MAX_PATH_BYTES:
         return None
-    if _collide(paths, folded != text):
+    if _collide(paths, mixed=folded != text):
         return None
     return dict(zip(paths, (line[: _PATH_AT - 2] for line in lines), strict=True))
 
 
-def _collide(paths: list[str], mixed: bool) -> bool:
+def _collide(paths: list[str], *, mixed: bool) -> bool:
     """Tell whether plain paths may collide; `mixed` if they have letters of both cases."""
     folders = {path.rpartition("/")[0] for path in paths}
     for folder in list(folders):
-        while (folder := folder.rpartition("/")[0]) and folder not in folders:
-            folders.add(folder)
-    names = paths if not mixed else [path.lower() for path in paths]
-    lower = folders if not mixed else {folder.lower() for folder in folders}
-    return (
-        len(lower) < len(folders)
-        or (mixed and len(set(names)) < len(paths))
-        or any(name in lower for name in names)
-    )
+        above = folder.rpartition("/")[0]
+        while above and above not in folders:
+            folders.add(above)
+            above = above.rpartition("/")[0]
+    if not mixed:
+        return not folders.isdisjoint(paths)
+    names, lower = set(map(str.lower, paths)), set(map(str.lower, folders))
+    twins = len(names) < len(paths) or len(lower) < len(folders)
+    return twins or not lower.isdisjoint(names)
 
 
 def _checked_lines(data: bytes, where: str) -> dict[str, Digest]:

@@ -48,7 +48,8 @@ def fetch(
     import fsspec
 
     scheme, separator, _ = url.partition("://")
-    if (separator and scheme not in _SCHEMES) or "::" in url:
+    # fsspec takes "data:" for a protocol, too, and "::" for a chain of them.
+    if (separator and scheme not in _SCHEMES) or "::" in url or url.startswith("data:"):
         raise InvalidError(
             f"{shown(url)!r} is not an address of a kind that scidata reads",
             where=shown(url),

@@ -6,6 +6,7 @@ machine. The addresses at which clouds hand out credentials are nobody's to name
 """
 
 import ipaddress
+import os
 import socket
 from collections.abc import Mapping
 from enum import IntEnum
@@ -49,13 +50,23 @@ def reach_of(host: str) -> Reach:
     return Reach.PRIVATE if name.endswith(_INSIDE) or "." not in name else Reach.PUBLIC
 
 
-def reach_of_url(url: str, options: Mapping[str, Any]) -> Reach:  # Any: fsspec's own options
+def reach_of_url(
+    url: str,
+    options: Mapping[str, Any],  # Any: fsspec's own options
+    environ: Mapping[str, str] = os.environ,
+) -> Reach:
     """Judge where something was read from: a path is the reader's own machine."""
     scheme, separator, _ = url.partition("://")
     if not separator or scheme == "file":
         return Reach.LOOPBACK
     if scheme == "s3":
-        url = str(options.get("endpoint_url") or _inner(options) or "https://amazonaws.com")
+        named = (
+            options.get("endpoint_url")
+            or _inner(options)
+            or environ.get("AWS_ENDPOINT_URL_S3")
+            or environ.get("AWS_ENDPOINT_URL")
+        )
+        url = str(named or "https://amazonaws.com")
     parts = split_url(url)
     return reach_of(parts.hostname or "") if parts else Reach.NEVER
 

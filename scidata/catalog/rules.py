@@ -263,7 +263,7 @@ def _place_problems(path: str, url: object, options: object) -> Iterator[Problem
         )
 
 
-def _url_fault(url: object) -> str | None:
+def _url_fault(url: object) -> str | None:  # noqa: PLR0911 - a list of faults
     if not isinstance(url, str):
         return "is not one address"
     rest = url

@@ -1,6 +1,7 @@
 """What every verb shares: its options, its progress bar, and how a result is printed."""
 
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -14,7 +15,7 @@ import click
 from scidata.hashing import Progress
 from scidata.signing import Signed
 from scidata.sshsig import PublicKey
-from scidata.wording import printable
+from scidata.wording import discreet, printable
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 invalid, 5 integrity, 6 storage, "
@@ -120,7 +121,9 @@ def say(*lines: str, err: bool = False) -> None:
 
     Whatever the verbs print is printed here or in `print_json`.
     """
-    click.echo("\n".join(map(printable, lines)), err=err)
+    text = "\n".join(map(printable, lines))
+    # What a server answers may hold what it was sent.
+    click.echo(discreet(text, os.environ) if err else text, err=err)
 
 
 def capped(lines: Sequence[str], most: int = MAX_LINES, *, what: str = "") -> list[str]:
@@ -137,7 +140,8 @@ def print_json(schema: str, fields: Mapping[str, object], *, err: bool = False) 
     text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
     # JSON itself escapes but the first 32; all others that printable() knows are in strings.
     lines = (line if line == printable(line) else _escaped(line) for line in text.split("\n"))
-    click.echo("\n".join(lines), err=err)
+    text = "\n".join(lines)
+    click.echo(discreet(text, os.environ) if err else text, err=err)
 
 
 def print_field(title: str, value: str) -> None:

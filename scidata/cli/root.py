@@ -83,10 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit:  # so click ends when the reader went away (`| head`), as is its right
         _silence(sys.__stdout__, sys.__stderr__)
         code = READER_GONE
-    except OSError as error:
-        if not _is_of_printing(error):
-            raise
-        code = _end_without_output(error, as_json="--json" in arguments)
+    except Exception as error:  # noqa: BLE001 - a bug; its traceback may hold a credential
+        if isinstance(error, OSError) and _is_of_printing(error):
+            code = _end_without_output(error, as_json="--json" in arguments)
+        else:
+            say(*traceback.format_exc().removesuffix("\n").split("\n"), err=True)
+            code = ScidataError.exit_code
     sys.exit(code)
 
 
