@@ -53,7 +53,8 @@ def _switch(value: object) -> bool:
 
 
 def _server(value: object) -> bool:
-    return _text(value) and str(value).startswith(("https://", "http://"))
+    plain = _text(value) and str(value).startswith(("https://", "http://"))
+    return plain and _unseen(str(value)) is None and "@" not in str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +159,12 @@ def _host_problems(path: str, item: object, reach: Reach) -> Iterator[Problem]:
         return  # said elsewhere
     options = kwargs.get("storage_options")
     inner = options.get("endpoint_url") if isinstance(options, dict) else None
+    for place in (kwargs, options):
+        # Signed requests show their server a key's name and, with roles, its token.
+        if not isinstance(place, dict) or "endpoint_url" not in place:
+            continue
+        if place.get("anon") is not True:
+            yield _problem(path, "names an endpoint without anon: true")
     for name, value in (
         ("url", kwargs.get("url")),
         ("endpoint_url", kwargs.get("endpoint_url")),
@@ -263,6 +270,11 @@ def _place_problems(path: str, url: object, options: object) -> Iterator[Problem
         )
 
 
+def _unseen(text: str) -> str | None:
+    hidden = any(unicodedata.category(c)[0] in "CZ" and c != " " for c in text)
+    return "holds a character that nobody can see" if hidden else None
+
+
 def _url_fault(url: object) -> str | None:  # noqa: PLR0911 - a list of faults
     if not isinstance(url, str):
         return "is not one address"
@@ -275,8 +287,8 @@ def _url_fault(url: object) -> str | None:  # noqa: PLR0911 - a list of faults
             return "leaves the catalog's folder"
     elif not url.startswith(_SCHEMES):
         return f"is neither below {forms.CATALOG_DIR} nor s3, https or http"
-    if any(unicodedata.category(c)[0] in "CZ" and c != " " for c in rest):
-        return "holds a character that nobody can see"
+    if fault := _unseen(rest):
+        return fault
     if any(sign in rest for sign in ("{", "}", "::", "@", "\\")):
         return "holds a template, a chain of protocols or a credential"
     return None

@@ -91,7 +91,10 @@ def naming(url: str, place: str) -> Document:
     if place == "url":
         kwargs |= {"url": f"{url}/x.parquet", "storage_options": {}}
     else:
-        kwargs |= {"url": "s3://bucket/x", "storage_options": {"endpoint_url": url}}
+        kwargs |= {
+            "url": "s3://bucket/x",
+            "storage_options": {"anon": True, "endpoint_url": url},
+        }
     return document
 
 
