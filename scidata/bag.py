@@ -37,7 +37,7 @@ MAX_MANIFEST_BYTES = 256 * 2**20
 MAX_TABLE_ROWS = 10_000_000
 MAX_COLUMN_BYTES = 128 * 2**20
 """Of one column of a row group, once it is decompressed."""
-PATHS_AT_ONCE = 128
+ROWS_AT_ONCE = 128
 _MAX_FACTS_BYTES = 16 * 2**20
 _LINE = re.compile(r"([0-9A-Fa-f]{64})[ \t]+\*?(.+)")
 _LEAVING = re.compile(r"(?:^|[/\\])\.{0,2}(?:[/\\]|$)|^~|\0")
@@ -82,6 +82,8 @@ class Bag:
     """The digest that ``meta/facts.json`` states; empty in bags of other tools."""
     size: int
     """Payload bytes as stated, for progress alone; 0 if not stated."""
+    assets: Mapping[str, str]
+    """Where each asset lies, by its key, from ``meta/facts.json``; none in other bags."""
     partial: bytes | None
     """The bytes of ``partial-sha256.txt``, if the folder holds a partial copy."""
 
@@ -117,6 +119,7 @@ def read_bag(folder: Path) -> Bag:
         name=f"{facts['dataset']}@{facts['version']}" if facts else "",
         stated=str(facts.get("digest", "")),
         size=size if isinstance(size := facts.get("bytes", 0), int) else 0,
+        assets=_assets(facts.get("assets")),
         partial=read_file(folder, PARTIAL, MAX_MANIFEST_BYTES),
     )
 
@@ -155,8 +158,41 @@ def parse_lines(data: bytes, *, payload: bool) -> tuple[dict[str, str], tuple[Ba
     return files, tuple(bad)
 
 
+class TableIndex(NamedTuple):
+    """The columns of ``manifest.parquet`` that say more than the manifest, or repeat it."""
+
+    sizes: dict[str, int]
+    """Bytes of every file, by path."""
+    hexes: dict[str, str]
+    """Their sha256."""
+    since: list[str]
+    """Version in whose prefix each lies, in the same order."""
+
+    @property
+    def versions(self) -> set[str]:
+        """Every version that holds a file."""
+        return set(self.since)
+
+    def inherited(self, version: str) -> dict[str, str]:
+        """Return the files that lie elsewhere than in `version`, and in which one."""
+        pairs = zip(self.sizes, self.since, strict=True)
+        return {path: since for path, since in pairs if since != version}
+
+
 def parse_table(data: bytes, *, where: str) -> dict[str, tuple[int, str]]:
     """Read ``manifest.parquet``: each file's size in bytes and sha256.
+
+    Raises
+    ------
+    InvalidError
+        If it is not such a table.
+    """
+    index = parse_index(data, where=where)
+    return {path: (size, index.hexes[path]) for path, size in index.sizes.items()}
+
+
+def parse_index(data: bytes, *, where: str) -> TableIndex:
+    """Read ``manifest.parquet``: sizes, digests, and in which version each file lies.
 
     Raises
     ------
@@ -169,17 +205,24 @@ def parse_table(data: bytes, *, where: str) -> dict[str, tuple[int, str]]:
     try:
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             _check_table(file)
-            # Numbers and digests have the length that the rows say; only paths can swell.
-            paths = [p for batch in _path_batches(file) for p in batch]
+            # Numbers and digests have the length that the rows say; only texts can swell.
+            paths, since = _texts(file)
             columns = file.read(columns=["size", "sha256"])
-        sizes, digests = (columns[name].to_pylist() for name in ("size", "sha256"))
-        return {p: (int(s), d.hex()) for p, s, d in zip(paths, sizes, digests, strict=True)}
+        sizes, digests = (columns[c].to_pylist() for c in ("size", "sha256"))
+        index = TableIndex(
+            sizes={path: int(size) for path, size in zip(paths, sizes, strict=True)},
+            hexes={path: value.hex() for path, value in zip(paths, digests, strict=True)},
+            since=since,
+        )
+        if len(index.sizes) != len(since):
+            raise ValueError("it names a file twice")  # noqa: TRY301 - one remedy for all
     except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise InvalidError(
             f"the index of sizes cannot be read: {error}",
             where=where,
             fix="check the copy without --fast, or fetch it again",
         ) from error
+    return index
 
 
 def _check_table(file: "pq.ParquetFile") -> None:
@@ -200,12 +243,17 @@ def _check_table(file: "pq.ParquetFile") -> None:
             raise ValueError(f"a column of {max(sizes)} bytes is too large")
 
 
-def _path_batches(file: "pq.ParquetFile") -> Iterator[list[str]]:
-    """Yield paths, few at a time: a kilobyte can say one long path a million times."""
-    for batch in file.iter_batches(batch_size=PATHS_AT_ONCE, columns=["path"]):
-        if batch.nbytes > PATHS_AT_ONCE * 2 * MAX_PATH_BYTES:
+def _texts(file: "pq.ParquetFile") -> tuple[list[str], list[str]]:
+    """Read texts, few at a time: a kilobyte can say one long text a million times."""
+    paths: list[str] = []
+    since: list[str] = []
+    words: dict[str, str] = {}  # each version's text once in memory
+    for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=["path", "since"]):
+        if batch.nbytes > ROWS_AT_ONCE * 2 * MAX_PATH_BYTES:
             raise ValueError("its paths are too long")
-        yield batch.column(0).to_pylist()
+        paths += batch["path"].to_pylist()
+        since += (words.setdefault(word, word) for word in map(str, batch["since"].to_pylist()))
+    return paths, since
 
 
 def read_file(folder: Path, path: str, limit: int) -> bytes | None:
@@ -299,6 +347,17 @@ def _facts(data: bytes) -> dict[str, object]:
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {}
     return dict(facts)
+
+
+def _assets(listed: object) -> dict[str, str]:
+    found = listed if isinstance(listed, list) else []
+    return {
+        asset["key"]: asset["path"]
+        for asset in found
+        if isinstance(asset, dict)
+        and isinstance(asset.get("key"), str)
+        and isinstance(asset.get("path"), str)
+    }
 
 
 def _no_bag(folder: Path, *, declared: bool) -> InvalidError:

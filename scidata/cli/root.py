@@ -34,6 +34,7 @@ VERBS = {
     "pull": "Fetch a version into a new folder, checking every byte.",
     "sign": "Sign a published version, so that others know whose it is.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
+    "repair": "Bring missing and damaged files back from another copy.",
     "index": "Rebuild the catalogs of a store from its commit records.",
     "bench": "List and run benchmarks.",
 }

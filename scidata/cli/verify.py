@@ -17,12 +17,13 @@ from scidata.cli.output import (
     store_options,
 )
 from scidata.compare import Verified
-from scidata.errors import Damage, IntegrityError
+from scidata.errors import Damage, IntegrityError, InvalidError, StorageError
 from scidata.signing import load_trusted
 from scidata.storage import open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.verifying import verify
+from scidata.verifying.choice import choose
 from scidata.wording import amount, counted
 
 
@@ -40,6 +41,30 @@ from scidata.wording import amount, counted
 )
 @click.option(
     "--fast", is_flag=True, help="Compare names and sizes only [default: read every byte]."
+)
+@click.option("--full", is_flag=True, help="Read every byte; this is the default.")
+@click.option(
+    "--remote",
+    is_flag=True,
+    help="Compare the checksums that S3 keeps, without reading the data [default: read it].",
+)
+@click.option(
+    "--sample",
+    metavar="1%|300|50G",
+    help="Look into a share, a number or an amount of the files only, drawn by the version's "
+    "digest; of the others compare names and sizes [default: all].",
+)
+@click.option(
+    "--subset",
+    metavar="K/N",
+    help="Look into the K-th of N parts only; N runs cover every file [default: all].",
+)
+@click.option(
+    "--asset",
+    "assets",
+    multiple=True,
+    metavar="KEY",
+    help="Look at the files of this asset; may be repeated [default: all].",
 )
 @click.option(
     "--glob",
@@ -67,6 +92,11 @@ def command(
     digest: str | None,
     name: str | None,
     fast: bool,
+    full: bool,
+    remote: bool,
+    sample: str | None,
+    subset: str | None,
+    assets: tuple[str, ...],
     globs: tuple[str, ...],
     trusted: tuple[Path, ...],
     store_url: str | None,
@@ -75,13 +105,20 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Compare every byte of TARGET with its manifest, and the manifest with its digest.
+    """Compare TARGET with its manifest, byte by byte, and the manifest with its digest.
 
     TARGET is a folder that holds a version, or a version in a store such as tevolop@1.0.0.
     A folder is compared with nothing outside it unless --digest or --store is given. Every
     bad, missing and extra file is named; damage ends with exit code 5. With --trusted the
     signature is looked at first; without one by a trusted key the exit code is 8.
+
+    How deep to look is one of --full, --fast and --remote. Which files to look at, --asset and
+    --glob say, together if both are given. Which of these to look into, one of --sample and
+    --subset says, with --full or --remote. --remote is for versions in S3; a file of which S3
+    keeps no checksum that the version knows is named as unverifiable, and ends with exit code
+    6 unless there is damage.
     """
+    refuse_contradictions(fast=fast, full=full, remote=remote, sample=sample, subset=subset)
     store = None
     elsewhere = store_url is not None or name is not None or bool(trusted)
     if elsewhere or not Path(target).is_dir():
@@ -94,7 +131,11 @@ def command(
             digest=digest,
             name=name,
             fast=fast,
+            remote=remote,
+            sample=sample,
+            subset=subset,
             globs=globs,
+            assets=assets,
             trusted=keys,
             progress=progress,
         )
@@ -102,7 +143,19 @@ def command(
         print_json("scidata-verify/1", _fields(found))
     else:
         _print(found, _remedy(found, target, store))
-    return 0 if found.sound else IntegrityError.exit_code
+    if not found.sound:
+        return IntegrityError.exit_code
+    return 0 if found.complete else StorageError.exit_code
+
+
+def refuse_contradictions(
+    *, fast: bool, full: bool, remote: bool, sample: str | None, subset: str | None
+) -> None:
+    """Raise click's usage error for options that are malformed or cannot be combined."""
+    try:
+        choose(fast=fast, full=full, remote=remote, sample=sample, subset=subset)
+    except InvalidError as error:
+        raise click.UsageError(f"{error.message}; {error.fix}") from error
 
 
 def _fields(found: Verified) -> dict[str, object]:
@@ -111,8 +164,10 @@ def _fields(found: Verified) -> dict[str, object]:
         "sound": found.sound,
         "verdict": _verdict(found),
         "digest": str(found.digest) if found.digest else None,
+        "complete": found.complete,
         "damage": [vars(item) for item in found.damage],
         "signer": key_fields(found.signer),
+        "unverifiable": [vars(item) for item in found.unverifiable],
     }
 
 
@@ -121,19 +176,34 @@ def _print(found: Verified, remedy: str) -> None:
         lines = [_line(item) for item in found.damage if item.state == state]
         if lines:
             say(*capped(lines, what=f" {state}"))
-    how = "names and sizes" if found.fast else amount(found.bytes)
+    if found.unverifiable:
+        lines = [f"unverifiable {item.path}: {item.reason}" for item in found.unverifiable]
+        say(*capped(lines, what=" unverifiable"))
     counts = f"{counted(found.files - found.tags, 'file')}, {counted(found.tags, 'tag file')}"
     say(
         f"{_verdict(found)}  {found.name or found.target}  {found.digest or 'no manifest'}  "
-        f"{counts}, {how}"
+        f"{counts}, {_how(found)}"
     )
-    say(f"compared with {_compared(found)}")
-    if found.signer is not None:
-        say(f"signed by {found.signer}")
+    if found.drawn:
+        say(f"looked into {found.drawn}; of the others names and sizes were compared")
+    signed = f", signed by {found.signer}" if found.signer else ""
+    say(f"compared with {_compared(found)}{signed}")
     for note in found.notes:
         say(f"note: {note}", err=True)
     if not found.sound:
         say(f"fix:  {remedy}", err=True)
+    elif not found.complete:
+        fix = "read these: the same command without --remote, with --glob to choose them"
+        say(f"fix:  {fix}", err=True)
+
+
+def _how(found: Verified) -> str:
+    if found.depth == "fast":
+        return "names and sizes"
+    if found.depth == "full":
+        return amount(found.bytes)
+    kinds = [f"{count:,} by {kind}" for kind, count in sorted(found.checksums.items())]
+    return f"stored checksums ({', '.join(kinds) or 'none'})"
 
 
 def _line(item: Damage) -> str:
@@ -163,6 +233,8 @@ def _remedy(found: Verified, target: str, store: Store | None) -> str:
 
 def _verdict(found: Verified) -> str:
     part = f"part ({found.held:,} of {counted(found.payload, 'file')})"
+    if found.sound and found.unverifiable:
+        return f"no damage seen, {counted(len(found.unverifiable), 'file')} unverifiable"
     if found.sound:
         return f"sound {part}" if found.partial else "sound"
     damaged = f"damaged: {counted(len(found.damage), 'file')}"

@@ -12,6 +12,7 @@ from scidata.errors import NotFoundError
 from scidata.hashing import Progress
 from scidata.sshsig import PublicKey
 from scidata.storage import StoreLike, open_store
+from scidata.verifying.choice import choose
 
 __all__ = ["Verified", "verify"]
 
@@ -23,11 +24,15 @@ def verify(
     digest: Digest | str | None = None,
     name: str | None = None,
     fast: bool = False,
+    remote: bool = False,
+    sample: str | None = None,
+    subset: str | None = None,
     globs: Iterable[str] = (),
+    assets: Iterable[str] = (),
     trusted: Iterable[PublicKey] = (),
     progress: Progress | None = None,
 ) -> Verified:
-    """Compare every byte of a copy or a version with its manifest.
+    """Compare a copy or a version with its manifest: every byte, unless asked for less.
 
     Parameters
     ----------
@@ -43,9 +48,18 @@ def verify(
         For a folder: the version that it should hold, if its own word is not to be taken.
     fast : bool
         Compare names and sizes only; the tag files are read all the same.
+    remote : bool
+        Instead of reading the payload, compare the checksums that S3 keeps of it.
+    sample : str, optional
+        Look into a share (``1%``), a number (``300``) or an amount (``50G``) of the files; of
+        the others compare names and sizes. Which ones, the version's digest fixes.
+    subset : str, optional
+        Look into the k-th of n parts, ``k/n``, that together are all files.
     globs : iterable of str
         Payload to look at, by paths as in the manifest; ``*`` matches across ``/``. All of it
         by default.
+    assets : iterable of str
+        Keys of assets to look at, beside what the globs match.
     trusted : iterable of PublicKey
         Keys (see `scidata.signing.load_trusted`), one of which must have signed the version's
         commit record in the store. Looked at first. None by default: no signature is asked for.
@@ -60,9 +74,10 @@ def verify(
     Raises
     ------
     NotFoundError
-        If there is no such folder or version, or no file matches a glob.
+        If there is no such folder, version or asset, or no file matches a glob.
     InvalidError
-        If the folder holds no bag, or no sha256 manifest.
+        If the folder holds no bag, or no sha256 manifest; if the options contradict each
+        other; or if `remote` is asked of what keeps no checksums.
     IntegrityError
         If the store's own commit record contradicts the digest or itself.
     SignatureError
@@ -70,6 +85,9 @@ def verify(
     StorageError
         If a file or the store cannot be read, so that nothing can be said.
     """
+    choice = choose(
+        fast=fast, remote=remote, sample=sample, subset=subset, globs=globs, assets=assets
+    )
     pin = Digest.parse(digest) if isinstance(digest, str) else digest
     folder = Path(target)
     keys = tuple(trusted)
@@ -81,8 +99,7 @@ def verify(
             open_store(store) if store is not None or keys else None,
             digest=pin,
             name=name,
-            fast=fast,
-            globs=tuple(globs),
+            choice=choice,
             trusted=keys,
             progress=progress,
         )
@@ -98,8 +115,7 @@ def verify(
         target,
         open_store(store),
         digest=pin,
-        fast=fast,
-        globs=tuple(globs),
+        choice=choice,
         trusted=keys,
         progress=progress,
     )

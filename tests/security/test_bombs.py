@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import scidata
-from scidata.bag import PATHS_AT_ONCE, parse_table
+from scidata.bag import ROWS_AT_ONCE, parse_index
 from scidata.catalog import open_catalog
 from scidata.errors import InvalidError, ScidataError
 from scidata.loaders.arrays import MAX_LABELS, check_index
@@ -94,8 +94,8 @@ def test_an_index_of_sizes_that_repeats_a_long_path_is_refused(
     bomb = index_of(["x" * length] * count, **options)
     assert len(bomb) < 2**16
     pool = pa.system_memory_pool()
-    with frugal(4 * PATHS_AT_ONCE * length), pytest.raises(InvalidError, match="too long"):
-        parse_table(bomb, where="manifest.parquet")
+    with frugal(4 * ROWS_AT_ONCE * length), pytest.raises(InvalidError, match="too long"):
+        parse_index(bomb, where="manifest.parquet")
     assert pool.bytes_allocated() < 2**24
 
 
@@ -106,7 +106,7 @@ def test_an_index_of_sizes_with_columns_of_other_types_is_refused() -> None:
     out = io.BytesIO()
     pq.write_table(table, out)
     with pytest.raises(InvalidError, match="is not string"):
-        parse_table(out.getvalue(), where="manifest.parquet")
+        parse_index(out.getvalue(), where="manifest.parquet")
 
 
 def test_a_commit_record_has_a_limit_and_says_each_thing_once(staged: Path) -> None:
