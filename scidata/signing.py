@@ -158,15 +158,32 @@ def attach(
             "ssh-keygen -Y sign -n scidata-version -f KEY FILE",
             state=state,
         )
+    if dry_run:
+        return _plan(opened, commit, judged)[0]
+    return _add(opened, commit, signature, judged)
+
+
+def copy_signatures(commit: CommitRecord, source: Store, target: Store) -> None:
+    """Add the signatures that fit a version to another store that holds the same version.
+
+    Raises
+    ------
+    ScidataError
+        As `sign`.
+    """
+    message = _message(source, commit)
+    for _, data in _signatures(source, commit):
+        judged = _judge(data, message)
+        if isinstance(judged, PublicKey):
+            _add(target, commit, data, judged)
+
+
+def _add(store: Store, commit: CommitRecord, signature: bytes, key: PublicKey) -> Signed:
     for _ in range(MAX_SIGNATURES):
-        planned = _plan(opened, commit, judged)[0]
-        if (
-            planned.already
-            or dry_run
-            or opened.create(f"{commit.dataset}/{planned.path}", signature)
-        ):
+        planned = _plan(store, commit, key)[0]
+        if planned.already or store.create(f"{commit.dataset}/{planned.path}", signature):
             return planned
-    raise _full(opened, commit)
+    raise _full(store, commit)
 
 
 def read_signature(path: Path) -> bytes:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scidata import signing
 from scidata.errors import ConflictError, IntegrityError, InvalidError, SignatureError
+from scidata.mirroring import mirror
 from scidata.publishing import PublishOptions, publish
 from scidata.resolve import resolve
 from scidata.signing import MAX_SIGNATURES, attach, load_key, load_trusted, require_signature
@@ -231,6 +232,23 @@ def test_a_copy_is_compared_with_the_signed_commit_record_of_the_store(
     found = verify(copy, store, trusted=trusted)
     assert not found.sound  # and not a matter of the signature
     assert found.signer == trusted[0]
+
+
+def test_a_mirror_holds_the_signatures_that_fit_beside_its_own(
+    keys: Path, staged: Path, tmp_path: Path
+) -> None:
+    source, target = open_store(tmp_path / "store"), open_store(tmp_path / "mirror")
+    publish(staged, source, version="1.0.0")
+    mirror(["tiny"], source, to=target)
+    source.create(SIGNATURE, b"squatter")
+    signing.sign("tiny", load_key(keys / "ed25519"), source)
+    signing.sign("tiny", load_key(keys / "rsa"), target)
+    for _ in range(2):
+        mirror(["tiny"], source, to=target)
+        for name in ("ed25519", "rsa"):
+            trusted = load_trusted([keys / f"{name}.pub"])
+            assert verify("tiny", target, trusted=trusted).signer == trusted[0]
+    assert len(list(target.list("tiny/versions/1.0.0.json."))) == 2
 
 
 # Keys.

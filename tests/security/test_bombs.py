@@ -71,6 +71,7 @@ def index_of(paths: list[str], **options: object) -> bytes:
         {
             "path": paths,
             "size": pa.array([1] * count, pa.int64()),
+            "since": ["1.0.0"] * count,
             "sha256": pa.array([bytes(32)] * count, pa.binary(32)),
         }
     )
