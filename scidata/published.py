@@ -176,7 +176,7 @@ def read_statistics(
     except (ValueError, RecursionError):
         document = None
     assets = document.get("assets") if isinstance(document, dict) else None
-    if not isinstance(assets, dict):
+    if not isinstance(document, dict) or not isinstance(assets, dict):
         raise InvalidError(
             "the statistics are not JSON with a field 'assets'",
             where=f"{name}/{STATISTICS}",

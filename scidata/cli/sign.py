@@ -59,7 +59,8 @@ def command(
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
     if signature_file is not None:
         signed = attach(reference, read_signature(signature_file), store, dry_run=dry_run)
-    elif key_file is not None:
+    else:
+        assert key_file is not None  # noqa: S101 - one of the two, as was just looked
         key = load_key(key_file, asker(key_file))
         signed = (plan_sign if dry_run else sign)(reference, key, store)
     _print(signed, dry_run=dry_run, as_json=as_json)

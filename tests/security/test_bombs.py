@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -28,6 +29,7 @@ from scidata.errors import InvalidError, ScidataError
 from scidata.loaders.arrays import MAX_LABELS, check_index
 from scidata.opening.netcdf import _check_group
 from scidata.opening.tables import decompressed
+from scidata.storage import open_store
 from scidata.storage.memory import MemoryStore
 from scidata.version import MAX_COMMIT_BYTES, parse_commit
 from tests.security.attack import run
@@ -65,7 +67,7 @@ def test_a_compressed_table_is_not_unpacked_beyond_its_limit(suffix: str) -> Non
         decompressed(f"data/x.csv{suffix}", bomb, where="x", limit=2**20)
 
 
-def index_of(paths: list[str], **options: object) -> bytes:
+def index_of(paths: list[str], **options: Any) -> bytes:  # Any: of pyarrow
     count = len(paths)
     table = pa.table(
         {
@@ -137,7 +139,7 @@ def test_labels_of_an_absurd_shape_are_refused_before_zarr_makes_them(
     (root / "zarr.json").write_text(json.dumps(group))
     for name, metadata in held.items():
         (root / name / "zarr.json").write_text(json.dumps(metadata))
-    write_version(scidata.storage.open_store(tmp_path / "store"), staged)
+    write_version(open_store(tmp_path / "store"), staged)
     dataset = scidata.open("tiny@1.0.0", store=tmp_path / "store")
     with frugal(2**28), pytest.raises(InvalidError, match="labels its dimension"):
         dataset.to_xarray("array")
