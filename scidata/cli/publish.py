@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from scidata.cli.output import (
+    asker,
     capped,
     exits,
     json_option,
@@ -12,11 +13,13 @@ from scidata.cli.output import (
     progress_bar,
     quiet_option,
     say,
+    signature_fields,
     store_options,
 )
 from scidata.publishing import Published, PublishOptions, plan_publish, publish
 from scidata.publishing.plain import plain_commands
 from scidata.publishing.plan import Plan
+from scidata.signing import load_key
 from scidata.storage import open_store
 from scidata.version import CommitRecord
 from scidata.wording import amount, counted
@@ -41,6 +44,14 @@ MAX_STEPS = 5
     is_flag=True,
     help="Continue an upload that somebody on another machine began and will not finish.",
 )
+@click.option(
+    "--sign",
+    "key_file",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign the version with this private key of OpenSSH, such as ~/.ssh/id_ed25519 "
+    "[default: unsigned].",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be uploaded; write nothing.")
 @store_options
 @json_option
@@ -51,6 +62,7 @@ def command(
     version: str,
     single_writer: bool,
     takeover: bool,
+    key_file: Path | None,
     dry_run: bool,
     store_url: str | None,
     endpoint_url: str | None,
@@ -65,7 +77,9 @@ def command(
     after an interruption. A store that ignores conditional writes is refused with exit code 6.
     """
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
-    options = PublishOptions(single_writer=single_writer, takeover=takeover)
+    # Before the upload, which may take hours: so that a passphrase is asked for now.
+    key = load_key(key_file, asker(key_file)) if key_file else None
+    options = PublishOptions(single_writer=single_writer, takeover=takeover, signing_key=key)
     with progress_bar(f"publish {version}", shown=not (quiet or as_json)) as progress:
         if dry_run:
             planned = plan_publish(
@@ -114,6 +128,7 @@ def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> 
             "unsafe_store": commit.unsafe_store,
             "warnings": list(done.warnings),
             "plain_commands": commands,
+            "signature": signature_fields(done.signed),
         }
         print_json("scidata-publish/1", fields)
         return
@@ -122,6 +137,8 @@ def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> 
     say(f"payload   {counted(commit.files, 'file')}, {amount(commit.bytes)}")
     say(f"uploaded  {counted(done.uploaded, 'object')}, {done.skipped:,} there before")
     say(f"where     {url}/{commit.dataset}/{commit.prefixes[-1]}/")
+    if done.signed is not None:
+        say(f"signed    by {done.signed.key}, {done.signed.path}")
     say("", "Without scidata, into a new folder, anybody checks it so:")
     for line in commands:
         say(f"  {line}")
