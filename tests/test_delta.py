@@ -23,6 +23,7 @@ from scidata.publishing.plan import Plan
 from scidata.pulling import pull
 from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
+from scidata.storage.base import Store
 from scidata.storage.memory import MemoryStore
 from scidata.testing.faults import Crash, FaultyStore
 from scidata.verifying import verify
@@ -49,12 +50,19 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
 class Sent(Counting):
     """Adds up the payload bytes that are sent."""
 
-    payload = 0
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.sizes: list[int] = []
+
+    @property
+    def payload(self) -> int:
+        return sum(self.sizes)
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         created = super().create(key, source, digest=digest)
         if created and "/data/" in key:
-            self.payload += len(source) if isinstance(source, bytes) else source.stat().st_size
+            sent = len(source) if isinstance(source, bytes) else source.stat().st_size
+            self.sizes.append(sent)  # several threads do
         return created
 
 
