@@ -1,8 +1,10 @@
 """Delta versions: only new bytes are sent, and everybody reads them as any other version."""
 
+import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -411,3 +413,75 @@ def test_an_array_that_lost_a_chunk_is_not_read_where_the_chunk_still_lies(
     assert (
         scidata.open("tiny@1.1.0", tmp_path / "store").to_xarray("array")["wave"][:8] == 0
     ).all()
+
+
+# What is remembered
+
+
+def opened_by(
+    staged: Path, monkeypatch: pytest.MonkeyPatch, *, rehash: bool = False
+) -> set[str]:
+    """Publish nothing, and say which staged files were hashed for it."""
+    hashed: list[str] = []
+
+    def hash_each(files, **rest):  # type: ignore[no-untyped-def]  # as the original
+        for key, path in files:
+            hashed.append(key)
+            yield from original([(key, path)], **rest)
+
+    from scidata import hashing
+
+    original = hashing.hash_each
+    with monkeypatch.context() as patch:
+        patch.setattr(hashing, "hash_each", hash_each)
+        plan_publish(
+            staged, MemoryStore(), version="1.0.0", options=PublishOptions(rehash=rehash)
+        )
+    return set(hashed)
+
+
+def age(staged: Path) -> None:
+    for path in staged.rglob("*.txt"):
+        os.utime(path, (1e9, 1e9))
+
+
+def test_files_that_did_not_change_are_not_read_again(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {"data/one.txt", "data/deep/two.txt"}
+    age(bare)
+    assert opened_by(bare, monkeypatch) == both
+    assert opened_by(bare, monkeypatch) == set()
+    assert opened_by(bare, monkeypatch, rehash=True) == both
+    (bare / "data/one.txt").write_text("ONE a\n")  # of the same size
+    assert opened_by(bare, monkeypatch) == {"data/one.txt"}
+    # Written just now: another write within the clock's resolution would leave no trace.
+    assert opened_by(bare, monkeypatch) == {"data/one.txt"}
+    os.utime(bare / "data/one.txt", (1e9, 1e9))
+    (bare / "data/one.txt").replace(bare / "data/three.txt")
+    assert opened_by(bare, monkeypatch) == {"data/three.txt"}
+
+
+def test_a_file_that_was_exchanged_for_another_is_read(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(bare)
+    opened_by(bare, monkeypatch)
+    (bare / "other").write_text("ONE a\n")
+    os.utime(bare / "other", (1e9, 1e9))
+    (bare / "other").replace(bare / "data/one.txt")  # same size and time, another inode
+    assert opened_by(bare, monkeypatch) == {"data/one.txt"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"cut", b"list"])
+def test_a_damaged_memory_counts_as_none(
+    bare: Path, isolated_user: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
+    age(bare)
+    opened_by(bare, monkeypatch)
+    (memory,) = isolated_user.rglob("*.json.z")
+    whole = memory.read_bytes()
+    spoilt = {b"cut": whole[:-3], b"list": zlib.compress(b'{"files": [1]}')}
+    memory.write_bytes(spoilt.get(damage, damage))
+    assert len(opened_by(bare, monkeypatch)) == 2
+    assert opened_by(bare, monkeypatch) == set()

@@ -56,6 +56,12 @@ MAX_STEPS = 5
     "10,000 files, else full]",
 )
 @click.option(
+    "--rehash",
+    is_flag=True,
+    help="Read every staged file again. By default a file whose size, time and inode are those "
+    "of an earlier run has the digest of that run.",
+)
+@click.option(
     "--fetch-from",
     metavar="URL",
     default="",
@@ -74,6 +80,7 @@ def command(
     takeover: bool,
     parent: str | None,
     full: bool | None,
+    rehash: bool,
     fetch_from: str,
     dry_run: bool,
     store_url: str | None,
@@ -94,6 +101,7 @@ def command(
         takeover=takeover,
         parent=parent,
         layout=None if full is None else "full" if full else "delta",
+        rehash=rehash,
         fetch_from=fetch_from,
     )
     with progress_bar(f"publish {version}", shown=not (quiet or as_json)) as progress:

@@ -27,6 +27,8 @@ VERBS = {
     "publish": "Publish a staged dataset as an immutable version in a store.",
     "pull": "Fetch a version into a new folder, checking every byte.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
+    "diff": "Say what changed between two versions, or two folders.",
+    "materialize": "Copy what a delta version inherits into its own folder.",
     "index": "Rebuild the catalogs of a store from its commit records.",
     "bench": "List and run benchmarks.",
 }

@@ -48,6 +48,7 @@ from scidata.publishing.plan import (
     hrefs_of,
     plan,
 )
+from scidata.publishing.remembered import memory_of, note, recall
 from scidata.publishing.upload import (
     Stamps,
     check_held,
@@ -114,7 +115,7 @@ class Surroundings:
     user: str = field(default_factory=_user_name)
     pid: int = field(default_factory=os.getpid)
     memory: Path = field(default_factory=_user_state)
-    """Where it is noted which stores passed the probe."""
+    """Where it is noted which stores passed the probe; digests are kept beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +133,8 @@ class PublishOptions:
     stay where they are. By default a delta if that is worth much: `layout_of`."""
     zarr: ZarrDelta = "copy"
     """What a delta does with the unchanged chunks of a Zarr store that changed."""
+    rehash: bool = False
+    """Read every staged file, also those that seem unchanged since an earlier run read them."""
     fetch_from: str = ""
     """Public address of the store, for BagIt tools that complete a delta."""
     surroundings: Surroundings = field(default_factory=Surroundings)
@@ -282,9 +285,7 @@ def survey(
     parent = None if number in published else _parent(store, record.id, older, options)
     held = _held(store, parent, options.layout)
     noted = stamps(staged)
-    measured = measure(
-        staged, dataset=record.id, version=version, created="", progress=progress
-    )
+    measured = _measure(staged, record.id, version, options, noted=noted, progress=progress)
     existing = existing_commit(store, record.id, version) if number in published else None
     if existing is not None:
         check_same(existing, measured.manifest.digest)
@@ -301,6 +302,31 @@ def survey(
         layout=options.layout or layout_of(number, measured.manifest, measured.sizes, held),
         existing=existing,
     )
+
+
+def _measure(
+    staged: Path,
+    dataset: str,
+    version: str,
+    options: PublishOptions,
+    *,
+    noted: Stamps,
+    progress: Progress | None,
+) -> Measured:
+    """Hash and describe what is staged, but for what an earlier run hashed and is the same."""
+    around = options.surroundings
+    memory = memory_of(around.memory.parent, staged)
+    begun_ns = int(around.now().timestamp() * 10**9)
+    measured = measure(
+        staged,
+        dataset=dataset,
+        version=version,
+        created="",
+        known={} if options.rehash else recall(memory),
+        progress=progress,
+    )
+    note(memory, noted, measured.manifest.hexes, begun_ns=begun_ns)
+    return measured
 
 
 def _record(staged: Path) -> tuple[Record, bytes]:
