@@ -35,6 +35,7 @@ _PLAIN_TEXT = re.compile(r"(?:[0-9a-f]{64}  data/[A-Za-z0-9_=+./-]++\n)*+")
 _NOT_PLAIN = re.compile(  # in lower case
     r"/(?:[./\n]|con|prn|aux|nul|com|lpt|thumbs)|\.(?:part)?[/\n]"
 )
+_PLAIN_PATH = re.compile(rf"[A-Za-z0-9_=+./-]{{1,{MAX_PATH_BYTES}}}")
 _PATH_AT = 66  # in a line: after 64 digits and two blanks
 _LITTER = re.compile(r"\.DS_Store|Thumbs\.db|\._.*|.*\.part")
 
@@ -49,6 +50,8 @@ def path_fault(path: str) -> str | None:
     >>> path_fault("data/../../etc/passwd")
     "has the component '..', which leaves its folder"
     """
+    if _PLAIN_PATH.fullmatch(path) and not _NOT_PLAIN.search(f"/{path.lower()}/"):
+        return None  # as nearly all paths, ten times faster
     if unicodedata.normalize("NFC", path) != path:
         return "is not in Unicode normal form C"
     if match := _FORBIDDEN.search(path):

@@ -35,7 +35,6 @@ from scidata.publishing.claim import Claim, has_ended, take
 from scidata.publishing.inheritance import (
     Held,
     Layout,
-    ZarrDelta,
     inherit,
     layout_of,
     read_held,
@@ -131,8 +130,6 @@ class PublishOptions:
     layout: Layout | None = None
     """``full``: all files lie in the version's own prefix. ``delta``: those that the parent has
     stay where they are. By default a delta if that is worth much: `layout_of`."""
-    zarr: ZarrDelta = "copy"
-    """What a delta does with the unchanged chunks of a Zarr store that changed."""
     rehash: bool = False
     """Read every staged file, also those that seem unchanged since an earlier run read them."""
     fetch_from: str = ""
@@ -432,7 +429,6 @@ def _claim(found: Surveyed, options: PublishOptions) -> Claim:
         if parent is None
         else ParentVersion(version=parent.version, digest=parent.digest),
         layout=found.layout,
-        zarr=options.zarr,
         fetch_from=options.fetch_from,
     )
 
@@ -445,9 +441,7 @@ def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
         update={"created": claim.started, "parent": parent.version if parent else None}
     )
     manifest, sizes = found.measured.manifest, found.measured.sizes
-    inheritance = inherit(
-        manifest, sizes, facts.assets, held, layout=claim.layout, zarr=claim.zarr
-    )
+    inheritance = inherit(manifest, sizes, facts.assets, held, layout=claim.layout)
     placed = Placed(
         since=inheritance.since,
         hrefs=hrefs_of(facts, manifest, inheritance),

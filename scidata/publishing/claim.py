@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scidata.errors import ConflictError, NotFoundError, StorageError
-from scidata.publishing.inheritance import Layout, ZarrDelta
+from scidata.publishing.inheritance import Layout
 from scidata.storage.base import Store
 from scidata.version import ParentVersion
 
@@ -34,7 +34,6 @@ class Claim(BaseModel):
     """UTC, ISO 8601 with ``Z``."""
     parent: ParentVersion | None = None
     layout: Layout = "full"
-    zarr: ZarrDelta = "copy"
     fetch_from: str = ""
 
     @property

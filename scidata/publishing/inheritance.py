@@ -18,7 +18,6 @@ from scidata.storage.base import Store
 from scidata.version import CommitRecord, VersionNumber
 
 Layout: TypeAlias = Literal["full", "delta"]
-ZarrDelta: TypeAlias = Literal["copy", "refs"]
 
 WORTH_BYTES = 2**30
 WORTH_FILES = 10_000
@@ -61,8 +60,6 @@ class Inheritance:
     """Of copied files, by path: the store's key of the same bytes."""
     known: frozenset[str] = frozenset()
     """Files whose bytes older versions have, anywhere: all others are new."""
-    referenced: frozenset[str] = frozenset()
-    """Keys of array stores whose chunks lie in several prefixes."""
     removed: tuple[str, ...] = ()
     """Files in the older prefixes that the version does not have."""
 
@@ -116,7 +113,6 @@ def inherit(
     held: Sequence[Held],
     *,
     layout: Layout,
-    zarr: ZarrDelta = "copy",
 ) -> Inheritance:
     """Decide where each file of a version comes from.
 
@@ -127,15 +123,13 @@ def inherit(
     held : sequence of Held
         The parent, then older versions.
     layout : {"full", "delta"}
-        Whether all files shall lie in the version's own prefix.
-    zarr : {"copy", "refs"}
-        What becomes of the unchanged chunks of a Zarr store that changed: copied, so that it
-        lies whole in the new prefix, or inherited, and reached through references.
+        Whether all files shall lie in the version's own prefix. Also in a delta, an array
+        store, table or folder of splits that changed is completed there by copies, so that
+        plain readers open it by one address.
     """
     if not held:
         return Inheritance()
     since: dict[str, str] = {}
-    referenced: set[str] = set()
     if layout == "delta":
         same = {
             path: held[0].version_of(path)
@@ -145,11 +139,7 @@ def inherit(
         dropped: set[str] = set()
         for asset in assets:
             files = _files(asset, manifest)
-            if asset.kind not in WHOLE or _lies_whole(asset, files, same, held[0]):
-                continue
-            if asset.kind == "zarr" and zarr == "refs" and same.keys() & set(files):
-                referenced.add(asset.key)
-            else:
+            if asset.kind in WHOLE and not _lies_whole(asset, files, same, held[0]):
                 dropped.update(files)
         since = {path: version for path, version in same.items() if path not in dropped}
     keys = _keys_by_bytes(held)
@@ -162,7 +152,6 @@ def inherit(
             if path not in since and bytes_ in keys
         },
         known=frozenset(path for path, bytes_ in wanted.items() if bytes_ in keys),
-        referenced=frozenset(referenced),
         removed=tuple(_removed(set(since.values()), manifest, held)),
     )
 

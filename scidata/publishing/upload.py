@@ -1,6 +1,7 @@
 """Carrying out a plan: upload, look that everything is there, commit. No decisions."""
 
 import hashlib
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -242,20 +243,26 @@ def stamps(staged: Path) -> Stamps:
         If a file cannot be looked at.
     """
     found: dict[str, tuple[int, int, int]] = {}
-    for path in (staged / "data").rglob("*"):
+    waiting = ["data"]
+    while waiting:
+        folder = waiting.pop()
         try:
-            status = path.lstat()
-        except FileNotFoundError:  # removed meanwhile: that it is missing here will tell
-            continue
+            with os.scandir(staged / folder) as entries:
+                for entry in entries:
+                    path = f"{folder}/{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(path)
+                    else:
+                        status = entry.stat(follow_symlinks=False)
+                        found[path] = (status.st_size, status.st_mtime_ns, status.st_ino)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # removed meanwhile: that it is missing here will tell
         except OSError as error:
             raise StorageError(
-                f"{str(path)!r} cannot be read: {error.strerror}",
+                f"{str(error.filename)!r} cannot be read: {error.strerror}",
                 where=str(staged),
                 fix="make it readable, then run the same command again",
             ) from error
-        if not path.is_dir():
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-            found[path.relative_to(staged).as_posix()] = stamp
     return found
 
 
