@@ -5,6 +5,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -246,24 +247,30 @@ def stamps(staged: Path) -> Stamps:
     waiting = ["data"]
     while waiting:
         folder = waiting.pop()
-        try:
-            with os.scandir(staged / folder) as entries:
-                for entry in entries:
-                    path = f"{folder}/{entry.name}"
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(path)
-                    else:
-                        status = entry.stat(follow_symlinks=False)
-                        found[path] = (status.st_size, status.st_mtime_ns, status.st_ino)
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # removed meanwhile: that it is missing here will tell
-        except OSError as error:
-            raise StorageError(
-                f"{str(error.filename)!r} cannot be read: {error.strerror}",
-                where=str(staged),
-                fix="make it readable, then run the same command again",
-            ) from error
+        with (
+            suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(staged / folder) as entries,
+        ):
+            for entry in entries:
+                path = f"{folder}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(path)
+                elif status := _status(staged / path, staged):
+                    found[path] = (status.st_size, status.st_mtime_ns, status.st_ino)
     return found
+
+
+def _status(path: Path, staged: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:  # removed meanwhile: that it is missing will tell
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"{str(path)!r} cannot be read: {error.strerror}",
+            where=str(staged),
+            fix="make it readable, then run the same command again",
+        ) from error
 
 
 def _size(store: Store, committed: CommitRecord, key: str) -> int:
