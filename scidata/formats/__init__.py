@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 
 from scidata.digest import Digest
 from scidata.facts import Facts
-from scidata.formats import bag, card, datacite, intake, manifest_table, partial, stac
+from scidata.formats import (
+    bag,
+    card,
+    datacite,
+    intake,
+    manifest_table,
+    partial,
+    stac,
+    terms,
+)
 from scidata.formats.text import to_json, to_yaml
 from scidata.manifest import (
     DECLARATION,
@@ -24,6 +33,7 @@ from scidata.record import Record
 RECORD = "meta/record.yaml"
 ITEM = "meta/item.json"
 DATACITE = "meta/datacite.json"
+LICENSE = "meta/LICENSE"
 README = "README.md"
 
 
@@ -93,6 +103,7 @@ def tag_files(
         FACTS: to_json(facts.model_dump(mode="json")),
         ITEM: to_json(stac.item(record, facts, manifest, sizes, placed.hrefs)),
         DATACITE: to_json(datacite.attributes(record, facts)),
+        LICENSE: terms.license_file(record, facts),
         README: card.readme(record, facts),
     }
     if placed.since:

@@ -6,6 +6,7 @@ it; everything in it but sizes repeats ``manifest-sha256.txt``.
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from scidata.facts import Facts
@@ -29,14 +30,16 @@ def to_parquet(
     import pyarrow.parquet as pq
 
     paths = list(manifest)
+    hexes = manifest.hexes.values()
     keys = {asset.path: asset.key for asset in facts.assets}
-    words = pa.dictionary(pa.int32(), pa.string())
     columns = {
         "path": pa.array(paths, pa.string()),
         "size": pa.array([sizes[p] for p in paths], pa.int64()),
-        "sha256": pa.array([bytes.fromhex(manifest[p].hex) for p in paths], pa.binary(32)),
-        "since": pa.array([since.get(p, facts.version) for p in paths], words),
-        "asset": pa.array([keys["/".join(p.split("/")[:2])] for p in paths], words),
+        "sha256": pa.Array.from_buffers(
+            pa.binary(32), len(paths), [None, pa.py_buffer(bytes.fromhex("".join(hexes)))]
+        ),
+        "since": _coded([since.get(p, facts.version) for p in paths]),
+        "asset": _coded([keys["/".join(p.split("/", 2)[:2])] for p in paths]),
         "crc64nvme": pa.nulls(len(paths), pa.binary(8)),
         "part_size": pa.nulls(len(paths), pa.int32()),
         "parts_sha256": pa.nulls(len(paths), pa.binary()),
@@ -51,3 +54,59 @@ def to_parquet(
     }
     pq.write_table(pa.table(columns), target, **settings)
     return target.getvalue()
+
+
+def _coded(words: list[str]) -> Any:  # Any: pyarrow's types are not known here
+    """Write few different texts once each, and a number for each row."""
+    import pyarrow as pa
+
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    rows = pa.array(list(map(numbers.__getitem__, words)), pa.int32())
+    return pa.DictionaryArray.from_arrays(rows, pa.array(numbers, pa.string()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What the index says of a file beyond its sha256; empty where it says nothing."""
+
+    size: int | None = None
+    """Bytes."""
+    crc64nvme: str = ""
+    """Hex, 16 digits."""
+    part_size: int = 0
+    """Bytes of each part but the last."""
+    parts_sha256: bytes = b""
+    """32 bytes for each part."""
+    md5: str = ""
+    """Hex."""
+
+
+def read_recorded(data: bytes) -> dict[str, Recorded]:
+    """Read what ``manifest.parquet`` says of each file, for comparing stored checksums.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, OSError
+        If it is not such a table: whoever read it knows where it came from, and says so.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ["path", "size", "crc64nvme", "part_size", "parts_sha256", "md5"]
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        there = [name for name in names if name in file.schema_arrow.names]
+        table = file.read(columns=there)
+    columns = (
+        table.column(name).to_pylist() if name in there else [None] * table.num_rows
+        for name in names
+    )
+    return {
+        path: Recorded(
+            size=size,
+            crc64nvme=crc.hex() if crc else "",
+            part_size=part_size or 0,
+            parts_sha256=parts or b"",
+            md5=md5.hex() if md5 else "",
+        )
+        for path, size, crc, part_size, parts, md5 in zip(*columns, strict=True)
+    }

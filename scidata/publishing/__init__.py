@@ -6,13 +6,8 @@ one small commit record. Readers see nothing before that and everything after it
 was interrupted continues when it is started again.
 """
 
-import getpass
-import os
-import socket
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +15,7 @@ from scidata.about import TOOL
 from scidata.check import check
 from scidata.digest import Digest
 from scidata.errors import (
+    ConflictError,
     IntegrityError,
     InvalidError,
     NotFoundError,
@@ -29,16 +25,11 @@ from scidata.errors import (
 from scidata.formats import RECORD, Placed, prefix_of, tag_files
 from scidata.hashing import Progress
 from scidata.index import rebuild
+from scidata.inventory import read_history
 from scidata.locations import read_locations
 from scidata.measure import Measured, measure
-from scidata.publishing.claim import Claim, has_ended, take
-from scidata.publishing.inheritance import (
-    Held,
-    Layout,
-    inherit,
-    layout_of,
-    read_held,
-)
+from scidata.publishing.claim import Claim, has_ended, renew, take
+from scidata.publishing.inheritance import Held, Layout, inherit, layout_of, read_held
 from scidata.publishing.plan import (
     Plan,
     Version,
@@ -61,12 +52,12 @@ from scidata.publishing.upload import (
     upload,
 )
 from scidata.record import Record, read_record_bytes
-from scidata.resolve import resolve, version_numbers
+from scidata.resolve import read_commit, version_numbers
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
-from scidata.storage.probe import fault_of, is_remembered, remember
-from scidata.storage.single_writer import SingleWriterStore
+from scidata.storage.trust import trusted
+from scidata.surroundings import Surroundings
 from scidata.version import CommitRecord, ParentVersion, VersionNumber
 from scidata.wording import counted
 
@@ -74,47 +65,12 @@ __all__ = [
     "Plan",
     "PublishOptions",
     "Published",
+    "Surroundings",
     "Surveyed",
     "plan_publish",
     "publish",
     "survey",
 ]
-
-STATE = "stores.json"
-
-
-def _user_state() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("scidata", appauthor=False)) / STATE
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no environment names the user, and no list of users does
-        return f"uid-{os.getuid()}"
-
-
-def _random_token() -> str:
-    return uuid.uuid4().hex
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What publishing takes from its process: the clock, chance, and who it is."""
-
-    now: Callable[[], datetime] = _utc_now
-    token: Callable[[], str] = _random_token
-    host: str = field(default_factory=socket.gethostname)
-    user: str = field(default_factory=_user_name)
-    pid: int = field(default_factory=os.getpid)
-    memory: Path = field(default_factory=_user_state)
-    """Where it is noted which stores passed the probe; digests are kept beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,12 +169,18 @@ def publish(
     if found.existing is not None:
         return _already(found, opened, found.existing)
     opened, unsafe = _trusted(opened, options)
-    first = _take(found, opened, options)
+    mine = _claim(found, options)
+    first = _take(found, opened, options, mine)
     planned = _plan(found, opened, first, options.surroundings.token())
     planned = replace(
         planned, commit=planned.commit.model_copy(update={"unsafe_store": unsafe})
     )
-    return _apply(planned, found, opened, progress)
+    facts = found.measured.facts
+
+    def hold() -> None:
+        renew(opened, facts.dataset, facts.version, mine, now=options.surroundings.now())
+
+    return _apply(planned, found, opened, hold, progress)
 
 
 def plan_publish(
@@ -285,6 +247,7 @@ def survey(
     measured = _measure(staged, record.id, version, options, noted=noted, progress=progress)
     existing = existing_commit(store, record.id, version) if number in published else None
     if existing is not None:
+        _refuse_purged(store, existing)
         check_same(existing, measured.manifest.digest)
         locations = read_locations(store, existing, measured.manifest)
         check_held(store, existing, measured.sizes, locations)
@@ -361,51 +324,41 @@ def _parent(
     store: Store, dataset: str, older: Sequence[VersionNumber], options: PublishOptions
 ) -> CommitRecord | None:
     """Find the version that the new one continues: the one asked for, or the newest."""
+    wanted = older if options.parent is None else [VersionNumber.parse(options.parent)]
+    for number in reversed(wanted):
+        if number in older and read_history(store, dataset, number).state != "purged":
+            return read_commit(store, dataset, number)
     if options.parent is not None:
-        number = VersionNumber.parse(options.parent)
-        if number not in older:
-            named = ", ".join(map(str, reversed(older))) or "there is none yet"
-            raise InvalidError(
-                f"version {number} is not an older version of {dataset}",
-                where="--parent",
-                fix=f"choose one that is published: {named}",
-            )
-    elif older:
-        number = older[-1]
-    elif options.layout == "delta":
+        named = ", ".join(map(str, reversed(older))) or "there is none yet"
+        raise InvalidError(
+            f"version {options.parent} is not an older version of {dataset}, or was purged",
+            where="--parent",
+            fix=f"choose one that is published: {named}",
+        )
+    if options.layout == "delta":
         raise InvalidError(
             f"{dataset} has no version yet, so there is nothing to inherit",
             where="--delta",
             fix="leave out --delta",
         )
-    else:
-        return None
-    return resolve(f"{dataset}@{number}", store)
+    return None
+
+
+def _refuse_purged(store: Store, existing: CommitRecord) -> None:
+    status = read_history(store, existing.dataset, existing.number).status
+    if status is not None and status.state == "purged":
+        raise ConflictError(
+            f"{existing.name} was purged on {status.date}: {status.reason}",
+            where=store.address,
+            fix="a number is given once: publish under the next one what may be published",
+        )
 
 
 def _trusted(store: Store, options: PublishOptions) -> tuple[Store, bool]:
-    """Return the store to write to, and whether it breaks its promises."""
-    around = options.surroundings
-    remembered = store.url.startswith("s3://")  # a folder or memory answers at once
-    if remembered and is_remembered(around.memory, store.address, now=around.now()):
-        return store, False
-    fault = fault_of(store, around.token())
-    if fault is None:
-        if remembered:
-            remember(around.memory, store.address, now=around.now())
-        return store, False
-    if not options.single_writer:
-        raise StorageError(
-            f"two publishers could destroy each other's work in this store: {fault}",
-            where=store.address,
-            fix="use a store that honours conditional writes (If-None-Match); or, if you are "
-            "certain that nobody else publishes to it, add --single-writer",
-        )
-    return SingleWriterStore(store), True
+    return trusted(store, options.surroundings, single_writer=options.single_writer)
 
 
-def _take(found: Surveyed, store: Store, options: PublishOptions) -> Claim:
-    mine = _claim(found, options)
+def _take(found: Surveyed, store: Store, options: PublishOptions, mine: Claim) -> Claim:
     return take(
         store,
         found.record.id,
@@ -424,7 +377,7 @@ def _claim(found: Surveyed, options: PublishOptions) -> Claim:
         host=around.host,
         user=around.user,
         pid=around.pid,
-        started=around.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        started=around.time,
         parent=None
         if parent is None
         else ParentVersion(version=parent.version, digest=parent.digest),
@@ -469,16 +422,20 @@ def _claimed(found: Surveyed, store: Store, claim: Claim) -> tuple[Held, ...]:
         return ()
     if found.parent is not None and found.parent.version == claim.parent.version:
         return found.held
-    return _held(
-        store, resolve(f"{found.record.id}@{claim.parent.version}", store), claim.layout
-    )
+    number = VersionNumber.parse(claim.parent.version)
+    return _held(store, read_commit(store, found.record.id, number), claim.layout)
 
 
 def _apply(
-    planned: Plan, found: Surveyed, store: Store, progress: Progress | None
+    planned: Plan,
+    found: Surveyed,
+    store: Store,
+    hold: Callable[[], None],
+    progress: Progress | None,
 ) -> Published:
     deeds = upload(store, planned, progress=progress)
     check_unchanged(found.stamps, stamps(found.staged), where=str(found.staged))
+    hold()
     check_listing(store, planned)
     check_inherited(store, planned)
     committed = commit(store, planned.commit)

@@ -17,9 +17,9 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
-from scidata.storage import refusals, s3_copy
+from scidata.storage import checksums, refusals, s3_copy, s3_unfinished
 from scidata.storage.addresses import split_url
-from scidata.storage.base import ObjectFacts
+from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
 
@@ -38,6 +38,7 @@ UPLOAD_TIMEOUT_S = 300
 """The same for what is larger than `QUICK_PUT`: sending it counts, too, and lines are slow."""
 PART_TIMEOUT_S = 60
 """Until the server confirms that it has a part; sending it does not count."""
+NEVER_WRITTEN = "scidata-asks-for-what-is-not-there"
 CREDENTIALS_LAST = timedelta(minutes=10)
 
 CLIENT: "ClientConfig" = {
@@ -135,13 +136,28 @@ class S3Store:
         # What went in parts may differ from its metadata: the file changed on its way.
         return facts if facts.size <= ONE_PUT else replace(facts, digest=None)
 
+    def checksums(self, key: str) -> checksums.Stored:
+        """Return the checksums that S3 keeps of one object."""
+        path = "/".join(p for p in (self._at.prefix, checked(key)) if p)
+        return checksums.head(
+            self._botocore, self._at.bucket, path, where=f"{key} in {self.address}"
+        )
+
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
-        return self._objects.list(prefix)
+        empty = True
+        for facts in self._objects.list(prefix):
+            empty = False
+            yield facts
+        if empty:
+            self._refuse_web_pages()
 
     def folders(self) -> tuple[str, ...]:
         """Return the first parts of keys that have several."""
-        return self._objects.folders()
+        found = self._objects.folders()
+        if not found:
+            self._refuse_web_pages()
+        return found
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Write an object unless the key exists."""
@@ -198,6 +214,14 @@ class S3Store:
         """Remove an object if it is there."""
         self._objects.delete(key)
 
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield uploads in parts that were begun and neither completed nor aborted."""
+        return s3_unfinished.uploads(self._s3fs, self._at.bucket, self._at.prefix, self.address)
+
+    def discard(self, item: Unfinished) -> None:
+        """Abort one of these."""
+        s3_unfinished.abort(self._s3fs, self._at.bucket, item, self.address)
+
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view below a prefix."""
         below = checked(prefix.rstrip("/")) if prefix else ""
@@ -225,6 +249,16 @@ class S3Store:
             retry_config=RETRY,
             credential_provider=provider,
         )
+
+    def _refuse_web_pages(self) -> None:
+        """Tell an empty bucket from a web server that answers anything with a page."""
+        # A page is no list, and obstore reads nothing out of it. Only such a server holds a key
+        # that nobody writes; one that does not say is believed.
+        try:
+            self._objects.head(NEVER_WRITTEN)
+        except (NotFoundError, StorageError):
+            return
+        raise refusals.web_page(self.address)
 
     def _refuse_half_a_key(self) -> None:
         key, secret = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
@@ -272,6 +306,12 @@ class S3Store:
                 return False
             raise refusals.from_parts(error, where=f"{key} in {self.address}") from error
         return True
+
+    @cached_property
+    def _botocore(self) -> Any:  # Any: botocore has no types
+        return checksums.client(
+            endpoint=self._at.endpoint, region=self._at.region, anonymous=self._at.anonymous
+        )
 
     @cached_property
     def _s3fs(self) -> Any:  # Any: s3fs has no types
