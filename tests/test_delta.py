@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import bagit
 import intake
@@ -183,12 +184,13 @@ def test_what_is_inherited_lies_under_its_own_path_and_what_moved_is_copied(
 
 def test_a_reverted_file_is_copied_from_the_version_that_had_it(tmp_path: Path) -> None:
     store = Sent(MemoryStore())
+    dones = []
     for number, data in enumerate((b"first", b"second", b"first")):
         staged = write_files(tmp_path / "staged", {"a.bin": data, "kept.bin": b"kept"})
         options = DELTA if number else None
-        done = publish(staged, store, version=f"1.{number}.0", options=options)
-    assert (done.copied, done.commit.new_bytes) == (1, 0)
-    assert done.commit.prefixes == ("v1.0.0", "v1.2.0")
+        dones.append(publish(staged, store, version=f"1.{number}.0", options=options))
+    assert (dones[-1].copied, dones[-1].commit.new_bytes) == (1, 0)
+    assert dones[-1].commit.prefixes == ("v1.0.0", "v1.2.0")
     assert verify("bare@1.2.0", store).damage == ()
 
 
@@ -394,7 +396,7 @@ def test_plain_readers_open_a_delta(
 ) -> None:
     publish_both(s3_url, staged, changed)
     for where in (both, s3_url):
-        catalog = intake.open_catalog(f"{where}/tiny/catalog-1.1.0.yaml")
+        catalog: Any = intake.open_catalog(f"{where}/tiny/catalog-1.1.0.yaml")
         assert (catalog["array"].read()["wave"][:8] == 7).all()
         assert len(catalog["table"].read()) == 24
         assert len(catalog["split-sample-train"].read()) == 16
@@ -408,7 +410,7 @@ def test_an_array_that_lost_a_chunk_is_not_read_where_the_chunk_still_lies(
     publish(staged, tmp_path / "store", version="1.0.0")
     shutil.rmtree((staged / SHARD).parents[1])  # "c/0": no folder may be empty
     publish(staged, tmp_path / "store", version="1.1.0", options=DELTA)
-    catalog = intake.open_catalog(str(tmp_path / "store/tiny/catalog-1.1.0.yaml"))
+    catalog: Any = intake.open_catalog(str(tmp_path / "store/tiny/catalog-1.1.0.yaml"))
     assert (catalog["array"].read()["wave"][:8] == 0).all()
     assert (
         scidata.open("tiny@1.1.0", tmp_path / "store").to_xarray("array")["wave"][:8] == 0

@@ -32,7 +32,7 @@ def plain_commands(
     if len(commit.prefixes) > 1:
         fetch = overlay_commands(url, commit.dataset, commit.prefixes, folder, endpoint)
     else:
-        fetch = [_fetch(url, f"{commit.dataset}/{commit.prefixes[0]}/", folder, endpoint)]
+        fetch = [_fetch(url, f"{commit.dataset}/{commit.prefixes[-1]}/", folder, endpoint)]
     return [*fetch, *check_commands(folder, Digest.parse(commit.digest).hex)]
 
 
