@@ -16,6 +16,8 @@ from scidata.locations import Locations, overlay, read_locations
 from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
+from scidata.signing import require_signature
+from scidata.sshsig import PublicKey
 from scidata.storage.base import Store
 from scidata.storage.checksums import KeepsChecksums
 from scidata.verifying.choice import Choice, asset_globs
@@ -63,12 +65,14 @@ def verify_version(
     *,
     digest: Digest | None,
     choice: Choice,
+    trusted: tuple[PublicKey, ...] = (),
     progress: Progress | None,
 ) -> Verified:
     """Compare a version with its commit record, and its payload with its manifest."""
     if choice.depth == "remote":
         refuse_without_checksums(store)
     commit = resolve(reference, store)
+    signer = require_signature(store, commit, trusted).key if trusted else None
     globs = choice.globs + asset_globs(
         choice.assets, {asset.key: asset.path for asset in commit.assets}, where=commit.name
     )
@@ -122,6 +126,7 @@ def verify_version(
         payload=len(version.payload),
         held=len(version.payload),
         damage=compare.ordered(damage),
+        signer=signer,
         notes=tuple(notes),
     )
 
