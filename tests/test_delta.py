@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import scidata
 from scidata.digest import Digest
-from scidata.errors import ConflictError, IntegrityError, InvalidError
+from scidata.errors import ConflictError, IntegrityError, InvalidError, ScidataError
 from scidata.publishing import PublishOptions, Surroundings, plan_publish, publish
 from scidata.publishing.plain import plain_commands
 from scidata.publishing.plan import Plan
@@ -29,7 +29,7 @@ from scidata.pulling import pull
 from scidata.purging import purge
 from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
-from scidata.storage.base import Store
+from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.memory import MemoryStore
 from scidata.testing.faults import Crash, FaultyStore
 from scidata.verifying import verify
@@ -382,6 +382,64 @@ def test_a_copy_whose_answer_is_lost_is_no_conflict(bare: Path) -> None:
     lossy = FaultyStore(store, at=1, fault="lost-response", only=("copy",))
     publish(bare, lossy, version="2.0.0")
     assert verify("bare@2.0.0", store).damage == ()
+
+
+class Lagging(FaultyStore):
+    """Whose listings do not show some keys for a while."""
+
+    hidden: str
+    looks: int
+
+    def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
+        shown = list(super().list(prefix))
+        if any(self.hidden in facts.key for facts in shown) and self.looks > 0:
+            self.looks -= 1
+            shown = [facts for facts in shown if self.hidden not in facts.key]
+        return iter(shown)
+
+
+def lagging(store: Store, hidden: str, looks: int) -> Lagging:
+    found = Lagging(store)
+    found.hidden, found.looks = hidden, looks
+    return found
+
+
+@pytest.mark.parametrize("hidden", ["v1.0.0/data/deep/two.txt", "v1.1.0/data/one.txt"])
+def test_a_listing_that_lags_behind_is_looked_at_again(bare: Path, hidden: str) -> None:
+    store = MemoryStore()
+    publish(bare, store, version="1.0.0")
+    (bare / "data/one.txt").write_text("changed\n")
+    slow = lagging(store, hidden, 1)
+    publish(bare, slow, version="1.1.0", options=DELTA)
+    assert slow.looks == 0
+    assert verify("bare@1.1.0", store).damage == ()
+
+
+def test_what_a_listing_hides_for_long_is_never_committed_on(bare: Path) -> None:
+    store = MemoryStore()
+    publish(bare, store, version="1.0.0")
+    (bare / "data/one.txt").write_text("changed\n")
+    hiding = lagging(store, "v1.0.0/data/deep/two.txt", 99)
+    with pytest.raises(IntegrityError, match="does not hold 1 of the 1 objects"):
+        publish(bare, hiding, version="1.1.0", options=DELTA)
+    assert publish(bare, store, version="1.1.0").commit.prefixes == ("v1.0.0", "v1.1.0")
+
+
+def test_a_version_that_a_listing_hides_is_not_published_over(bare: Path) -> None:
+    store = MemoryStore()
+    publish(bare, store, version="1.0.0")
+    (bare / "data/one.txt").write_text("changed\n")
+    publish(bare, store, version="1.1.0", options=DELTA)
+    before = {facts.key: store.read(facts.key) for facts in store.list("bare/v")}
+    (bare / "data/one.txt").write_text("other\n")
+    with pytest.raises(ScidataError):
+        publish(bare, lagging(store, "versions/1.1.0", 99), version="1.1.0")
+    assert {facts.key: store.read(facts.key) for facts in store.list("bare/v")} == before
+    # A parent that is not seen yet is not inherited from; the version is sound all the same.
+    done = publish(bare, lagging(store, "versions/1.1.0", 1), version="1.2.0", options=DELTA)
+    assert done.commit.parent is not None
+    assert done.commit.parent.version == "1.0.0"
+    assert verify("bare@1.2.0", store).damage == ()
 
 
 # Judges

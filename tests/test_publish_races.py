@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from scidata.resolve import list_versions
+from scidata.publishing import publish
+from scidata.resolve import list_versions, resolve
 from scidata.storage import open_store
 from scidata.verifying import verify
 from tests.samples import write_bare
 
-WRITERS = 4
+WRITERS = 8
 CONFLICT = 7
 # Everything is imported before the start signal, so that the processes really meet.
 PUBLISHER = """
@@ -24,6 +25,22 @@ from scidata.cli import main
 Path(sys.argv[1] + "." + sys.argv[2]).touch()
 while not Path(sys.argv[1]).exists():
     time.sleep(0.001)
+main(["publish", *sys.argv[3:]])
+"""
+# As `PUBLISHER`, but all have looked at the store before any of them writes.
+SURVEYOR = """
+import sys, time
+from pathlib import Path
+import obstore, scidata.publishing as publishing, scidata.cli.publish
+from scidata.cli import main
+survey = publishing.survey
+def meeting(*words, **options):
+    found = survey(*words, **options)
+    Path(sys.argv[1] + "." + sys.argv[2]).touch()
+    while not Path(sys.argv[1]).exists():
+        time.sleep(0.001)
+    return found
+publishing.survey = meeting
 main(["publish", *sys.argv[3:]])
 """
 CREATOR = """
@@ -89,6 +106,28 @@ def test_of_racing_publishers_one_commits_and_the_others_are_told(
     assert all("bare" in text and "Traceback" not in text for _, text in ends)
     assert len(list_versions("bare", url)) == 1
     assert verify("bare@1.0.0", url).damage == ()
+
+
+def test_deltas_that_race_for_one_number_or_for_several_are_all_sound(
+    url: str, tmp_path: Path
+) -> None:
+    publish(write_bare(tmp_path / "first", "first"), open_store(url), version="1.0.0")
+    numbers = ["1.1.0"] * 4 + [f"1.{minor}.0" for minor in range(2, 6)]
+    own = [
+        [*words, "--version", number]
+        for words, number in zip(publishers(tmp_path, url, "--delta"), numbers, strict=True)
+    ]
+    for number, words in enumerate(own):  # something to inherit, and something of one's own
+        (Path(words[0]) / "data/deep/two.txt").write_text("two first\n")
+        assert f"writer {number}" in (Path(words[0]) / "data/one.txt").read_text()
+    ends = race(SURVEYOR, own, tmp_path / "start")
+    codes = [code for code, _ in ends]
+    assert sorted(codes[:4]) == [0] + [CONFLICT] * 3, ends
+    assert codes[4:] == [0] * 4, ends
+    assert {c.version for c in list_versions("bare", url)} == {"1.0.0", *numbers}
+    for number in set(numbers):
+        assert verify(f"bare@{number}", url).damage == ()
+        assert resolve(f"bare@{number}", url).prefixes == ("v1.0.0", f"v{number}")
 
 
 def test_publishers_that_all_take_over_cannot_harm_a_version(url: str, tmp_path: Path) -> None:

@@ -170,3 +170,21 @@ def write_delta(
     )
     store.create(f"{record.id}/versions/{version}.json", commit_bytes(commit))
     return commit
+
+
+def lasting(store: Store, *, timed: str = "1.2.0") -> dict[str, bytes]:
+    """Return what a store holds, but what another run may write otherwise.
+
+    Catalogs, claims and probes are left out. Of statuses, and of what surrounds the payload of
+    the version `timed`, which hold the time at which publishing began, the keys alone count.
+    """
+    found = {}
+    for facts in store.list():
+        folder, _, name = facts.key.rpartition("/")
+        beside = folder.count("/") == 0 and not name.startswith("catalog-")
+        if beside or "/claims/" in facts.key or facts.key.startswith(".scidata-probe/"):
+            continue
+        of_it = f"/v{timed}/" in facts.key and "/data/" not in facts.key
+        loose = of_it or f"{timed}." in name or ".status-" in name
+        found[facts.key] = b"" if loose else store.read(facts.key)
+    return found
