@@ -51,6 +51,20 @@ def test_the_speed_of_a_remote_verify_is_measured_beside_plain_fetches() -> None
     assert set(document["seconds"]) == fetches
 
 
+def test_the_speed_of_manifests_is_measured_and_of_the_index_apart() -> None:
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "manifest.py"), "--files", "2000", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert set(document["seconds"]) == {"construct", "write", "digest", "parse", "diff"}
+    assert set(document["apart"]["seconds"]) == {"write index", "read index", "parse odd names"}
+    assert document["goal"]["reached"]
+
+
 @pytest.mark.parametrize(("found", "code"), [(0.96, 0), (0.95, 0), (0.94, 1)])
 def test_a_goal_that_is_missed_ends_with_1_and_says_so(
     found: float, code: int, capsys: pytest.CaptureFixture[str]
