@@ -273,9 +273,7 @@ def _break_no_rule(paths: list[str]) -> bool:
         return False
     if not _SUSPECT.search(text.lower()):
         return True
-    return not any(
-        path_fault(path) for path in paths if _SUSPECT.search(f"/{path.lower()}\n")
-    )
+    return not any(path_fault(path) for path in paths if _SUSPECT.search(f"/{path.lower()}\n"))
 
 
 def _in_order(paths: list[str]) -> bool:

@@ -78,7 +78,7 @@ def expected(manifest: bytes, table: bytes, *, full: str = "") -> Iterator[Expec
     for line, row in zip_longest(lines, read_rows(table)):
         if line is None or row is None or line[0] != row[0]:
             raise OutOfOrderError("the index of sizes lists other files than the manifest")
-        yield Expected(*line, row[1], full or row[2])
+        yield Expected(line[0], line[1], row[1], full or row[2])
 
 
 def listed(store: Store, dataset: str, versions: Iterable[str]) -> Iterator[Found]:
@@ -125,17 +125,23 @@ def join(
     # Of equal paths, what is expected comes first.
     rows: Iterator[Expected | Found] = merge(files, keys, key=_path)
     for path, group in groupby(rows, key=_path):
-        first = next(group)
+        first, *others = group
         asked = not globs or any(compare.matching([path], globs))
         if isinstance(first, Expected):
             done.payload += 1
             done.chosen += asked
-            if asked:
-                done.damage += _differing(first, group)
+            done.damage += _differing(first, others) if asked else ()
         elif path not in known and (asked or not path.startswith(PAYLOAD)):
-            if own in {first.version, *(row.version for row in group if isinstance(row, Found))}:
-                done.damage.append(compare.unexpected(path))
+            done.damage += _strange([first, *others], own)
     return done
+
+
+def _strange(keys: Iterable[Expected | Found], own: str) -> Iterator[Damage]:
+    """Yield damage if one of the keys that nothing names lies in the version's own prefix."""
+    for key in keys:
+        if key.version == own:
+            yield compare.unexpected(key.path)
+            return
 
 
 def _path(row: Expected | Found) -> str:

@@ -81,16 +81,12 @@ def verify_version(
     globs = choice.globs + asset_globs(
         choice.assets, {asset.key: asset.path for asset in commit.assets}, where=commit.name
     )
-    said: tuple[str, ...] = ()
+    said: list[str] = []
     if choice.depth == "fast" and store.lists:
-        try:
-            return _in_one_pass(store, commit, globs, digest=digest, progress=progress)
-        except OutOfOrderError as error:
-            said = (str(error),)
-        except (StorageError, ConflictError):
-            raise
-        except (IntegrityError, InvalidError, ValueError, LookupError, TypeError, OSError):
-            pass  # manifest or index cannot be used: below more is said of it, in more memory
+        quick = _in_one_pass(store, commit, globs, digest=digest, progress=progress)
+        if isinstance(quick, Verified):
+            return quick
+        said += quick
     version = described(store, commit)
     chosen = {p: version.payload[p] for p in compare.matching(version.payload, globs)}
     if globs and version.payload and not chosen:
@@ -143,6 +139,26 @@ def verify_version(
 
 
 def _in_one_pass(
+    store: Store,
+    commit: CommitRecord,
+    globs: tuple[str, ...],
+    *,
+    digest: Digest | None,
+    progress: Progress | None,
+) -> Verified | list[str]:
+    """Compare names and sizes in little memory, or return what should be said of why not."""
+    try:
+        return _joined(store, commit, globs, digest=digest, progress=progress)
+    except OutOfOrderError as error:
+        return [str(error)]
+    except (StorageError, ConflictError):
+        raise
+    except (IntegrityError, InvalidError, ValueError, LookupError, TypeError, OSError):
+        # Manifest or index cannot be used. Who holds everything in memory says more of that.
+        return []
+
+
+def _joined(
     store: Store,
     commit: CommitRecord,
     globs: tuple[str, ...],
