@@ -9,7 +9,8 @@ not.
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 import obstore.store
@@ -21,7 +22,7 @@ from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
 from scidata.digest import Digest
 from scidata.errors import Damage, StorageError
-from scidata.loaders.places import Place, damaged
+from scidata.loaders.places import AssetObjects, Place, Spread, damaged
 from scidata.manifest import Manifest
 from scidata.storage import STARTED_IN
 from scidata.storage.refusals import refuses_ranges
@@ -34,10 +35,18 @@ METADATA = "zarr.json"
 class PublishedArrays(WrapperStore[Store]):
     """A read-only Zarr store that knows which objects exist and what they must hash to."""
 
-    def __init__(self, store: Store, manifest: Manifest, where: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        manifest: Manifest,
+        where: str,
+        elsewhere: Mapping[str, Store] = MappingProxyType({}),
+    ) -> None:
         super().__init__(store)
         self.manifest = manifest
         self.where = where
+        # What holds the objects, by their keys, that lie in another place than the rest.
+        self._elsewhere = elsewhere
         # Labels and metadata, which xarray and zarr read several times while they open.
         self._small: dict[str, Buffer] = {}
         # The metadata of the nodes below the root by their keys, as the root has them.
@@ -60,7 +69,7 @@ class PublishedArrays(WrapperStore[Store]):
         return [path for path in nodes if self.kind_of(path) == "array"]
 
     def _with_store(self, store: Store) -> "PublishedArrays":
-        return PublishedArrays(store, self.manifest, self.where)
+        return PublishedArrays(store, self.manifest, self.where, self._elsewhere)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PublishedArrays) and self.where == other.where
@@ -111,12 +120,13 @@ class PublishedArrays(WrapperStore[Store]):
     async def _get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None
     ) -> Buffer | None:
+        store = self._elsewhere.get(key, self._store)
         try:
-            return await self._store.get(key, prototype, byte_range)
+            return await store.get(key, prototype, byte_range)
         except obstore.exceptions.BaseError as error:
             if byte_range is None or not refuses_ranges(error):
                 raise
-        whole = await self._store.get(key, prototype)
+        whole = await store.get(key, prototype)
         return None if whole is None else whole[_slice(byte_range, len(whole))]
 
     def _compare(self, key: str, buffer: Buffer) -> None:
@@ -146,7 +156,7 @@ def _slice(asked: ByteRequest, size: int) -> slice:
 
 
 def open_arrays(
-    objects: obstore.store.ObjectStore,
+    objects: AssetObjects,
     manifest: Manifest,
     *,
     where: str,
@@ -156,7 +166,7 @@ def open_arrays(
 
     Parameters
     ----------
-    objects : obstore ObjectStore
+    objects : obstore ObjectStore or Spread
         The asset's own objects, ``zarr.json`` at the root.
     manifest : Manifest
         Of the same objects, relative to the asset.
@@ -178,14 +188,19 @@ def open_arrays(
     return open_group(store, "")
 
 
-def published_arrays(
-    objects: obstore.store.ObjectStore, manifest: Manifest, where: str
-) -> PublishedArrays:
+def published_arrays(objects: AssetObjects, manifest: Manifest, where: str) -> PublishedArrays:
     """Return a Zarr store of an asset's objects; parameters as for `open_arrays`."""
-    inner: Store = ObjectStore(objects, read_only=True)
+    if not isinstance(objects, Spread):
+        return PublishedArrays(_zarr_store(objects), manifest, where)
+    stores = [_zarr_store(view) for view in objects.views]
+    elsewhere = {path: stores[number] for path, number in objects.number.items() if number}
+    return PublishedArrays(stores[0], manifest, where, elsewhere)
+
+
+def _zarr_store(objects: obstore.store.ObjectStore) -> Store:
     if os.getpid() != STARTED_IN:
-        inner = _without_rust(objects)
-    return PublishedArrays(inner, manifest, where)
+        return _without_rust(objects)
+    return ObjectStore(objects, read_only=True)
 
 
 def open_group(store: PublishedArrays, group: str) -> xr.Dataset:

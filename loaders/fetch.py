@@ -9,7 +9,7 @@ import asyncio
 import io
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeAlias
@@ -19,7 +19,7 @@ import obstore.exceptions
 import obstore.store
 
 from scidata.errors import Damage, IntegrityError, InvalidError, StorageError
-from scidata.loaders.places import Place, damaged
+from scidata.loaders.places import AssetObjects, Place, Spread, damaged
 from scidata.storage import STARTED_IN
 from scidata.storage.refusals import refuses_ranges
 from scidata.storage.stored_file import StoredFile
@@ -261,7 +261,28 @@ class PythonObjects:
         return await patiently(call, path, self.where, length=length)
 
 
-def open_objects(objects: obstore.store.ObjectStore, where: str) -> Objects:
+@dataclass(frozen=True)
+class SpreadObjects:
+    """Objects that lie in several places."""
+
+    parts: tuple[Objects, ...]
+    number: Mapping[str, int]
+    """By path, which of the parts holds it."""
+
+    async def read(self, path: str, start: int, stop: int) -> Buffer:
+        """Ask the part that holds it."""
+        return await self.parts[self.number[path]].read(path, start, stop)
+
+    async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
+        """Ask the part that holds it."""
+        return await self.parts[self.number[path]].edge(path, length, at_end=at_end)
+
+    async def whole(self, path: str, *, limit: int) -> Buffer:
+        """Ask the part that holds it."""
+        return await self.parts[self.number[path]].whole(path, limit=limit)
+
+
+def open_objects(objects: AssetObjects, where: str) -> Objects:
     """Return the fastest way to objects that works in this process.
 
     Raises
@@ -269,6 +290,9 @@ def open_objects(objects: obstore.store.ObjectStore, where: str) -> Objects:
     StorageError
         If none does: a store in memory, in a process made by fork.
     """
+    if isinstance(objects, Spread):
+        parts = tuple(open_objects(view, where) for view in objects.views)
+        return SpreadObjects(parts, objects.number)
     place = Place.of(objects)
     if isinstance(objects, obstore.store.LocalStore):
         return FileObjects(Path(str(objects.prefix)), where)

@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 from scidata.errors import InvalidError
 from scidata.loaders.cache import Cache
 from scidata.loaders.order import Order
+from scidata.loaders.places import asset_objects
 from scidata.loaders.source import Asset, Source, Transform
 from scidata.loaders.stream import DEFAULT_MEMORY, Stream
 from scidata.manifest import Manifest
@@ -99,12 +100,12 @@ def _asset(published: Published, key: str, *, compared: bool) -> Asset:
     commit = published.commit
     found = find_asset(commit, key)
     alone = found.path in published.manifest
-    folder, name = found.href.rpartition("/")[::2] if alone else (found.href, "")
+    folder, name = found.path.rpartition("/")[::2] if alone else (found.path, "")
     return Asset(
         key=found.key,
         kind=found.kind,
         path=name,
-        objects=published.store.objects(f"{commit.dataset}/{folder}"),
+        objects=asset_objects(published, folder, published.files(found)),
         manifest=Manifest({name: published.manifest[found.path]})
         if alone
         else published.manifest.under(found.path),

@@ -1,12 +1,16 @@
 """Where objects are, and what is said of those that are not as they should be."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import obstore.store
 
 from scidata.errors import Damage, IntegrityError
 from scidata.storage import open_store
+
+if TYPE_CHECKING:
+    from scidata.published import Published
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,51 @@ class Place:
         """Open the objects; credentials come from this process's environment."""
         store = open_store(self.url, endpoint_url=self.endpoint, anonymous=self.anonymous)
         return store.objects()
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Objects of one asset that lie in several places, each under its path in the asset."""
+
+    views: tuple[obstore.store.ObjectStore, ...]
+    number: Mapping[str, int]
+    """By path, which of the views holds it."""
+
+    def view(self, path: str) -> obstore.store.ObjectStore:
+        """Return the view that holds a path."""
+        return self.views[self.number[path]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Put the views' places in their stead, so that no credential travels."""
+        return {"views": tuple(Place.of(v) or v for v in self.views), "number": self.number}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the views in this process."""
+        views = (v.open() if isinstance(v, Place) else v for v in state["views"])
+        self.__dict__.update(views=tuple(views), number=state["number"])
+
+
+AssetObjects: TypeAlias = obstore.store.ObjectStore | Spread
+"""An asset's objects, by their path in it: in one place, as nearly always, or in several."""
+
+
+def view_of(objects: AssetObjects, path: str) -> obstore.store.ObjectStore:
+    """Return what holds one of an asset's objects."""
+    return objects.view(path) if isinstance(objects, Spread) else objects
+
+
+def asset_objects(published: "Published", folder: str, paths: Sequence[str]) -> AssetObjects:
+    """Open the objects of an asset, by their paths below a folder, wherever they lie."""
+    roots = published.locations.roots(paths)
+    views = tuple(published.store.objects(f"{root}/{folder}") for root in roots)
+    if len(views) == 1:
+        return views[0]
+    number = {
+        path.removeprefix(f"{folder}/"): count
+        for count, held in enumerate(roots.values())
+        for path in held
+    }
+    return Spread(views, number)
 
 
 def damaged(key: str, where: str, damage: Damage) -> IntegrityError:

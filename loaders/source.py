@@ -5,13 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import obstore.store
-
 from scidata.digest import Digest
 from scidata.errors import Damage
 from scidata.loaders.cache import Cache
 from scidata.loaders.fetch import open_file
-from scidata.loaders.places import Place, damaged
+from scidata.loaders.places import AssetObjects, Place, Spread, damaged, view_of
 from scidata.manifest import Manifest
 from scidata.record import Samples
 
@@ -30,7 +28,7 @@ class Asset:
     kind: str = "zarr"
     path: str = ""
     """Of a single file: its name below `objects`."""
-    objects: obstore.store.ObjectStore
+    objects: AssetObjects
     """Of a folder: what is in it, such as ``zarr.json``."""
     manifest: Manifest
     """Relative to `objects`."""
@@ -52,11 +50,11 @@ class Asset:
         """
         if self.compared:
             return io.BytesIO(self.read(path))
-        return open_file(self.objects, path, self.where)
+        return open_file(view_of(self.objects, path), path, self.where)
 
     def read(self, path: str) -> bytes:
         """Read one of its files whole, and compare it with its digest; raises as `open`."""
-        with open_file(self.objects, path, self.where) as file:
+        with open_file(view_of(self.objects, path), path, self.where) as file:
             data = file.read()
         if (found := Digest.of(data)) != self.manifest[path]:
             expected = str(self.manifest[path])
@@ -66,7 +64,9 @@ class Asset:
 
     def __getstate__(self) -> dict[str, Any]:
         """Put the objects' place in their stead, so that no credential travels."""
-        return {**self.__dict__, "objects": Place.of(self.objects) or self.objects}
+        objects = self.objects
+        place = None if isinstance(objects, Spread) else Place.of(objects)
+        return {**self.__dict__, "objects": place or objects}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open the objects in this process."""

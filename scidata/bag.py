@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from scidata.digest import Digest
@@ -142,8 +142,41 @@ def parse_lines(data: bytes, *, payload: bool) -> tuple[dict[str, str], tuple[Ba
     return files, tuple(bad)
 
 
+class TableIndex(NamedTuple):
+    """The columns of ``manifest.parquet`` that say more than the manifest, or repeat it."""
+
+    sizes: dict[str, int]
+    """Bytes of every file, by path."""
+    hexes: dict[str, str]
+    """Their sha256."""
+    since: list[str]
+    """Version in whose prefix each lies, in the same order."""
+
+    @property
+    def versions(self) -> set[str]:
+        """Every version that holds a file."""
+        return set(self.since)
+
+    def inherited(self, version: str) -> dict[str, str]:
+        """Return the files that lie elsewhere than in `version`, and in which one."""
+        pairs = zip(self.sizes, self.since, strict=True)
+        return {path: since for path, since in pairs if since != version}
+
+
 def parse_table(data: bytes, *, where: str) -> dict[str, tuple[int, str]]:
     """Read ``manifest.parquet``: each file's size in bytes and sha256.
+
+    Raises
+    ------
+    InvalidError
+        If it is not such a table.
+    """
+    index = parse_index(data, where=where)
+    return {path: (size, index.hexes[path]) for path, size in index.sizes.items()}
+
+
+def parse_index(data: bytes, *, where: str) -> TableIndex:
+    """Read ``manifest.parquet``: sizes, digests, and in which version each file lies.
 
     Raises
     ------
@@ -157,15 +190,31 @@ def parse_table(data: bytes, *, where: str) -> dict[str, tuple[int, str]]:
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             if file.metadata.num_rows > MAX_TABLE_ROWS:
                 raise ValueError(f"{file.metadata.num_rows} rows are too many")  # noqa: TRY301 - one remedy for all
-            columns = file.read(columns=["path", "size", "sha256"])
-        paths, sizes, digests = (columns[name].to_pylist() for name in columns.column_names)
-        return {p: (int(s), d.hex()) for p, s, d in zip(paths, sizes, digests, strict=True)}
+            columns = file.read(columns=["path", "size", "sha256", "since"])
+        paths, sizes, digests = (columns[c].to_pylist() for c in ("path", "size", "sha256"))
+        since = [str(word) for word in _words(columns["since"])]
+        index = TableIndex(
+            sizes={path: int(size) for path, size in zip(paths, sizes, strict=True)},
+            hexes={path: value.hex() for path, value in zip(paths, digests, strict=True)},
+            since=since,
+        )
+        if len(index.sizes) != len(since):
+            raise ValueError("it names a file twice")  # noqa: TRY301 - one remedy for all
     except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise InvalidError(
             f"the index of sizes cannot be read: {error}",
             where=where,
             fix="check the copy without --fast, or fetch it again",
         ) from error
+    return index
+
+
+def _words(column: Any) -> Iterator[str]:  # Any: pyarrow has no types
+    """Yield a column of few different texts, each text once in memory."""
+    for chunk in column.chunks:
+        coded = chunk if hasattr(chunk, "indices") else chunk.dictionary_encode()
+        words = coded.dictionary.to_pylist()
+        yield from (words[number] for number in coded.indices.to_pylist())
 
 
 def read_file(folder: Path, path: str, limit: int) -> bytes | None:

@@ -71,6 +71,8 @@ class SoundVersion:
     record: Record
     facts: Facts
     catalog: Digest
+    hrefs: Mapping[str, str] = field(default_factory=dict)
+    """Where each asset lies below the dataset's prefix, by its key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +176,9 @@ def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, byt
     facts = [version.facts for version in versions]
     pins = {version.facts.version: version.catalog for version in versions}
     return {
-        f"{name}/{DATASET_INTAKE}": to_yaml(intake.dataset_catalog(record, facts, pins)),
+        f"{name}/{DATASET_INTAKE}": to_yaml(
+            intake.dataset_catalog(record, facts, pins, versions[-1].hrefs)
+        ),
         f"{name}/{DATASET_STAC}": to_json(stac.collection(record, facts)),
     }
 
@@ -239,7 +243,12 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
             fix=f"check the whole version: scidata verify {commit.name} {options_of(store)}",
         )
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
-    return SoundVersion(record=record, facts=facts, catalog=Digest.of(catalog))
+    return SoundVersion(
+        record=record,
+        facts=facts,
+        catalog=Digest.of(catalog),
+        hrefs={asset.key: asset.href for asset in commit.assets},
+    )
 
 
 def _damage(store: Store, version: str, error: ScidataError) -> Problem:

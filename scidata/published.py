@@ -7,6 +7,7 @@ from typing import Any, cast
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.facts import STATISTICS, Facts, parse_facts
+from scidata.locations import Locations, read_locations
 from scidata.manifest import FACTS, Manifest
 from scidata.record import Record, SplitRule, parse_record
 from scidata.resolve import read_manifest, read_tag
@@ -25,11 +26,7 @@ class Published:
     store: Store
     commit: CommitRecord
     manifest: Manifest
-
-    @property
-    def prefix(self) -> str:
-        """The version's prefix in the store."""
-        return f"{self.commit.dataset}/v{self.commit.version}"
+    locations: Locations
 
     def files(self, asset: CommitAsset) -> tuple[str, ...]:
         """Return the paths of an asset's files, in the order of the manifest."""
@@ -55,11 +52,13 @@ def check_pin(commit: CommitRecord, digest: Digest | None, where: str) -> None:
 
 
 def read_published(store: Store, commit: CommitRecord) -> Published:
-    """Read the manifest of a version, compared with the commit record."""
+    """Read the manifest of a version, compared with the commit record, and locate its files."""
+    manifest = read_manifest(store, commit)
     return Published(
         store=store,
         commit=commit,
-        manifest=read_manifest(store, commit),
+        manifest=manifest,
+        locations=read_locations(store, commit, manifest),
     )
 
 
@@ -144,7 +143,7 @@ def read_file(published: Published, path: str, *, limit: int = MAX_FILE_BYTES) -
             where=name,
             fix=f"see what it holds: scidata show {name} {options_of(published.store)}",
         )
-    data = published.store.read(f"{published.prefix}/{path}", limit=limit)
+    data = published.store.read(published.locations.of(path).key, limit=limit)
     expected, found = published.manifest[path], Digest.of(data)
     if found != expected:
         damage = Damage(path=path, state="bad", expected=str(expected), found=str(found))

@@ -276,11 +276,11 @@ def check_commit(commit: CommitRecord, dataset: str, number: VersionNumber, wher
                 where=where,
                 fix="report it to whoever runs the store, or read from another copy",
             )
-    if commit.prefixes != (f"v{commit.version}",):
+    if fault := _prefix_fault(commit):
         raise InvalidError(
-            f"{commit.name} is spread over the prefixes {', '.join(commit.prefixes)}",
+            f"the commit record of {dataset}@{number} {fault}",
             where=where,
-            fix="upgrade scidata: this release reads versions that lie in one prefix",
+            fix="do not trust this store; read from another copy",
         )
     paths = chain(commit.tags, *((a.path, a.href) for a in commit.assets))
     for path in paths:
@@ -290,6 +290,24 @@ def check_commit(commit: CommitRecord, dataset: str, number: VersionNumber, wher
                 where=where,
                 fix="do not trust this store; read from another copy",
             )
+
+
+def _prefix_fault(commit: CommitRecord) -> str | None:
+    """Say what is wrong with where a version claims to lie; None if nothing is."""
+    try:
+        numbers = [VersionNumber.parse(prefix.removeprefix("v")) for prefix in commit.prefixes]
+    except InvalidError:
+        numbers = []
+    if (
+        not numbers
+        or tuple(f"v{number}" for number in numbers) != commit.prefixes
+        or numbers != sorted(set(numbers))
+        or numbers[-1] != commit.number
+    ):
+        return f"has the prefixes {', '.join(commit.prefixes) or 'none'}"
+    roots = tuple(f"{prefix}/" for prefix in commit.prefixes)
+    outside = next((a.href for a in commit.assets if not a.href.startswith(roots)), None)
+    return None if outside is None else f"says that an asset lies at {outside!r}"
 
 
 def _numbered(store: Store, dataset: str, number: VersionNumber) -> CommitRecord:

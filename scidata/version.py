@@ -114,7 +114,8 @@ class CommitAsset(_Frozen):
     path: str
     """Below the version's prefix, such as ``data/grid.zarr``."""
     href: str
-    """Below the dataset's prefix, such as ``v1.0.0/data/grid.zarr``."""
+    """Below the dataset's prefix, such as ``v1.0.0/data/grid.zarr``: in the prefix that holds
+    all of it. Of a folder that lies in several, what stands for it: see `prefixes`."""
     files: int
     bytes: int
     sha256: Annotated[str, Field(pattern=_HEX)]
@@ -138,8 +139,14 @@ class CommitRecord(_Frozen):
     algorithm: Literal["sha256"] = "sha256"
     files: Annotated[int, Field(ge=0)]
     bytes: Annotated[int, Field(ge=0)]
+    new_files: Annotated[int, Field(ge=0)] | None = None
+    """Files with bytes that the parent has nowhere; None in records that do not say."""
+    new_bytes: Annotated[int, Field(ge=0)] | None = None
+    """Of these files: what the version added to the store."""
     parent: ParentVersion | None = None
     prefixes: tuple[str, ...]
+    """Folders below the dataset's in which the payload lies, such as ``v1.0.0``: oldest first,
+    the version's own last. Laid over each other in this order they give the version."""
     tags: dict[str, TagFile]
     """By key below the dataset's prefix: the bag's tag files and the pinned catalog."""
     assets: tuple[CommitAsset, ...]

@@ -277,7 +277,7 @@ def test_the_facts_read_back_as_they_were_written(
 def test_the_table_of_the_manifest_repeats_it_with_sizes(measured: Measured) -> None:
     import pyarrow.parquet as pq
 
-    data = manifest_table.to_parquet(measured.manifest, measured.sizes, measured.facts)
+    data = manifest_table.to_parquet(measured.manifest, measured.sizes, measured.facts, {})
     table = pq.read_table(io.BytesIO(data))
     assert table["path"].to_pylist() == list(measured.manifest)
     assert table["size"].to_pylist() == [measured.sizes[p] for p in measured.manifest]

@@ -117,14 +117,6 @@ def test_a_commit_record_with_a_path_that_leaves_the_dataset_is_refused(store: S
         resolve("tiny@1.9.0", store)
 
 
-def test_a_version_spread_over_several_prefixes_asks_for_an_upgrade(store: Store) -> None:
-    spread = ("v1.9.0", "v1.10.0")
-    rewritten(store, "1.10.0", lambda commit: commit.model_copy(update={"prefixes": spread}))
-    with pytest.raises(InvalidError, match="spread over") as caught:
-        resolve("tiny", store)
-    assert "upgrade" in caught.value.fix
-
-
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"x" * 70_000])
 def test_a_damaged_commit_record_is_refused(store: Store, data: bytes) -> None:
     store.replace("tiny/versions/1.9.0.json", data)

@@ -7,12 +7,18 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.facts import Facts
-from scidata.formats import tag_files
+from scidata.formats import Placed, tag_files
 from scidata.index import rebuild
 from scidata.measure import measure
 from scidata.record import load_record
 from scidata.storage.base import ObjectFacts, Store
-from scidata.version import CommitAsset, CommitRecord, TagFile, commit_bytes
+from scidata.version import (
+    CommitAsset,
+    CommitRecord,
+    TagFile,
+    VersionNumber,
+    commit_bytes,
+)
 
 CREATED = "2026-01-02T03:04:05Z"
 
@@ -122,3 +128,41 @@ class Counting:
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         self.requests.append(f"objects {prefix}")
         return self._store.objects(prefix)
+
+
+def write_delta(
+    store: Store, staged: Path, version: str, parent: CommitRecord, since: Mapping[str, str]
+) -> CommitRecord:
+    """Put a version into a store whose files in `since` lie in older versions' prefixes."""
+    record = load_record(staged / "record.yaml")
+    measured = measure(
+        staged, dataset=record.id, version=version, created=CREATED, parent=parent.version
+    )
+    hrefs: dict[str, str] = {}
+    for asset in measured.facts.assets:
+        held = [p for p in measured.manifest if f"{p}/".startswith(f"{asset.path}/")]
+        versions = {since.get(path, version) for path in held}
+        at = versions.pop() if len(versions) == 1 else version
+        hrefs[asset.key] = f"v{at}/{asset.path}"
+    tags = tag_files(
+        (staged / "record.yaml").read_bytes(),
+        record,
+        measured.manifest,
+        measured.sizes,
+        measured.facts,
+        placed=Placed(since=since, hrefs=hrefs),
+    )
+    for path in measured.manifest.keys() - since.keys():
+        store.create(f"{record.id}/v{version}/{path}", staged / path)
+    for key, data in tags.items():
+        store.create(f"{record.id}/{key}", data)
+    numbers = sorted(VersionNumber.parse(v) for v in {*since.values(), version})
+    described = describe(measured.facts, tags)
+    assets = tuple(
+        asset.model_copy(update={"href": hrefs[asset.key]}) for asset in described.assets
+    )
+    commit = described.model_copy(
+        update={"prefixes": tuple(f"v{number}" for number in numbers), "assets": assets}
+    )
+    store.create(f"{record.id}/versions/{version}.json", commit_bytes(commit))
+    return commit

@@ -10,6 +10,7 @@ Opening a catalog, and refusing one that could run code, belongs to `scidata.cat
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from scidata.digest import Digest
 from scidata.facts import Asset, Facts
@@ -31,13 +32,17 @@ from scidata.formats.intake_entries import (
 from scidata.formats.media import is_one_file
 from scidata.formats.text import citation, license_label, license_url
 from scidata.record import Record
-from scidata.split import split_path
+from scidata.split import SPLITS, split_path
 
 MAX_GROUPS = 100
 
 
-def version_catalog(record: Record, facts: Facts) -> Catalog:
+def version_catalog(
+    record: Record, facts: Facts, hrefs: Mapping[str, str] = MappingProxyType({})
+) -> Catalog:
     """Return the immutable catalog of one version, which lies in the dataset's folder.
+
+    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys.
 
     Its entries are the assets, each part of each split, and, where the record declares
     samples, streams of tensors; only these need scidata and torch.
@@ -54,11 +59,14 @@ def version_catalog(record: Record, facts: Facts) -> Catalog:
             "without_reader": [a.key for a in facts.assets if _without_reader(a)],
         },
     }
-    return assemble(metadata, _entries(record, facts))
+    return assemble(metadata, _entries(record, facts, hrefs))
 
 
 def dataset_catalog(
-    record: Record, versions: Sequence[Facts], catalogs: Mapping[str, Digest]
+    record: Record,
+    versions: Sequence[Facts],
+    catalogs: Mapping[str, Digest],
+    hrefs: Mapping[str, str] = MappingProxyType({}),
 ) -> Catalog:
     """Return the mutable catalog of a dataset: the newest version's entries, and all versions.
 
@@ -71,6 +79,8 @@ def dataset_catalog(
     catalogs : mapping of str to Digest
         By version number, the digest of the version's own catalog, which
         `scidata.open_catalog` checks when it opens the entry.
+    hrefs : mapping of str to str
+        Of the newest version, as for `version_catalog`.
     """
     newest = versions[-1]
     metadata = {
@@ -84,7 +94,7 @@ def dataset_catalog(
         },
     }
     pinned = [_version_entry(record, facts, catalogs[facts.version]) for facts in versions]
-    return assemble(metadata, [*_entries(record, newest), *pinned])
+    return assemble(metadata, [*_entries(record, newest, hrefs), *pinned])
 
 
 def root_catalog(datasets: Iterable[tuple[Record, Facts]]) -> Catalog:
@@ -135,22 +145,26 @@ def _version_entry(record: Record, facts: Facts, catalog: Digest) -> Entry:
     )
 
 
-def _entries(record: Record, facts: Facts) -> Iterator[Entry]:
-    prefix = f"{CATALOG_DIR}/v{facts.version}"
+def _entries(record: Record, facts: Facts, hrefs: Mapping[str, str]) -> Iterator[Entry]:
+    own = {asset.key: f"v{facts.version}/{asset.path}" for asset in facts.assets}
+    places = {key: f"{CATALOG_DIR}/{hrefs.get(key, href)}" for key, href in own.items()}
     for asset in facts.assets:
         if reading := _reading(asset):
             for name, group in _named_groups(asset).items():
                 yield Entry(
                     name=name,
-                    url=f"{prefix}/{asset.path}",
+                    url=places[asset.key],
                     reading=within(reading, group),
                     metadata=_asset_metadata(asset, group),
                 )
+    default = f"{CATALOG_DIR}/v{facts.version}/{SPLITS.rstrip('/')}"
+    parts = next((places[a.key] for a in facts.assets if a.kind == "splits"), default)
     for split in record.splits:
         for part in split.parts:
+            path = split_path(split.name, part.name)
             yield Entry(
                 name=f"split-{split.name}-{part.name}",
-                url=f"{prefix}/{split_path(split.name, part.name)}",
+                url=f"{parts}/{path.removeprefix(SPLITS)}",
                 reading=IDS,
                 metadata={"description": part.description},
             )

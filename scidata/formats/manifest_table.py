@@ -14,8 +14,12 @@ from scidata.manifest import Manifest
 _ROWS_PER_GROUP = 100_000
 
 
-def to_parquet(manifest: Manifest, sizes: Mapping[str, int], facts: Facts) -> bytes:
+def to_parquet(
+    manifest: Manifest, sizes: Mapping[str, int], facts: Facts, since: Mapping[str, str]
+) -> bytes:
     """Write one row for each file, in the manifest's order.
+
+    `since` has the version of each file that is inherited, by its path.
 
     Columns: ``path``; ``size`` in bytes; ``sha256``, 32 bytes; ``since``, the version whose
     prefix holds the bytes; ``asset``, its key; and four that are null until a store or a user
@@ -31,7 +35,7 @@ def to_parquet(manifest: Manifest, sizes: Mapping[str, int], facts: Facts) -> by
         "path": pa.array(paths, pa.string()),
         "size": pa.array([sizes[p] for p in paths], pa.int64()),
         "sha256": pa.array([bytes.fromhex(manifest[p].hex) for p in paths], pa.binary(32)),
-        "since": pa.array([facts.version] * len(paths), words),
+        "since": pa.array([since.get(p, facts.version) for p in paths], words),
         "asset": pa.array([keys["/".join(p.split("/")[:2])] for p in paths], words),
         "crc64nvme": pa.nulls(len(paths), pa.binary(8)),
         "part_size": pa.nulls(len(paths), pa.int32()),

@@ -10,6 +10,7 @@ an asset of each item, has.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from scidata.digest import Digest
@@ -20,7 +21,7 @@ from scidata.formats.text import citation, license_name, license_url, orcid_url,
 from scidata.identifiers import instants
 from scidata.manifest import MANIFEST, Manifest
 from scidata.record import Box, Creator, NamedLicense, Record
-from scidata.split import split_path
+from scidata.split import SPLITS, split_path
 
 Document: TypeAlias = dict[str, Any]  # Any: JSON at the edge
 
@@ -48,15 +49,25 @@ _GEOJSON = "application/geo+json"
 
 
 def item(
-    record: Record, facts: Facts, manifest: Manifest, sizes: Mapping[str, int]
+    record: Record,
+    facts: Facts,
+    manifest: Manifest,
+    sizes: Mapping[str, int],
+    hrefs: Mapping[str, str] = MappingProxyType({}),
 ) -> Document:
     """Return the item of a version, which lies at ``v1.0.0/meta/item.json``.
+
+    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys.
 
     ``file:checksum`` is a multihash: ``1220`` and the sha256. A folder has none; what stands
     for it is ``scidata:sha256``, the digest of its lines in the manifest.
     """
-    assets = {a.key: _asset(record, a) for a in facts.assets if a.kind != "splits"}
-    assets |= _split_assets(record, manifest, sizes)
+    places = {a.key: f"../{a.path}" for a in facts.assets}
+    places |= {key: f"../../{href}" for key, href in hrefs.items()}
+    found = [a for a in facts.assets if a.kind != "splits"]
+    assets = {a.key: {"href": places[a.key], **_asset(record, a)} for a in found}
+    splits = next((places[a.key] for a in facts.assets if a.kind == "splits"), "")
+    assets |= _split_assets(record, manifest, sizes, splits)
     assets |= _tag_assets(facts, manifest)
     geometry, bbox = _geometry(record.spatial)
     document: Document = {
@@ -196,7 +207,6 @@ def _processing(record: Record) -> Document:
 
 def _asset(record: Record, asset: Asset) -> Document:
     document: Document = {
-        "href": f"../{asset.path}",
         "type": asset.media_type,
         "title": asset.key,
         "roles": ["data"],
@@ -212,7 +222,7 @@ def _asset(record: Record, asset: Asset) -> Document:
 
 
 def _split_assets(
-    record: Record, manifest: Manifest, sizes: Mapping[str, int]
+    record: Record, manifest: Manifest, sizes: Mapping[str, int], place: str
 ) -> dict[str, Document]:
     assets: dict[str, Document] = {}
     for split in record.splits:
@@ -220,7 +230,7 @@ def _split_assets(
             path = split_path(split.name, part.name)
             if path in manifest:
                 assets[f"split-{split.name}-{part.name}"] = {
-                    "href": f"../{path}",
+                    "href": f"{place}/{path.removeprefix(SPLITS)}",
                     "type": media.TEXT,
                     "title": f"Sample ids of {split.name}/{part.name}",
                     "description": part.description,

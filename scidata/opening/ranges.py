@@ -18,7 +18,8 @@ def open_ranges(published: Published, path: str, size: int) -> io.BufferedReader
         If it has another size.
     """
     where = f"{published.commit.name}/{path} at {published.store.url}"
-    found = published.store.head(f"{published.prefix}/{path}").size
+    key = published.locations.of(path).key
+    found = published.store.head(key).size
     if found != size:
         state = f"{size} bytes", f"{found} bytes"
         damage = Damage(path=path, state="bad", expected=state[0], found=state[1])
@@ -28,6 +29,6 @@ def open_ranges(published: Published, path: str, size: int) -> io.BufferedReader
             fix="run scidata verify on this version; if it repeats, use another copy",
             damage=[damage],
         )
-    folder, _, name = f"{published.prefix}/{path}".rpartition("/")
+    folder, _, name = key.rpartition("/")
     objects = published.store.objects(folder)
     return io.BufferedReader(StoredFile(objects, name, size, where), buffer_size=BLOCK // 16)

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 def open_zarr(published: Published, asset: CommitAsset, group: str | None) -> "xr.Dataset":
     """Open a group of an array store; every whole object is compared with its digest."""
     from scidata.loaders.arrays import open_group, published_arrays
+    from scidata.loaders.places import asset_objects
 
     where = f"{published.commit.name}/{asset.path} at {published.store.url}"
     store = published_arrays(
-        published.store.objects(f"{published.commit.dataset}/{asset.href}"),
+        asset_objects(published, asset.path, published.files(asset)),
         published.manifest.under(asset.path),
         where,
     )

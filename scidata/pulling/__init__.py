@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scidata.bag import PARTIAL, parse_table, read_bag, read_file, walk
+from scidata.bag import PARTIAL, read_bag, read_file, walk
 from scidata.compare import matching
 from scidata.digest import Digest
 from scidata.errors import (
@@ -22,7 +22,8 @@ from scidata.errors import (
     StorageError,
 )
 from scidata.hashing import Meter, Progress, hash_each
-from scidata.manifest import DECLARATION, MANIFEST, MANIFEST_TABLE, PAYLOAD, Manifest
+from scidata.locations import read_index
+from scidata.manifest import DECLARATION, MANIFEST, PAYLOAD, Manifest
 from scidata.parallel import each
 from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve
@@ -142,7 +143,8 @@ def plan_pull(
     opened = open_store(store)
     commit = resolve(reference, opened)
     manifest = read_manifest(opened, commit)
-    sizes = _sizes(opened, commit, manifest)
+    index = read_index(opened, commit, manifest)
+    sizes = index.sizes
     wanted = select(manifest, commit, tuple(assets), tuple(globs))
     folder = destination.expanduser()
     names = _refuse_foreign(folder, commit, manifest)
@@ -153,7 +155,7 @@ def plan_pull(
     fetches = [
         Fetch(
             path=path,
-            key=f"{commit.dataset}/v{commit.version}/{path}",
+            key=index.locations.of(path).key,
             digest=manifest[path],
             size=sizes[path],
         )
@@ -279,20 +281,6 @@ def _begun(names: Iterable[str], commit: CommitRecord, manifest: Manifest) -> fr
     tags = {key.removeprefix(f"v{commit.version}/") for key in commit.tags} | {PARTIAL}
     parts = (name for name in names if name.endswith(PART))
     return frozenset(p for p in parts if p[: -len(PART)] in tags or p[: -len(PART)] in manifest)
-
-
-def _sizes(store: Store, commit: CommitRecord, manifest: Manifest) -> Mapping[str, int]:
-    """Read the index of sizes, which the commit record vouches for."""
-    key = f"v{commit.version}/{MANIFEST_TABLE}"
-    where = f"{commit.dataset}/{key}"
-    table = parse_table(read_tag(store, commit, key), where=where)
-    if table.keys() != manifest.keys():
-        raise InvalidError(
-            f"the index of sizes of {commit.name} lists other files than its manifest",
-            where=f"{where} at {store.url}",
-            fix="report it to whoever published the version",
-        )
-    return {path: size for path, (size, _) in table.items()}
 
 
 def _refuse_foreign(folder: Path, commit: CommitRecord, manifest: Manifest) -> frozenset[str]:

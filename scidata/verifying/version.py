@@ -10,6 +10,7 @@ from scidata.compare import Verified
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.hashing import Hashed, Meter, Progress, hash_stream
+from scidata.locations import Locations, overlay, read_locations
 from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
@@ -29,6 +30,9 @@ class Described:
     """Path and sha256; empty if the manifest is damaged and cannot be rebuilt."""
     damage: tuple[Damage, ...]
     """Of the manifest."""
+    locations: Locations
+    """Where the payload lies."""
+    notes: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> str:
@@ -42,6 +46,8 @@ class Described:
 
     def key(self, path: str) -> str:
         """Return where a path lies in the store."""
+        if path in self.payload:
+            return self.locations.of(path).key
         beside = path in self.commit.tags
         return f"{self.commit.dataset}/{'' if beside else self.prefix}{path}"
 
@@ -65,13 +71,13 @@ def verify_version(
             fix="write it as in the manifest, such as 'data/grid.zarr/*'",
         )
     with ThreadPoolExecutor(1) as pool:  # a long listing should not keep reading waiting
-        listing = pool.submit(_list, store, version.commit)
+        listing = pool.submit(_list, version)
         wanted = version.tags | ({} if fast else chosen)
         found, read = _read(version, wanted, progress, listing)
         sizes = listing.result()
     damage = [*_pin(version.commit, digest), *version.damage, *found]
     damage += _absent_and_unexpected(version, sizes, chosen, globs)
-    notes = [UNLISTED] if sizes is None else []
+    notes = [*version.notes, *([UNLISTED] if sizes is None else [])]
     if fast:
         resized, notes_on_sizes = _resized(version, sizes, chosen)
         damage += resized
@@ -102,12 +108,29 @@ def described(store: Store, commit: CommitRecord) -> Described:
         prefix = f"v{commit.version}/"
         damage = tuple(replace(d, path=d.path.removeprefix(prefix)) for d in error.damage)
         manifest = _rebuilt(store, commit)
+    locations, notes = _located(store, commit, manifest)
     return Described(
         store=store,
         commit=commit,
         payload=manifest.hexes,
         damage=damage,
+        locations=locations,
+        notes=notes,
     )
+
+
+def _located(
+    store: Store, commit: CommitRecord, manifest: Manifest
+) -> tuple[Locations, tuple[str, ...]]:
+    """Find out where the payload lies, if need be by what lies where."""
+    try:
+        return read_locations(store, commit, manifest), ()
+    except (IntegrityError, InvalidError) as error:
+        own = Locations(dataset=commit.dataset, version=commit.version)
+        if not store.lists:
+            return own, (f"where inherited files lie is not known: {error.message}",)
+        note = f"inherited files were looked for in older prefixes: {error.message}"
+        return overlay(store, commit, manifest), (note,)
 
 
 def _rebuilt(store: Store, commit: CommitRecord) -> Manifest:
@@ -125,12 +148,22 @@ def _table(store: Store, commit: CommitRecord) -> dict[str, tuple[int, str]]:
     return parse_table(read_tag(store, commit, key), where=f"{commit.dataset}/{key}")
 
 
-def _list(store: Store, commit: CommitRecord) -> Mapping[str, int] | None:
-    """Return what lies below the prefix, in bytes; None if the store cannot be listed."""
-    if not store.lists:
+def _list(version: Described) -> Mapping[str, int] | None:
+    """Return what lies below the prefix and where files are inherited from, in bytes.
+
+    None if the store cannot be listed.
+    """
+    if not version.store.lists:
         return None
-    prefix = f"{commit.dataset}/v{commit.version}/"
-    return {facts.key.removeprefix(prefix): facts.size for facts in store.list(prefix)}
+    own = f"{version.commit.dataset}/{version.prefix}"
+    found = {f.key.removeprefix(own): f.size for f in version.store.list(own)}
+    inherited = version.locations.roots(version.locations.since)
+    for root, paths in inherited.items():
+        there = {f.key.removeprefix(f"{root}/"): f.size for f in version.store.list(f"{root}/")}
+        for path in paths:
+            found.pop(path, None)  # also in the own prefix, where nobody reads it
+        found |= {path: there[path] for path in paths if path in there}
+    return found
 
 
 def _read(
