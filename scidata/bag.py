@@ -151,6 +151,8 @@ class TableIndex(NamedTuple):
     """Their sha256."""
     since: list[str]
     """Version in whose prefix each lies, in the same order."""
+    urls: dict[str, str]
+    """The address of each file that was adopted and lies outside the store."""
 
     @property
     def versions(self) -> set[str]:
@@ -191,12 +193,15 @@ def parse_index(data: bytes, *, where: str) -> TableIndex:
             if file.metadata.num_rows > MAX_TABLE_ROWS:
                 raise ValueError(f"{file.metadata.num_rows} rows are too many")  # noqa: TRY301 - one remedy for all
             columns = file.read(columns=["path", "size", "sha256", "since"])
+            adopted = file.schema_arrow.names.count("url")
+            outside = file.read(columns=["path", "url"]) if adopted else None
         paths, sizes, digests = (columns[c].to_pylist() for c in ("path", "size", "sha256"))
         since = [str(word) for word in _words(columns["since"])]
         index = TableIndex(
             sizes={path: int(size) for path, size in zip(paths, sizes, strict=True)},
             hexes={path: value.hex() for path, value in zip(paths, digests, strict=True)},
             since=since,
+            urls={} if outside is None else _pairs(outside),
         )
         if len(index.sizes) != len(since):
             raise ValueError("it names a file twice")  # noqa: TRY301 - one remedy for all
@@ -207,6 +212,49 @@ def parse_index(data: bytes, *, where: str) -> TableIndex:
             fix="check the copy without --fast, or fetch it again",
         ) from error
     return index
+
+
+class Noted(NamedTuple):
+    """What was noted of a file outside the store when it was adopted; empty if unknown."""
+
+    size: int
+    etag: str
+    modified: str
+    """UTC, ISO 8601, by the server's clock."""
+
+
+def parse_noted(data: bytes, *, where: str) -> dict[str, Noted]:
+    """Read from ``manifest.parquet`` what was noted of adopted files, by their paths.
+
+    Raises
+    ------
+    InvalidError
+        If it is not such a table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            if "url" not in file.schema_arrow.names:
+                return {}
+            table = file.read(columns=["path", "size", "url", "etag", "modified"])
+        return {
+            row["path"]: Noted(int(row["size"]), row["etag"] or "", row["modified"] or "")
+            for row in table.to_pylist()
+            if row["url"] is not None
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+        raise InvalidError(
+            f"the index of sizes cannot be read: {error}",
+            where=where,
+            fix="report it to whoever published the version",
+        ) from error
+
+
+def _pairs(table: Any) -> dict[str, str]:  # Any: pyarrow has no types
+    rows = zip(table["path"].to_pylist(), table["url"].to_pylist(), strict=True)
+    return {path: url for path, url in rows if url is not None}
 
 
 def _words(column: Any) -> Iterator[str]:  # Any: pyarrow has no types

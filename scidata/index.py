@@ -27,7 +27,7 @@ from scidata.record import Record, parse_record
 from scidata.resolve import published, read_tag, resolve
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
-from scidata.version import Reference, VersionNumber
+from scidata.version import OutsidePlace, Reference, VersionNumber
 
 ROOT_INTAKE = "index.yaml"
 ROOT_STAC = "catalog.json"
@@ -73,6 +73,8 @@ class SoundVersion:
     catalog: Digest
     hrefs: Mapping[str, str] = field(default_factory=dict)
     """Where each asset lies below the dataset's prefix, by its key."""
+    outside: tuple[OutsidePlace, ...] = ()
+    """Places of files that were adopted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,9 @@ def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, byt
     pins = {version.facts.version: version.catalog for version in versions}
     return {
         f"{name}/{DATASET_INTAKE}": to_yaml(
-            intake.dataset_catalog(record, facts, pins, versions[-1].hrefs)
+            intake.dataset_catalog(
+                record, facts, pins, versions[-1].hrefs, versions[-1].outside
+            )
         ),
         f"{name}/{DATASET_STAC}": to_json(stac.collection(record, facts)),
     }
@@ -248,6 +252,7 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
         facts=facts,
         catalog=Digest.of(catalog),
         hrefs={asset.key: asset.href for asset in commit.assets},
+        outside=commit.outside,
     )
 
 

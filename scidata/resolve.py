@@ -25,6 +25,7 @@ from scidata.parallel import each
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
+from scidata.storage.foreign import is_near, place_fault
 from scidata.version import (
     DATASET_ID,
     MAX_COMMIT_BYTES,
@@ -150,6 +151,7 @@ def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitReco
         raise damaged_commit(error.message, where=where) from error
     commit = parse_commit(data, where=where)
     check_commit(commit, dataset, number, where)
+    _refuse_places(commit, store, where)
     return commit
 
 
@@ -282,11 +284,30 @@ def check_commit(commit: CommitRecord, dataset: str, number: VersionNumber, wher
             where=where,
             fix="do not trust this store; read from another copy",
         )
-    paths = chain(commit.tags, *((a.path, a.href) for a in commit.assets))
+    paths = chain(
+        commit.tags,
+        *((a.path, a.href) for a in commit.assets),
+        (place.path for place in commit.outside),
+    )
     for path in paths:
         if fault := path_fault(path):
             raise InvalidError(
                 f"the commit record of {dataset}@{number} names {path!r}, which {fault}",
+                where=where,
+                fix="do not trust this store; read from another copy",
+            )
+
+
+def _refuse_places(commit: CommitRecord, store: Store, where: str) -> None:
+    """Refuse a version whose files lie where a store has no business to send its readers."""
+    near = is_near(store.address)
+    for place in commit.outside:
+        fault = place_fault(place.url, near=near)
+        if fault is None and place.endpoint is not None:
+            fault = place_fault(place.endpoint, near=near)
+        if fault is not None:
+            raise InvalidError(
+                f"files of {commit.name} would be read from an address that {fault}",
                 where=where,
                 fix="do not trust this store; read from another copy",
             )

@@ -109,6 +109,13 @@ _DATATYPES: Mapping[str, Mapping[str, Check]] = {
     forms.BYTES.datatype: {},
     forms.CATALOG.datatype: {},
 }
+_REFERENCE_OPTIONS: Mapping[str, Check] = {
+    "fo": lambda value: isinstance(value, str),
+    "target_options": _is(forms.STORAGE_OPTIONS),
+    "remote_protocol": _is("s3", "https", "http", "file"),
+    "remote_options": lambda value: isinstance(value, dict),
+    "asynchronous": _is(True),
+}
 _STORAGE: Mapping[str, Check] = {"anon": _switch, "endpoint_url": _server}
 
 
@@ -156,6 +163,9 @@ def _data_problems(path: str, item: object) -> Iterator[Problem]:
         return
     settings = {k: v for k, v in kwargs.items() if k not in {"url", "storage_options"}}
     yield from _setting_problems(path, settings, _DATATYPES[datatype])
+    if kwargs.get("url") == forms.REFERENCE and datatype == forms.ZARR.datatype:
+        yield from _reference_problems(path, kwargs.get("storage_options"))
+        return
     yield from _place_problems(path, kwargs.get("url"), kwargs.get("storage_options"))
 
 
@@ -230,6 +240,24 @@ def _place_problems(path: str, url: object, options: object) -> Iterator[Problem
         yield _problem(
             f"{path}.kwargs.storage_options", "is neither a mapping nor the template"
         )
+
+
+def _reference_problems(path: str, options: object) -> Iterator[Problem]:
+    """Check the settings of fsspec's reference file system: no file but of one kind of place."""
+    if not isinstance(options, dict) or not set(options) <= set(_REFERENCE_OPTIONS):
+        yield _problem(f"{path}.kwargs.storage_options", "has other keys than references need")
+        return
+    yield from _setting_problems(f"{path}.kwargs.storage_options", options, _REFERENCE_OPTIONS)
+    index, remote = options.get("fo"), options.get("remote_options")
+    if fault := _url_fault(index):
+        yield _problem(f"{path}.kwargs.storage_options.fo", f"{index!r} {fault}")
+    elif not str(index).startswith(forms.CATALOG_DIR):
+        yield _problem(f"{path}.kwargs.storage_options.fo", "does not lie below the catalog")
+    if options.get("remote_protocol") is None:
+        yield _problem(f"{path}.kwargs.storage_options", "names no protocol")
+    if isinstance(remote, dict):
+        place = f"{path}.kwargs.storage_options.remote_options"
+        yield from _setting_problems(place, remote, {**_STORAGE, "asynchronous": _is(True)})
 
 
 def _url_fault(url: object) -> str | None:

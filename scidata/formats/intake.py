@@ -27,22 +27,28 @@ from scidata.formats.intake_entries import (
     Reading,
     assemble,
     reading_of_file,
+    referenced_entry,
     within,
 )
 from scidata.formats.media import is_one_file
 from scidata.formats.text import citation, license_label, license_url
 from scidata.record import Record
 from scidata.split import SPLITS, split_path
+from scidata.version import OutsidePlace
 
 MAX_GROUPS = 100
 
 
 def version_catalog(
-    record: Record, facts: Facts, hrefs: Mapping[str, str] = MappingProxyType({})
+    record: Record,
+    facts: Facts,
+    hrefs: Mapping[str, str] = MappingProxyType({}),
+    outside: Sequence[OutsidePlace] = (),
 ) -> Catalog:
     """Return the immutable catalog of one version, which lies in the dataset's folder.
 
-    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys.
+    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys,
+    and `outside` those of files that were adopted.
 
     Its entries are the assets, each part of each split, and, where the record declares
     samples, streams of tensors; only these need scidata and torch.
@@ -59,7 +65,7 @@ def version_catalog(
             "without_reader": [a.key for a in facts.assets if _without_reader(a)],
         },
     }
-    return assemble(metadata, _entries(record, facts, hrefs))
+    return assemble(metadata, _entries(record, facts, hrefs, outside))
 
 
 def dataset_catalog(
@@ -67,6 +73,7 @@ def dataset_catalog(
     versions: Sequence[Facts],
     catalogs: Mapping[str, Digest],
     hrefs: Mapping[str, str] = MappingProxyType({}),
+    outside: Sequence[OutsidePlace] = (),
 ) -> Catalog:
     """Return the mutable catalog of a dataset: the newest version's entries, and all versions.
 
@@ -79,7 +86,7 @@ def dataset_catalog(
     catalogs : mapping of str to Digest
         By version number, the digest of the version's own catalog, which
         `scidata.open_catalog` checks when it opens the entry.
-    hrefs : mapping of str to str
+    hrefs, outside : mapping of str to str, sequence of OutsidePlace
         Of the newest version, as for `version_catalog`.
     """
     newest = versions[-1]
@@ -94,7 +101,7 @@ def dataset_catalog(
         },
     }
     pinned = [_version_entry(record, facts, catalogs[facts.version]) for facts in versions]
-    return assemble(metadata, [*_entries(record, newest, hrefs), *pinned])
+    return assemble(metadata, [*_entries(record, newest, hrefs, outside), *pinned])
 
 
 def root_catalog(datasets: Iterable[tuple[Record, Facts]]) -> Catalog:
@@ -145,11 +152,23 @@ def _version_entry(record: Record, facts: Facts, catalog: Digest) -> Entry:
     )
 
 
-def _entries(record: Record, facts: Facts, hrefs: Mapping[str, str]) -> Iterator[Entry]:
+def _entries(
+    record: Record,
+    facts: Facts,
+    hrefs: Mapping[str, str],
+    outside: Sequence[OutsidePlace],
+) -> Iterator[Entry]:
     own = {asset.key: f"v{facts.version}/{asset.path}" for asset in facts.assets}
     places = {key: f"{CATALOG_DIR}/{hrefs.get(key, href)}" for key, href in own.items()}
     for asset in facts.assets:
-        if reading := _reading(asset):
+        places_of = [place for place in outside if place.path == asset.path]
+        if asset.references is not None and places_of:
+            for name, group in _named_groups(asset).items():
+                index = f"{CATALOG_DIR}/v{facts.version}/{asset.references}"
+                yield referenced_entry(
+                    name, index, places_of[0], group, _asset_metadata(asset, group)
+                )
+        elif reading := _reading(asset):
             for name, group in _named_groups(asset).items():
                 yield Entry(
                     name=name,
@@ -183,7 +202,7 @@ def _reading(asset: Asset) -> Reading | None:
 
 
 def _without_reader(asset: Asset) -> bool:
-    return asset.kind != "splits" and _reading(asset) is None
+    return asset.kind != "splits" and asset.references is None and _reading(asset) is None
 
 
 def _named_groups(asset: Asset) -> dict[str, str]:

@@ -10,7 +10,7 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,7 @@ from scidata.about import TOOL
 from scidata.check import check
 from scidata.digest import Digest
 from scidata.errors import InvalidError, ScidataError, StorageError
-from scidata.formats import RECORD, prefix_of, tag_files
+from scidata.formats import RECORD, Placed, prefix_of, tag_files
 from scidata.hashing import Progress
 from scidata.index import rebuild
 from scidata.measure import Measured, measure
@@ -52,8 +52,13 @@ __all__ = [
     "PublishOptions",
     "Published",
     "Surveyed",
+    "held_version",
+    "parent_of",
     "plan_publish",
+    "plan_surveyed",
     "publish",
+    "publish_surveyed",
+    "published_numbers",
     "survey",
 ]
 
@@ -131,6 +136,8 @@ class Surveyed:
     parent: ParentVersion | None
     existing: CommitRecord | None
     """The version, if it is published; then its digest is that of the staged dataset."""
+    placed: Placed = field(default_factory=Placed)
+    """What of it lies elsewhere."""
 
 
 def publish(
@@ -169,9 +176,20 @@ def publish(
         If the store fails, is read-only, or ignores conditional writes. Nothing was published
         unless the message says that this is not known; running it again tells.
     """
-    options = options or PublishOptions()
     opened = open_store(store)
     found = survey(staged, opened, version=version, progress=progress)
+    return publish_surveyed(found, opened, options=options, progress=progress)
+
+
+def publish_surveyed(
+    found: Surveyed,
+    opened: Store,
+    *,
+    options: PublishOptions | None = None,
+    progress: Progress | None = None,
+) -> Published:
+    """Publish what was surveyed; raises as `publish`."""
+    options = options or PublishOptions()
     if found.existing is not None:
         return _already(found, opened, found.existing)
     opened, unsafe = _trusted(opened, options)
@@ -203,9 +221,16 @@ def plan_publish(
     ScidataError
         As `publish`, but neither the probe nor the claim is made.
     """
-    options = options or PublishOptions()
     opened = open_store(store)
     found = survey(staged, opened, version=version, progress=progress)
+    return plan_surveyed(found, opened, options=options)
+
+
+def plan_surveyed(
+    found: Surveyed, opened: Store, *, options: PublishOptions | None = None
+) -> Plan | CommitRecord:
+    """Say what `publish_surveyed` would do; nothing is written."""
+    options = options or PublishOptions()
     if found.existing is not None:
         return found.existing
     claim = _claim(options.surroundings, found.parent)
@@ -222,35 +247,75 @@ def survey(
     ScidataError
         As `publish`.
     """
-    number = VersionNumber.parse(version)
     record, record_bytes = _record(staged)
-    if not store.writable:
-        raise StorageError(
-            "the store is read-only",
-            where=store.address,
-            fix="give a folder or s3://bucket/prefix, with credentials",
-        )
     # Before the bytes are read, which may take hours: can the store be reached at all?
-    published = version_numbers(store, record.id)
-    if number not in published:
-        check_number(number, published)
+    published = published_numbers(store, record.id, version)
     noted = stamps(staged)
     measured = measure(
         staged, dataset=record.id, version=version, created="", progress=progress
     )
-    existing = existing_commit(store, record.id, version) if number in published else None
-    if existing is not None:
-        check_same(existing, measured.manifest.digest)
-        check_held(store, existing, measured.sizes)
     return Surveyed(
         staged=staged,
         record=record,
         record_bytes=record_bytes,
         measured=measured,
         stamps=noted,
-        parent=_parent(store, record.id, [n for n in published if n < number]),
-        existing=existing,
+        parent=parent_of(store, record.id, version, published),
+        existing=held_version(store, measured, published, measured.sizes),
     )
+
+
+def published_numbers(store: Store, dataset: str, version: str) -> tuple[VersionNumber, ...]:
+    """List what is published of a dataset, if a version may be published beside it.
+
+    Raises
+    ------
+    InvalidError
+        If its number is malformed or too small.
+    StorageError
+        If the store is read-only or cannot be reached.
+    """
+    number = VersionNumber.parse(version)
+    if not store.writable:
+        raise StorageError(
+            "the store is read-only",
+            where=store.address,
+            fix="give a folder or s3://bucket/prefix, with credentials",
+        )
+    published = version_numbers(store, dataset)
+    if number not in published:
+        check_number(number, published)
+    return published
+
+
+def held_version(
+    store: Store,
+    measured: Measured,
+    published: Sequence[VersionNumber],
+    sizes: Mapping[str, int],
+) -> CommitRecord | None:
+    """Return the version, if it is published already, with these very bytes.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Of the payload that the store itself must hold.
+
+    Raises
+    ------
+    ConflictError
+        If it is published with other bytes.
+    IntegrityError
+        If the store has lost objects of it.
+    """
+    facts = measured.facts
+    if VersionNumber.parse(facts.version) not in published:
+        return None
+    existing = existing_commit(store, facts.dataset, facts.version)
+    if existing is not None:
+        check_same(existing, measured.manifest.digest)
+        check_held(store, existing, sizes)
+    return existing
 
 
 def _record(staged: Path) -> tuple[Record, bytes]:
@@ -272,7 +337,11 @@ def _record(staged: Path) -> tuple[Record, bytes]:
     return checked.record, read_record_bytes(staged / "record.yaml")
 
 
-def _parent(store: Store, dataset: str, older: Sequence[VersionNumber]) -> ParentVersion | None:
+def parent_of(
+    store: Store, dataset: str, version: str, published: Sequence[VersionNumber]
+) -> ParentVersion | None:
+    """Return the newest version before this one."""
+    older = [number for number in published if number < VersionNumber.parse(version)]
     if not older:
         return None
     commit = resolve(f"{dataset}@{older[-1]}", store)
@@ -335,7 +404,10 @@ def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
         manifest=manifest,
         sizes=sizes,
         facts=facts,
-        tags=tag_files(found.record_bytes, found.record, manifest, sizes, facts),
+        tags=tag_files(
+            found.record_bytes, found.record, manifest, sizes, facts, placed=found.placed
+        ),
+        placed=found.placed,
         parent=parent,
     )
     held = present(store, f"{facts.dataset}/{prefix_of(facts.version)}")

@@ -1,13 +1,13 @@
 """What publishing will do, decided without touching the store: pure functions."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scidata.digest import Digest
 from scidata.errors import ConflictError, InvalidError
 from scidata.facts import Facts
-from scidata.formats import catalog_of, prefix_of
+from scidata.formats import Placed, catalog_of, prefix_of
 from scidata.manifest import Manifest
 from scidata.version import (
     MAX_COMMIT_BYTES,
@@ -69,6 +69,8 @@ class Version:
     tags: Mapping[str, bytes]
     """By key below the dataset's prefix, as `scidata.formats.tag_files` returns them."""
     parent: ParentVersion | None
+    placed: Placed = field(default_factory=Placed)
+    """Files that lie outside the store are not uploaded."""
 
 
 def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: str) -> Plan:
@@ -163,6 +165,7 @@ def _payload(version: Version, base: str, present: Mapping[str, int]) -> tuple[S
             present=base + path in present,
         )
         for path, digest in version.manifest.items()
+        if path not in version.placed.sources
     )
 
 
@@ -206,6 +209,7 @@ def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
             )
             for asset in facts.assets
         ),
+        outside=version.placed.outside,
         created=facts.created,
         tool=tool,
         commit_id=commit_id,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from scidata import compare
 from scidata.bag import parse_table
@@ -12,9 +13,11 @@ from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.hashing import Hashed, Meter, Progress, hash_stream
 from scidata.locations import Locations, overlay, read_locations
 from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
+from scidata.outside import look, reaching
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
-from scidata.storage.base import Store
+from scidata.storage.base import ObjectFacts, Store
+from scidata.verifying.sources import changed_sources
 from scidata.version import CommitRecord
 
 UNLISTED = "the store cannot be listed, so files that no manifest names were not looked for"
@@ -43,6 +46,12 @@ class Described:
     def tags(self) -> dict[str, str]:
         """Tag files and their sha256, by path in the bag; the catalog lies beside the bag."""
         return {k.removeprefix(self.prefix): t.sha256 for k, t in self.commit.tags.items()}
+
+    @cached_property
+    def sources(self) -> Mapping[str, ObjectFacts]:
+        """What is said now of the files outside that are still there, by their paths."""
+        outside = {path: self.locations.of(path).key for path in self.locations.outside}
+        return look(self.store, outside)
 
     def key(self, path: str) -> str:
         """Return where a path lies in the store."""
@@ -78,6 +87,7 @@ def verify_version(
     damage = [*_pin(version.commit, digest), *version.damage, *found]
     damage += _absent_and_unexpected(version, sizes, chosen, globs)
     notes = [*version.notes, *([UNLISTED] if sizes is None else [])]
+    damage += changed_sources(version.store, version.commit, version.sources, chosen)
     if fast:
         resized, notes_on_sizes = _resized(version, sizes, chosen)
         damage += resized
@@ -101,6 +111,7 @@ def verify_version(
 
 def described(store: Store, commit: CommitRecord) -> Described:
     """Read the manifest of a version."""
+    store = reaching(store, commit)
     damage: tuple[Damage, ...] = ()
     try:
         manifest = read_manifest(store, commit)
@@ -163,7 +174,7 @@ def _list(version: Described) -> Mapping[str, int] | None:
         for path in paths:
             found.pop(path, None)  # also in the own prefix, where nobody reads it
         found |= {path: there[path] for path in paths if path in there}
-    return found
+    return found | {path: facts.size for path, facts in version.sources.items()}
 
 
 def _read(
