@@ -77,7 +77,7 @@ class AdoptOptions:
     """Make an index of references where the files are HDF5 or NetCDF."""
     read: bool = True
     """Read files whose sha256 nobody tells."""
-    source: SourceOptions = field(default_factory=SourceOptions)
+    reached: SourceOptions = field(default_factory=SourceOptions)
     publishing: PublishOptions = field(default_factory=PublishOptions)
     state: Path = field(default_factory=_user_state)
     """Where it is noted which files were read."""
@@ -239,9 +239,9 @@ def _state_file(options: AdoptOptions, store: Store, name: str, version: str) ->
 def _files(source: str, store: Store, options: AdoptOptions) -> tuple[SourceFile, ...]:
     near = is_near(store.address)
     if not options.listed:
-        return list_source(source, options.source, near=near)
+        return list_source(source, options.reached, near=near)
     data = read_list_file(Path(source))
-    return read_list(data, options.source, where=source, near=near)
+    return read_list(data, options.reached, where=source, near=near)
 
 
 def _refer(

@@ -21,6 +21,7 @@ MAX_FILES = 1_000_000
 MAX_LIST_BYTES = 256 * 2**20
 INDEX = "index.txt"
 
+_SIZE = re.compile(r"\d{1,18}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SUM = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 _FIX = "correct the list, or leave the entry out"
@@ -197,9 +198,10 @@ def _entry(number: int, line: str, where: str) -> _Entry:
     if match := _SUM.fullmatch(line):  # as sha256sum writes
         return _Entry(number, quote(match[2].removeprefix("./")), None, match[1].lower())
     url, *rest = line.split()
-    sizes = [int(word) for word in rest if word.isdigit() and len(word) < 20]  # noqa: PLR2004
-    sums = [w.removeprefix("sha256:").lower() for w in rest if not w.isdigit()]
-    if len(sizes) > 1 or len(sums) > 1 or not all(map(_HEX.fullmatch, sums)):
+    words = [word.removeprefix("sha256:").lower() for word in rest]
+    sums = [word for word in words if _HEX.fullmatch(word)]
+    sizes = [int(word) for word in words if _SIZE.fullmatch(word)]
+    if len(sums) + len(sizes) < len(words) or len(sizes) > 1 or len(sums) > 1:
         raise InvalidError.listing(
             [_problem(where, number, "is not an address, a size and a sha256")],
             where=where,

@@ -134,6 +134,16 @@ def catalog_problems(document: object) -> Iterator[Problem]:
         yield from _part_problems(document["data"], document["entries"], document["aliases"])
 
 
+def folder_problems(document: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield what a checked catalog on a server may not say: that data lie in a folder."""
+    data = document["data"]
+    for name, item in data.items() if isinstance(data, dict) else ():
+        kwargs = item["kwargs"] if isinstance(item, dict) else {}
+        options = kwargs.get("storage_options")
+        if isinstance(options, dict) and options.get("remote_protocol") == "file":
+            yield _problem(f"data.{name}", "would read files of whoever opens the catalog")
+
+
 def _part_problems(
     data: Mapping[str, object], entries: Mapping[str, object], aliases: Mapping[str, object]
 ) -> Iterator[Problem]:
@@ -243,7 +253,7 @@ def _place_problems(path: str, url: object, options: object) -> Iterator[Problem
 
 
 def _reference_problems(path: str, options: object) -> Iterator[Problem]:
-    """Check the settings of fsspec's reference file system: no file but of one kind of place."""
+    """Check the settings of fsspec's reference file system."""
     if not isinstance(options, dict) or not set(options) <= set(_REFERENCE_OPTIONS):
         yield _problem(f"{path}.kwargs.storage_options", "has other keys than references need")
         return

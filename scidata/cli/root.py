@@ -25,6 +25,7 @@ VERBS = {
     "check": "Check a record, or a staged dataset, and report every problem at once.",
     "build": "Turn source files into a staged dataset.",
     "publish": "Publish a staged dataset as an immutable version in a store.",
+    "adopt": "Catalogue files where they lie as a version; nothing is copied.",
     "pull": "Fetch a version into a new folder, checking every byte.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
     "index": "Rebuild the catalogs of a store from its commit records.",

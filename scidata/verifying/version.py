@@ -87,7 +87,8 @@ def verify_version(
     damage = [*_pin(version.commit, digest), *version.damage, *found]
     damage += _absent_and_unexpected(version, sizes, chosen, globs)
     notes = [*version.notes, *([UNLISTED] if sizes is None else [])]
-    damage += changed_sources(version.store, version.commit, version.sources, chosen)
+    rest = chosen.keys() - {item.path for item in damage}
+    damage += changed_sources(version.store, version.commit, version.sources, rest)
     if fast:
         resized, notes_on_sizes = _resized(version, sizes, chosen)
         damage += resized
