@@ -69,6 +69,8 @@ class Bag:
     """The digest that ``meta/facts.json`` states; empty in bags of other tools."""
     size: int
     """Payload bytes as stated, for progress alone; 0 if not stated."""
+    assets: Mapping[str, str]
+    """Where each asset lies, by its key, from ``meta/facts.json``; none in other bags."""
     partial: bytes | None
     """The bytes of ``partial-sha256.txt``, if the folder holds a partial copy."""
 
@@ -104,6 +106,7 @@ def read_bag(folder: Path) -> Bag:
         name=f"{facts['dataset']}@{facts['version']}" if facts else "",
         stated=str(facts.get("digest", "")),
         size=size if isinstance(size := facts.get("bytes", 0), int) else 0,
+        assets=_assets(facts.get("assets")),
         partial=read_file(folder, PARTIAL, MAX_MANIFEST_BYTES),
     )
 
@@ -356,6 +359,17 @@ def _facts(data: bytes) -> dict[str, object]:
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {}
     return dict(facts)
+
+
+def _assets(listed: object) -> dict[str, str]:
+    found = listed if isinstance(listed, list) else []
+    return {
+        asset["key"]: asset["path"]
+        for asset in found
+        if isinstance(asset, dict)
+        and isinstance(asset.get("key"), str)
+        and isinstance(asset.get("path"), str)
+    }
 
 
 def _no_bag(folder: Path, *, declared: bool) -> InvalidError:

@@ -2,8 +2,9 @@
 
 import errno
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
 
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError
@@ -14,6 +15,18 @@ MAX_LINES_TOLD = 5
 
 MAX_NAMED = 3
 """Damaged files that a message names; the error holds all."""
+
+
+Depth: TypeAlias = Literal["full", "fast", "remote"]
+"""What is compared: every byte; names and sizes; or the checksums that a store keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unchecked:
+    """One file that could not be compared, which is no damage and no proof either."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +51,16 @@ class Verified:
     """How many bytes of them were read."""
     fast: bool
     """Only names and sizes of the payload were compared."""
+    depth: Depth = "full"
+    """How the content of the payload was compared, if it was."""
+    compared: int = 0
+    """Payload files whose content was compared; of the others, names and sizes were."""
+    drawn: str = ""
+    """Which part was drawn by ``--sample`` or ``--subset``, and by which seed."""
+    checksums: Mapping[str, int] = field(default_factory=dict)
+    """With ``remote``: how many files agree by each kind of stored checksum."""
+    unverifiable: tuple[Unchecked, ...] = ()
+    """With ``remote``: files of which the store keeps no checksum that can be compared."""
     payload: int
     """Payload files that the manifest names."""
     held: int
@@ -53,6 +76,11 @@ class Verified:
     def sound(self) -> bool:
         """Whether no damage was found; of a partial copy this says nothing of the rest."""
         return not self.damage
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for could be compared."""
+        return not self.unverifiable
 
     def require_sound(self) -> None:
         """Go no further with damaged data.

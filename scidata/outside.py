@@ -16,6 +16,7 @@ from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError
 from scidata.parallel import each
 from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.checksums import KeepsChecksums, Stored
 from scidata.storage.foreign import is_near, open_place
 from scidata.version import CommitRecord, OutsidePlace
 
@@ -127,6 +128,10 @@ class OutsideStore:
         """Write an object of the store itself unless the key exists."""
         return self._store.create(key, source, digest=digest)
 
+    def copy(self, source: str, key: str) -> bool:
+        """Copy an object within the store itself; what lies outside is never copied."""
+        return self._store.copy(source, key)
+
     def replace(self, key: str, data: bytes) -> None:
         """Write a mutable object of the store itself."""
         self._store.replace(key, data)
@@ -139,6 +144,13 @@ class OutsideStore:
         """Return the Rust-backed view below a prefix."""
         held, name = self._find(prefix)
         return held.objects(name)
+
+    def checksums(self, key: str) -> Stored:
+        """Return what is kept of one object; of a place that keeps none, its size."""
+        held, name = self._find(key)
+        if isinstance(held, KeepsChecksums):
+            return held.checksums(name)
+        return Stored(size=held.head(name).size)
 
     @property
     def places(self) -> Mapping[str, Store]:

@@ -20,6 +20,7 @@ LIBRARIES = (
     "aiohttp",
     "h5netcdf",
     "h5py",
+    "hdf5plugin",
     "pystac",
 )
 Document = dict[str, Any]  # Any: YAML at the edge
@@ -54,13 +55,13 @@ def read_plainly(python: Path, what: str, url: str, *options: str) -> Document:
     return seen
 
 
-def scene() -> bytes:
-    """Return the bytes of a small HDF5 file."""
+def scene(**more: int) -> bytes:
+    """Return the bytes of a small HDF5 file; more arrays by their channels."""
     import h5py
     import numpy as np
 
     file = io.BytesIO()
     with h5py.File(file, "w") as root:
-        for name, channels in {"refs": 6, "bts": 3, "bayes": 1}.items():
+        for name, channels in {"refs": 6, "bts": 3, "bayes": 1, **more}.items():
             root[name] = np.zeros((12, 15, channels), "f4")
     return file.getvalue()

@@ -1,8 +1,6 @@
 """The public catalog: what the founding records say, and originals where they lie."""
 
-import io
 import json
-import lzma
 import shutil
 import subprocess
 import sys
@@ -14,16 +12,12 @@ import yaml
 
 from scidata.catalog import open_catalog
 from scidata.catalog.founding import EARTHQUAKES, plan_public_catalogs, write_public_catalogs
-from scidata.formats.founding import AWS
-from tests.plainly import read_plainly, scene
-from tests.servers import (
-    aws_environment,
-    create_bucket,
-    create_public_object,
-    folder_server,
-)
+from tests.originals import STAND_INS, founding_originals, serving_originals
+from tests.plainly import read_plainly
+from tests.servers import aws_environment
 
 ROOT = Path(__file__).parent.parent
+CATALOGS = ROOT / "catalogs"
 
 
 def test_the_public_catalog_is_what_the_records_say() -> None:
@@ -103,88 +97,64 @@ def test_the_public_catalog_is_valid_stac(schemas: Path) -> None:
             assert validate_dict(json.loads(file.read_text()))
 
 
-@pytest.fixture
-def originals(s3_endpoint: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Servers laid out as the publishers', with small files; which replaces which."""
-    folder = tmp_path / "web"
-    _write_web(folder)
-    for bucket in ("sciml-datasets", "scedc-pds"):
-        create_bucket(s3_endpoint, bucket)
-    for key, data in _objects().items():
-        bucket, _, name = key.partition("/")
-        create_public_object(s3_endpoint, bucket, name, data)
-    with folder_server(folder) as url:
-        yield {
-            "https://s3.echo.stfc.ac.uk": s3_endpoint,
-            AWS: s3_endpoint,
-            "http://ftp.mcs.anl.gov": f"{url}/anl",
-            "https://github.com": f"{url}/github",
-        }
+    with serving_originals(tmp_path_factory.mktemp("web")) as replaced:
+        yield replaced
+
+
+def test_every_original_that_opens_has_a_stand_in() -> None:
+    assert closed_originals() == {
+        "stemdl-classification/archive",
+        "stemdl-reconstruction/stemdl-reconst-ds1",
+        "tevolop/scedc-catalogue-github",
+    }
+    assert STAND_INS.keys() == founding_originals().keys() - closed_originals()
 
 
 @pytest.mark.slow
 def test_intake_alone_opens_every_original_where_it_lies(
     plain_python: Path,
-    originals: dict[str, str],
+    moved: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write_public_catalogs(tmp_path / "catalogs", originals)
+    write_public_catalogs(tmp_path / "catalogs", moved)
     shutil.copy(ROOT / "catalogs/tevolop" / EARTHQUAKES, tmp_path / "catalogs/tevolop")
     # Anonymous: nothing in the environment helps.
     for name in aws_environment(""):
         monkeypatch.delenv(name, raising=False)
     seen = read_plainly(plain_python, "originals", str(tmp_path / "catalogs" / "index.yaml"))
-    count, shapes = seen["training"]
-    assert count == 2
-    assert shapes == {"refs": [12, 15, 6], "bts": [12, 15, 3], "bayes": [12, 15, 1]}
-    assert seen["label"] == [14]
-    assert seen["stack"] == [3, 8, 8]
-    assert seen["response"] == [["SOURCE", "CELL", "AUC"], 1]
-    assert bytes.fromhex(seen["archive"]) == b"\xfd7zXZ\x00"
-    assert seen["catalogue"].startswith("1950/01/03")
-    assert seen["earthquakes"] == 51891
-    assert "LMDB" in seen["closed"]["not_opened"]
+    for key in founding_originals():
+        if key in closed_originals():
+            assert isinstance(seen[key], str), key
+        else:
+            assert seen[key] == [STAND_INS[key].length, STAND_INS[key].seen], key
+    assert seen.keys() - founding_originals().keys() == {"tevolop/earthquakes-m2.5"}
+    assert seen["tevolop/earthquakes-m2.5"][0] == 51891
+    assert "LMDB" in seen["stemdl-reconstruction/stemdl-reconst-ds1"]
 
 
 def test_open_catalog_opens_the_originals_with_its_rules(
-    originals: dict[str, str], tmp_path: Path
+    moved: dict[str, str], tmp_path: Path
 ) -> None:
-    write_public_catalogs(tmp_path, originals)
+    write_public_catalogs(tmp_path, moved)
     catalog = open_catalog(tmp_path / "index.yaml")
-    assert len(catalog["cloudmask"].read()["ds1-training"].read()) == 2
-    assert len(catalog["candle-uno"].read()["combo-response"].read()) == 1
+    for key, stand_in in STAND_INS.items():
+        dataset, name = key.split("/")
+        assert len(catalog[dataset].read()[name].read()) == stand_in.length, key
 
 
-def _objects() -> dict[str, bytes]:
-    import numpy as np
-
-    packed = io.BytesIO()
-    np.savez(packed, data=np.zeros((3, 8, 8), "f4"), label=np.array([14]))
-    prefix = "sciml-datasets/es/cloud_slstr_ds1/training/S3A_SL_1_RBT____2019100"
+def closed_originals() -> set[str]:
+    """Originals that the catalog lists with the reason why it opens none of their files."""
+    collections = {p.parent.name: json.loads(p.read_text()) for p in CATALOGS.glob("*/*.json")}
     return {
-        f"{prefix}1T113221.hdf": scene(),
-        f"{prefix}2T113221.hdf": scene(),
-        "sciml-datasets/ms/stemdl_ds1a/training/sample-0.npz": packed.getvalue(),
-        "sciml-datasets/ms/stemdl_reconst_ds1/batch_train_0.db/data.mdb": b"\0",
-        "scedc-pds/earthquake_catalogs/SCEC_DC/1950.catalog": b"1950/01/03 11:26:30.04 eq\n",
+        f"{dataset}/{name}"
+        for dataset, collection in collections.items()
+        for name, asset in collection["assets"].items()
+        if "scidata:not_opened" in asset
     }
-
-
-def _write_web(folder: Path) -> None:
-    import h5py
-    import numpy as np
-
-    pilot = folder / "anl/pub/candle/public/benchmarks/Pilot1"
-    (pilot / "uno").mkdir(parents=True)
-    (pilot / "combo").mkdir()
-    with h5py.File(pilot / "uno/top_21_auc_1fold.uno.h5", "w") as file:
-        file["sample_0_0/cbed_stack"] = np.zeros((3, 8, 8), "f4")
-    table = pilot / "combo/combined_single_response_agg"
-    table.write_text("SOURCE\tCELL\tAUC\nCCLE\tA\t0.5\n")
-    archive = folder / "github/laszewsk/mlcommons-data-earthquake/raw/main/data.tar.xz"
-    archive.parent.mkdir(parents=True)
-    archive.write_bytes(lzma.compress(b"x"))
 
 
 def _files(folder: Path) -> Iterator[Path]:

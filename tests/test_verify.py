@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scidata.compare import shown
 from scidata.digest import Digest
 from scidata.errors import IntegrityError, StorageError
 from scidata.storage import open_store
@@ -188,16 +189,17 @@ def told_by_tags(whole: bytes, flipped: bytes, place: int) -> set[tuple[str, str
     """What a flip in the tag manifest may name: nothing in the folder vouches for this file.
 
     A line that still reads as one names the file that it is about, which then differs or is no
-    longer named by any line; or another file, which is not there.
+    longer named by any line; or another file, which is not there. Where the line's end was
+    flipped, that goes for the following line, too.
     """
     first = whole.count(b"\n", 0, place)
-    path = whole.splitlines()[first].decode().split("  ")[1]
+    paths = [line.decode().split("  ")[1] for line in whole.splitlines()[first : first + 2]]
     line = flipped.split(b"\n")[first].decode(errors="replace")
     return {
         ("bad", TAGS),
-        ("bad", path),
-        ("extra", path),
-        ("missing", line[64:].lstrip(" *\t")),
+        *(("bad", path) for path in paths[:1]),
+        *(("extra", path) for path in paths),
+        ("missing", shown(line[64:].lstrip(" *\t"))),
     }
 
 

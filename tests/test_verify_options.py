@@ -249,14 +249,3 @@ def test_a_copy_made_by_aws_s3_sync_verifies(
     subprocess.run(
         ["sha256sum", "--quiet", "-c", MANIFEST], cwd=target, check=True, capture_output=True
     )
-
-
-@pytest.mark.slow
-def test_the_speed_of_verify_can_be_measured() -> None:
-    script = Path(__file__).parent.parent / "benchmarks/performance/verify.py"
-    arguments = [sys.executable, str(script), "--size", "small", "--rounds", "1", "--json"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    document = json.loads(done.stdout)
-    assert document["schema"] == "scidata-performance/1"
-    assert document["peak_memory_bytes"] < 300e6
-    assert set(document["contestants"]) >= {"scidata", "bagit --processes 2", "sha256sum -c"}

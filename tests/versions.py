@@ -117,6 +117,10 @@ class Counting:
         self.requests.append(f"create {key}")
         return self._store.create(key, source, digest=digest)
 
+    def copy(self, source: str, key: str) -> bool:
+        self.requests.append(f"copy {key}")
+        return self._store.copy(source, key)
+
     def replace(self, key: str, data: bytes) -> None:
         self.requests.append(f"replace {key}")
         self._store.replace(key, data)

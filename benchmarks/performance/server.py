@@ -1,8 +1,8 @@
 """An S3 server for reading on loopback: nginx, whose folders are buckets.
 
-Objects are answered to GET and HEAD, whole or in ranges, without signatures. LIST and PUT are
-not: data are prepared straight on the disk. With a latency, nginx asks a
-process beside it before each request, and that answers late.
+Objects are answered to GET and HEAD, whole or in ranges, without signatures. PUT is not: data
+are prepared straight on the disk. LIST is answered on demand, by a process beside it. With a
+latency, nginx asks another process before each request, and that answers late.
 """
 
 import shutil
@@ -38,7 +38,7 @@ http {{
     listen 127.0.0.1:{port} backlog=1024; root {root};
     location = /-/status {{ stub_status; }}
     {waiting}
-    location / {{ {wait} limit_except GET {{ deny all; }} }}
+    location / {{ {list} {wait} limit_except GET {{ deny all; }} }}
   }}
 }}
 """
@@ -50,6 +50,7 @@ WAITING = """location = /-/wait {
       proxy_pass_request_headers off; proxy_pass_request_body off;
       proxy_set_header Connection ""; proxy_set_header Host late;
     }"""
+LIST = 'if ($args ~ "list-type=2") {{ proxy_pass http://127.0.0.1:{lister}; }}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +63,11 @@ class Server:
 
 
 @contextmanager
-def serving(root: Path, *, latency_ms: float = 0) -> Iterator[Server]:
-    """Serve the folders below `root` as buckets on a free port of loopback."""
+def serving(root: Path, *, latency_ms: float = 0, lists: bool = False) -> Iterator[Server]:
+    """Serve the folders below `root` as buckets on a free port of loopback.
+
+    With `lists`, what lies there when it starts is listed.
+    """
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or shutil.which("nginx")
     if nginx is None:
         raise click.ClickException(
@@ -73,7 +77,13 @@ def serving(root: Path, *, latency_ms: float = 0) -> Iterator[Server]:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scidata-nginx-")))
         port, config, log = free_port(), work / "nginx.conf", work / "error.log"
         sessions: list[int] = []
-        extra = {"upstream": "", "waiting": "", "wait": ""}
+        extra = {"upstream": "", "waiting": "", "wait": "", "list": ""}
+        if lists:
+            lister = free_port()
+            program = [sys.executable, "-P", "-m", "scidata.benchmarks.performance.lister"]
+            sessions.append(stack.enter_context(_running([*program, str(lister), str(root)])))
+            extra["list"] = LIST.format(lister=lister)
+            _await(lister, "", log)
         if latency_ms:
             late = free_port()
             program = [sys.executable, "-P", "-m", "scidata.benchmarks.performance.latency"]
@@ -81,7 +91,7 @@ def serving(root: Path, *, latency_ms: float = 0) -> Iterator[Server]:
                 stack.enter_context(_running([*program, str(late), str(latency_ms)]))
             )
             wait = "auth_request /-/wait;"
-            extra = {"upstream": UPSTREAM.format(late=late), "waiting": WAITING, "wait": wait}
+            extra |= {"upstream": UPSTREAM.format(late=late), "waiting": WAITING, "wait": wait}
             _await(late, "", log)
         # Workers read as whoever runs this; only root can name a user, and must.
         user = "user root;" if Path("/proc/self").stat().st_uid == 0 else ""

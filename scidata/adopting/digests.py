@@ -8,15 +8,13 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from scidata.adopting.sources import Place, SourceFile
+from scidata.adopting.sources import SourceFile
 from scidata.digest import Digest
 from scidata.errors import (
     Damage,
     IntegrityError,
     InvalidError,
-    NotFoundError,
     Problem,
     StorageError,
 )
@@ -24,6 +22,7 @@ from scidata.hashing import Meter, Progress, hash_stream
 from scidata.manifest import MAX_PROBLEMS
 from scidata.outside import address_of
 from scidata.parallel import each
+from scidata.storage.checksums import KeepsChecksums
 from scidata.version import OutsidePlace
 
 AT_ONCE = 8
@@ -118,18 +117,13 @@ def stored_digests(files: Iterable[SourceFile]) -> dict[SourceFile, Digest]:
         Naming the files of which there is none: a version cannot be without digests.
     """
     wanted = list(files)
-    clients: dict[str, Any] = {}  # Any: botocore is untyped
 
     def ask(file: SourceFile) -> tuple[SourceFile, str]:
-        if file.sha256 is not None:
-            return file, file.sha256
-        if not file.place.url.startswith("s3://"):
-            return file, ""
-        return file, _kept(clients, file)
+        store = file.place.store
+        if file.sha256 is None and isinstance(store, KeepsChecksums):
+            return file, store.checksums(file.path).sha256
+        return file, file.sha256 or ""
 
-    for place in {file.place.url: file.place for file in wanted}.values():
-        if place.url.startswith("s3://"):
-            clients[place.url] = _client(place)
     found = dict(each(ask, wanted))
     missing = [file for file in wanted if not found[file]]
     if missing:
@@ -191,44 +185,3 @@ def _lines(path: Path) -> Iterator[tuple[str, Digest]]:
             yield noted["stamp"], Digest(noted["sha256"])
         except (ValueError, KeyError, TypeError):
             continue
-
-
-def _client(place: Place) -> Any:  # Any: botocore is untyped
-    import botocore.session
-    from botocore import UNSIGNED
-    from botocore.config import Config
-
-    unsigned: dict[str, Any] = {"signature_version": UNSIGNED} if place.anonymous else {}
-    return botocore.session.Session().create_client(
-        "s3",
-        endpoint_url=place.endpoint,
-        config=Config(connect_timeout=3, read_timeout=20, **unsigned),
-    )
-
-
-def _kept(clients: Mapping[str, Any], file: SourceFile) -> str:  # Any: botocore is untyped
-    """Return the sha256 that S3 keeps of a whole object; empty if it keeps none."""
-    import base64
-
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    bucket, _, prefix = file.place.url.removeprefix("s3://").partition("/")
-    key = "/".join(part for part in (prefix, file.path) if part)
-    try:
-        answer = clients[file.place.url].head_object(
-            Bucket=bucket, Key=key, ChecksumMode="ENABLED"
-        )
-    except (BotoCoreError, ClientError) as error:
-        code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
-        if code in {"404", "NoSuchKey"}:
-            raise NotFoundError(
-                f"{file.path!r} is not there any more", where=file.place.url, fix="list again"
-            ) from error
-        raise StorageError(
-            f"the stored checksums cannot be asked for ({code or type(error).__name__})",
-            where=file.place.url,
-            fix="check the network and the credentials, then run the same command again",
-        ) from error
-    text = str(answer.get("ChecksumSHA256", ""))
-    whole = answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT" and "-" not in text
-    return base64.b64decode(text).hex() if text and whole else ""

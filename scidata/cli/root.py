@@ -28,6 +28,7 @@ VERBS = {
     "adopt": "Catalogue files where they lie as a version; nothing is copied.",
     "pull": "Fetch a version into a new folder, checking every byte.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
+    "repair": "Bring missing and damaged files back from another copy.",
     "index": "Rebuild the catalogs of a store from its commit records.",
     "bench": "List and run benchmarks.",
 }

@@ -16,11 +16,12 @@ from scidata.cli.output import (
     store_options,
 )
 from scidata.compare import Verified
-from scidata.errors import Damage, IntegrityError
+from scidata.errors import Damage, IntegrityError, InvalidError, StorageError
 from scidata.storage import open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.verifying import verify
+from scidata.verifying.choice import choose
 from scidata.wording import amount, counted
 
 
@@ -39,6 +40,30 @@ from scidata.wording import amount, counted
 @click.option(
     "--fast", is_flag=True, help="Compare names and sizes only [default: read every byte]."
 )
+@click.option("--full", is_flag=True, help="Read every byte; this is the default.")
+@click.option(
+    "--remote",
+    is_flag=True,
+    help="Compare the checksums that S3 keeps, without reading the data [default: read it].",
+)
+@click.option(
+    "--sample",
+    metavar="1%|300|50G",
+    help="Look into a share, a number or an amount of the files only, drawn by the version's "
+    "digest; of the others compare names and sizes [default: all].",
+)
+@click.option(
+    "--subset",
+    metavar="K/N",
+    help="Look into the K-th of N parts only; N runs cover every file [default: all].",
+)
+@click.option(
+    "--asset",
+    "assets",
+    multiple=True,
+    metavar="KEY",
+    help="Look at the files of this asset; may be repeated [default: all].",
+)
 @click.option(
     "--glob",
     "globs",
@@ -56,6 +81,11 @@ def command(
     digest: str | None,
     name: str | None,
     fast: bool,
+    full: bool,
+    remote: bool,
+    sample: str | None,
+    subset: str | None,
+    assets: tuple[str, ...],
     globs: tuple[str, ...],
     store_url: str | None,
     endpoint_url: str | None,
@@ -63,24 +93,53 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Compare every byte of TARGET with its manifest, and the manifest with its digest.
+    """Compare TARGET with its manifest, byte by byte, and the manifest with its digest.
 
     TARGET is a folder that holds a version, or a version in a store such as tevolop@1.0.0.
     A folder is compared with nothing outside it unless --digest or --store is given. Every
     bad, missing and extra file is named; damage ends with exit code 5.
+
+    How deep to look is one of --full, --fast and --remote. Which files to look at, --asset and
+    --glob say, together if both are given. Which of these to look into, one of --sample and
+    --subset says, with --full or --remote. --remote is for versions in S3; a file of which S3
+    keeps no checksum that the version knows is named as unverifiable, and ends with exit code
+    6 unless there is damage.
     """
+    refuse_contradictions(fast=fast, full=full, remote=remote, sample=sample, subset=subset)
     store = None
     if store_url is not None or not Path(target).is_dir() or name is not None:
         store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
     with progress_bar(f"verify {target}", shown=not (quiet or as_json)) as progress:
         found = verify(
-            target, store, digest=digest, name=name, fast=fast, globs=globs, progress=progress
+            target,
+            store,
+            digest=digest,
+            name=name,
+            fast=fast,
+            remote=remote,
+            sample=sample,
+            subset=subset,
+            globs=globs,
+            assets=assets,
+            progress=progress,
         )
     if as_json:
         print_json("scidata-verify/1", _fields(found))
     else:
         _print(found, _remedy(found, target, store))
-    return 0 if found.sound else IntegrityError.exit_code
+    if not found.sound:
+        return IntegrityError.exit_code
+    return 0 if found.complete else StorageError.exit_code
+
+
+def refuse_contradictions(
+    *, fast: bool, full: bool, remote: bool, sample: str | None, subset: str | None
+) -> None:
+    """Raise click's usage error for options that are malformed or cannot be combined."""
+    try:
+        choose(fast=fast, full=full, remote=remote, sample=sample, subset=subset)
+    except InvalidError as error:
+        raise click.UsageError(f"{error.message}; {error.fix}") from error
 
 
 def _fields(found: Verified) -> dict[str, object]:
@@ -89,7 +148,9 @@ def _fields(found: Verified) -> dict[str, object]:
         "sound": found.sound,
         "verdict": _verdict(found),
         "digest": str(found.digest) if found.digest else None,
+        "complete": found.complete,
         "damage": [vars(item) for item in found.damage],
+        "unverifiable": [vars(item) for item in found.unverifiable],
     }
 
 
@@ -98,17 +159,33 @@ def _print(found: Verified, remedy: str) -> None:
         lines = [_line(item) for item in found.damage if item.state == state]
         if lines:
             say(*capped(lines, what=f" {state}"))
-    how = "names and sizes" if found.fast else amount(found.bytes)
+    if found.unverifiable:
+        lines = [f"unverifiable {item.path}: {item.reason}" for item in found.unverifiable]
+        say(*capped(lines, what=" unverifiable"))
     counts = f"{counted(found.files - found.tags, 'file')}, {counted(found.tags, 'tag file')}"
     say(
         f"{_verdict(found)}  {found.name or found.target}  {found.digest or 'no manifest'}  "
-        f"{counts}, {how}"
+        f"{counts}, {_how(found)}"
     )
+    if found.drawn:
+        say(f"looked into {found.drawn}; of the others names and sizes were compared")
     say(f"compared with {_compared(found)}")
     for note in found.notes:
         say(f"note: {note}", err=True)
     if not found.sound:
         say(f"fix:  {remedy}", err=True)
+    elif not found.complete:
+        fix = "read these: the same command without --remote, with --glob to choose them"
+        say(f"fix:  {fix}", err=True)
+
+
+def _how(found: Verified) -> str:
+    if found.depth == "fast":
+        return "names and sizes"
+    if found.depth == "full":
+        return amount(found.bytes)
+    kinds = [f"{count:,} by {kind}" for kind, count in sorted(found.checksums.items())]
+    return f"stored checksums ({', '.join(kinds) or 'none'})"
 
 
 def _line(item: Damage) -> str:
@@ -138,6 +215,8 @@ def _remedy(found: Verified, target: str, store: Store | None) -> str:
 
 def _verdict(found: Verified) -> str:
     part = f"part ({found.held:,} of {counted(found.payload, 'file')})"
+    if found.sound and found.unverifiable:
+        return f"no damage seen, {counted(len(found.unverifiable), 'file')} unverifiable"
     if found.sound:
         return f"sound {part}" if found.partial else "sound"
     damaged = f"damaged: {counted(len(found.damage), 'file')}"

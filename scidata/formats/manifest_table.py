@@ -74,3 +74,50 @@ def to_parquet(
     }
     pq.write_table(pa.table(columns), target, **settings)
     return target.getvalue()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What the index says of a file beyond its sha256; empty where it says nothing."""
+
+    size: int | None = None
+    """Bytes."""
+    crc64nvme: str = ""
+    """Hex, 16 digits."""
+    part_size: int = 0
+    """Bytes of each part but the last."""
+    parts_sha256: bytes = b""
+    """32 bytes for each part."""
+    md5: str = ""
+    """Hex."""
+
+
+def read_recorded(data: bytes) -> dict[str, Recorded]:
+    """Read what ``manifest.parquet`` says of each file, for comparing stored checksums.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, OSError
+        If it is not such a table: whoever read it knows where it came from, and says so.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ["path", "size", "crc64nvme", "part_size", "parts_sha256", "md5"]
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        there = [name for name in names if name in file.schema_arrow.names]
+        table = file.read(columns=there)
+    columns = (
+        table.column(name).to_pylist() if name in there else [None] * table.num_rows
+        for name in names
+    )
+    return {
+        path: Recorded(
+            size=size,
+            crc64nvme=crc.hex() if crc else "",
+            part_size=part_size or 0,
+            parts_sha256=parts or b"",
+            md5=md5.hex() if md5 else "",
+        )
+        for path, size, crc, part_size, parts, md5 in zip(*columns, strict=True)
+    }

@@ -45,7 +45,7 @@ class Store(Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether `create`, `replace` and `delete` can ever succeed."""
+        """Whether `create`, `copy`, `replace` and `delete` can ever succeed."""
         ...
 
     @property
@@ -91,6 +91,14 @@ class Store(Protocol):
         its way: compare the content before calling it a conflict. If `digest` is given, bytes
         that differ from it raise `IntegrityError` and nothing is written; a file that S3 takes
         in parts is compared by size and time only, after the upload.
+        """
+        ...
+
+    def copy(self, source: str, key: str) -> bool:
+        """Write an object with the bytes of another, unless the key exists; as `create`.
+
+        The bytes go nowhere: a folder links them, S3 copies them itself. `NotFoundError` if
+        there is no source; `StorageError` also where the store cannot copy.
         """
         ...
 

@@ -60,6 +60,10 @@ class HttpStore:
         """Raise `StorageError`: the store is read-only."""
         raise self._read_only(key)
 
+    def copy(self, source: str, key: str) -> bool:
+        """Raise `StorageError`: the store is read-only."""
+        raise self._read_only(key)
+
     def replace(self, key: str, data: bytes) -> None:
         """Raise `StorageError`: the store is read-only."""
         raise self._read_only(key)

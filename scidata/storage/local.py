@@ -110,6 +110,24 @@ class LocalStore:
         with self._incoming(source, digest, where=str(target)) as written:
             return self._name(written, target)
 
+    def copy(self, source: str, key: str) -> bool:
+        """Give an object a second name; where a disk knows no hard links, a second copy."""
+        origin, target = self._target(source), self._target(key)
+        with self._opened(source):  # it is there, and a regular file
+            if os.path.lexists(target):
+                return False
+        with _disk_errors(target):
+            try:
+                named = _in_folder(target.parent, lambda: _second_name(origin, target))
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+            else:
+                _flush_folder(target.parent)
+                return named
+        with self._incoming(origin, None, where=str(target)) as written:
+            return self._name(written, target)
+
     def replace(self, key: str, data: bytes) -> None:
         """Write a mutable object; readers see the old one or the new one, never a mixture."""
         target = self._target(key)
@@ -237,6 +255,14 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
     with _disk_errors(path), path.open("rb") as file:
         while block := file.read(BLOCK):
             yield block
+
+
+def _second_name(origin: Path, target: Path) -> bool:
+    try:
+        target.hardlink_to(origin)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _link(written: Path, target: Path) -> bool:

@@ -65,6 +65,15 @@ class MemoryStore:
         with self._lock:
             return self._objects.setdefault(checked(key), data) is data
 
+    def copy(self, source: str, key: str) -> bool:
+        """Write an object with the bytes of another, unless the key exists."""
+        data = self._data(source)
+        with self._lock:
+            if checked(key) in self._objects:
+                return False
+            self._objects[key] = data
+        return True
+
     def replace(self, key: str, data: bytes) -> None:
         """Write an object."""
         with self._lock:

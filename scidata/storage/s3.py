@@ -17,7 +17,7 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
-from scidata.storage import refusals
+from scidata.storage import checksums, refusals, s3_copy
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked
@@ -118,6 +118,7 @@ class S3Store:
         self.writable = not address.anonymous
         self.lists = True
         uploads = partial(self._view, address.prefix, UPLOAD)
+        self._copies_at_once: bool | None = None
         self._objects = Objects(self._view(address.prefix), self.address, uploads=uploads)
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
@@ -133,6 +134,13 @@ class S3Store:
         facts = self._objects.head(key)
         # What went in parts may differ from its metadata: the file changed on its way.
         return facts if facts.size <= ONE_PUT else replace(facts, digest=None)
+
+    def checksums(self, key: str) -> checksums.Stored:
+        """Return the checksums that S3 keeps of one object."""
+        path = "/".join(p for p in (self._at.prefix, checked(key)) if p)
+        return checksums.head(
+            self._botocore, self._at.bucket, path, where=f"{key} in {self.address}"
+        )
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
@@ -154,6 +162,40 @@ class S3Store:
         if size > ONE_PUT:
             return self._create_large(checked(key), source, digest)
         return self._objects.create(key, data, digest)
+
+    def copy(self, source: str, key: str) -> bool:
+        """Let the server copy an object, unless the key exists."""
+        facts = self._objects.head(source)
+        try:
+            self._objects.head(key)
+        except NotFoundError:
+            pass
+        else:
+            return False
+        if facts.size == 0:  # no part may be empty
+            return self._objects.create(key, b"", None)
+        names = [self._in_bucket(name) for name in (source, key)]
+        bucket, where = self._at.bucket, f"{key} in {self.address}"
+        if facts.size <= s3_copy.ONE_COPY and self._heeds(names[0]):
+            return s3_copy.copy_at_once(self._s3fs.call_s3, bucket, *names, where=where)
+        return s3_copy.copy_in_parts(
+            self._s3fs.call_s3,
+            bucket,
+            *names,
+            size=facts.size,
+            metadata={METADATA: facts.digest.hex} if facts.digest else {},
+            where=where,
+        )
+
+    def _heeds(self, key: str) -> bool:
+        """Ask the server once; of threads that ask at the same time, each takes its answer."""
+        if self._copies_at_once is None:
+            call, bucket = self._s3fs.call_s3, self._at.bucket
+            self._copies_at_once = s3_copy.heeds_conditions(call, bucket, key)
+        return self._copies_at_once
+
+    def _in_bucket(self, key: str) -> str:
+        return "/".join(part for part in (self._at.prefix, checked(key)) if part)
 
     def replace(self, key: str, data: bytes) -> None:
         """Write a mutable object."""
@@ -237,6 +279,12 @@ class S3Store:
                 return False
             raise refusals.from_parts(error, where=f"{key} in {self.address}") from error
         return True
+
+    @cached_property
+    def _botocore(self) -> Any:  # Any: botocore has no types
+        return checksums.client(
+            endpoint=self._at.endpoint, region=self._at.region, anonymous=self._at.anonymous
+        )
 
     @cached_property
     def _s3fs(self) -> Any:  # Any: s3fs has no types

@@ -11,7 +11,7 @@ from scidata.storage.base import ObjectFacts, Store
 
 
 class SingleWriterStore:
-    """Any store, whose `create` asks whether the key is taken before it writes."""
+    """Any store, whose `create` and `copy` ask whether the key is taken before they write."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -26,6 +26,14 @@ class SingleWriterStore:
             self._store.head(key)
         except NotFoundError:
             return self._store.create(key, source, digest=digest)
+        return False
+
+    def copy(self, source: str, key: str) -> bool:
+        """Copy an object unless the key exists, with the same reservation."""
+        try:
+            self._store.head(key)
+        except NotFoundError:
+            return self._store.copy(source, key)
         return False
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:

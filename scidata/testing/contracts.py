@@ -70,6 +70,45 @@ class StoreContract:
         assert won.count(True) == 1
         assert store.read("race/x") == payloads[won.index(True)]
 
+    def test_copy_gives_bytes_a_second_key_and_leaves_the_first(self, store: Store) -> None:
+        """Empty ones, too."""
+        for name, data in (("some", bytes(range(256)) * 9), ("none", b"")):
+            store.create(f"a/{name}", data, digest=Digest.of(data))
+            assert store.copy(f"a/{name}", f"b c/é/{name}")
+            assert store.read(f"b c/é/{name}") == store.read(f"a/{name}") == data
+            assert store.head(f"b c/é/{name}").digest in {None, Digest.of(data)}
+        store.delete("a/some")
+        assert store.read("b c/é/some") == bytes(range(256)) * 9
+
+    def test_copy_leaves_an_existing_object_as_it_was(self, store: Store) -> None:
+        """Another's, and the source itself."""
+        store.create("x", b"first")
+        store.create("y", b"second")
+        assert not store.copy("x", "y")
+        assert not store.copy("x", "x")
+        assert (store.read("x"), store.read("y")) == (b"first", b"second")
+
+    def test_of_many_copies_to_one_key_exactly_one_is_made(self, store: Store) -> None:
+        """Threads race; the winner's bytes are there."""
+        payloads = [bytes([n]) * 1000 for n in range(WRITERS)]
+        for number, data in enumerate(payloads):
+            store.create(f"from/{number}", data)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            won = list(pool.map(lambda n: store.copy(f"from/{n}", "race/x"), range(WRITERS)))
+        assert won.count(True) == 1
+        assert store.read("race/x") == payloads[won.index(True)]
+
+    def test_copy_of_an_absent_object_writes_nothing(self, store: Store) -> None:
+        """Nor does one that leaves the store."""
+        with pytest.raises(NotFoundError):
+            store.copy("no/such", "x")
+        store.create("x", b"1")
+        with pytest.raises(InvalidError):
+            store.copy("x", "../y")
+        with pytest.raises(InvalidError):
+            store.copy("../x", "y")
+        assert [facts.key for facts in store.list()] == ["x"]
+
     def test_replace_overwrites_and_delete_removes(self, store: Store) -> None:
         """The two verbs for what may change."""
         store.replace("catalog.yaml", b"1")

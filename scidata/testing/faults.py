@@ -23,11 +23,11 @@ Fault = Literal[
 ``crash-before``, ``crash-after``  the process dies: `Crash`, which no code may catch
 ``lost-response``                  done, but `StorageError` says it was not
 ``refused``                        not done; `StorageError` (a server's 503, a lost connection)
-``precondition``                   `create` says False though the key was free: not done
+``precondition``                   `create`, `copy` say False though the key was free: not done
 ``cut``                            `read` and `stream` return only half of the object
 ``flipped``                        `read` and `stream` return one changed byte
 """
-OPERATIONS = ("read", "stream", "head", "list", "create", "replace", "delete")
+OPERATIONS = ("read", "stream", "head", "list", "create", "copy", "replace", "delete")
 
 
 class Crash(BaseException):
@@ -111,6 +111,13 @@ class FaultyStore:
         if due and self.fault == "precondition":
             return False
         return self._around(due, lambda: self.store.create(key, source, digest=digest))
+
+    def copy(self, source: str, key: str) -> bool:
+        """Copy, or fail."""
+        due = self._due("copy", key)
+        if due and self.fault == "precondition":
+            return False
+        return self._around(due, lambda: self.store.copy(source, key))
 
     def replace(self, key: str, data: bytes) -> None:
         """Replace, or fail."""

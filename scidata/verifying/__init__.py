@@ -11,6 +11,7 @@ from scidata.digest import Digest
 from scidata.errors import NotFoundError
 from scidata.hashing import Progress
 from scidata.storage import StoreLike, open_store
+from scidata.verifying.choice import choose
 
 __all__ = ["Verified", "verify"]
 
@@ -22,10 +23,14 @@ def verify(
     digest: Digest | str | None = None,
     name: str | None = None,
     fast: bool = False,
+    remote: bool = False,
+    sample: str | None = None,
+    subset: str | None = None,
     globs: Iterable[str] = (),
+    assets: Iterable[str] = (),
     progress: Progress | None = None,
 ) -> Verified:
-    """Compare every byte of a copy or a version with its manifest.
+    """Compare a copy or a version with its manifest: every byte, unless asked for less.
 
     Parameters
     ----------
@@ -41,9 +46,18 @@ def verify(
         For a folder: the version that it should hold, if its own word is not to be taken.
     fast : bool
         Compare names and sizes only; the tag files are read all the same.
+    remote : bool
+        Instead of reading the payload, compare the checksums that S3 keeps of it.
+    sample : str, optional
+        Look into a share (``1%``), a number (``300``) or an amount (``50G``) of the files; of
+        the others compare names and sizes. Which ones, the version's digest fixes.
+    subset : str, optional
+        Look into the k-th of n parts, ``k/n``, that together are all files.
     globs : iterable of str
         Payload to look at, by paths as in the manifest; ``*`` matches across ``/``. All of it
         by default.
+    assets : iterable of str
+        Keys of assets to look at, beside what the globs match.
     progress : Progress, optional
         Bytes read and in all.
 
@@ -55,14 +69,18 @@ def verify(
     Raises
     ------
     NotFoundError
-        If there is no such folder or version, or no file matches a glob.
+        If there is no such folder, version or asset, or no file matches a glob.
     InvalidError
-        If the folder holds no bag, or no sha256 manifest.
+        If the folder holds no bag, or no sha256 manifest; if the options contradict each
+        other; or if `remote` is asked of what keeps no checksums.
     IntegrityError
         If the store's own commit record contradicts the digest or itself.
     StorageError
         If a file or the store cannot be read, so that nothing can be said.
     """
+    choice = choose(
+        fast=fast, remote=remote, sample=sample, subset=subset, globs=globs, assets=assets
+    )
     pin = Digest.parse(digest) if isinstance(digest, str) else digest
     folder = Path(target)
     if folder.is_dir():
@@ -73,8 +91,7 @@ def verify(
             None if store is None else open_store(store),
             digest=pin,
             name=name,
-            fast=fast,
-            globs=tuple(globs),
+            choice=choice,
             progress=progress,
         )
     if isinstance(target, Path) or _looks_like_path(target):
@@ -86,7 +103,7 @@ def verify(
     from scidata.verifying.version import verify_version
 
     return verify_version(
-        target, open_store(store), digest=pin, fast=fast, globs=tuple(globs), progress=progress
+        target, open_store(store), digest=pin, choice=choice, progress=progress
     )
 
 

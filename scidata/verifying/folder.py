@@ -33,6 +33,7 @@ from scidata.manifest import (
 from scidata.resolve import read_manifest, resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store
+from scidata.verifying.choice import Choice, asset_globs
 from scidata.version import CommitRecord
 
 UNCHECKED = (
@@ -49,6 +50,10 @@ class Vouched:
     against: str = ""
     commit: CommitRecord | None = None
     store: Store | None = None
+    payload: Mapping[str, str] | None = None
+    """Every file with its sha256, if that is known already."""
+    tags: Mapping[str, str] | None = None
+    """The same of the tag files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,10 @@ class Expected:
     """Payload files of the version."""
     held: int = 0
     """How many of them the folder says it holds."""
+    inside: frozenset[str] = frozenset()
+    """Payload to read; of the rest names and sizes are compared."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Of the payload in bytes, as far as they are known and needed."""
 
 
 @dataclass
@@ -88,17 +97,35 @@ def verify_folder(
     *,
     digest: Digest | None,
     name: str | None,
-    fast: bool,
-    globs: tuple[str, ...],
+    choice: Choice,
     progress: Progress | None,
 ) -> Verified:
     """Compare a folder with its manifest, and the manifest with what vouches for it."""
     bag = read_bag(folder)
     vouched = vouching(bag, store, digest=digest, name=name)
+    return verify_bag(bag, vouched, choice=choice, progress=progress)
+
+
+def verify_bag(
+    bag: Bag, vouched: Vouched, *, choice: Choice, progress: Progress | None
+) -> Verified:
+    """Compare a folder with what vouches for it; raises what `scidata.verify` does."""
+    folder = bag.folder
+    if choice.depth == "remote":
+        raise InvalidError(
+            "a folder keeps no checksums, so there is nothing to compare without reading",
+            where=str(folder),
+            fix="leave out --remote to read every byte, or take --fast for names and sizes",
+        )
+    globs = choice.globs + asset_globs(choice.assets, bag.assets, where=str(folder))
     expected = chosen(bag, expectation(bag, vouched), globs)
-    sizes, notes = _sizes(bag, expected) if fast else (None, ())
+    draws = choice.draws or choice.depth == "fast"
+    sizes, notes = _sizes(bag, expected) if draws else ({}, ())
+    seed = str(vouched.digest or bag.digest or "")
+    inside = frozenset(choice.read(expected.payload, seed, sizes))
+    expected = replace(expected, inside=inside, sizes=sizes)
     tally = Tally()
-    damage = [*expected.damage, *_read(bag, expected, tally, sizes, progress)]
+    damage = [*expected.damage, *_read(bag, expected, tally, progress)]
     damage += _absent_and_extra(bag, expected, tally, globs)
     return Verified(
         target=str(folder),
@@ -109,7 +136,10 @@ def verify_folder(
         files=len(tally.seen),
         tags=len(tally.seen & expected.tags.keys()),
         bytes=tally.bytes,
-        fast=fast,
+        fast=choice.depth == "fast",
+        depth=choice.depth,
+        compared=len(inside),
+        drawn=choice.told(len(inside), len(expected.payload), seed),
         payload=expected.whole,
         held=expected.held,
         partial=bag.partial is not None,
@@ -228,6 +258,8 @@ def _vouched_payload(
     bag: Bag, vouched: Vouched, wanted: Digest, tags: Mapping[str, str]
 ) -> Mapping[str, str]:
     """Take the store's manifest, or rebuild it from the index of sizes if that gives it."""
+    if vouched.payload is not None:
+        return vouched.payload
     if vouched.store is not None and vouched.commit is not None:
         return read_manifest(vouched.store, vouched.commit).hexes
     try:
@@ -239,6 +271,8 @@ def _vouched_payload(
 
 
 def _tags(bag: Bag, vouched: Vouched) -> Mapping[str, str]:
+    if vouched.tags is not None:
+        return vouched.tags
     if vouched.commit is None:
         return bag.tags
     prefix = f"v{vouched.commit.version}/"
@@ -280,10 +314,9 @@ def _read(
     bag: Bag,
     expected: Expected,
     tally: Tally,
-    sizes: Mapping[str, int] | None,
     progress: Progress | None,
 ) -> list[Damage]:
-    """Walk the folder and read it at the same time; with `sizes`, read the tag files only."""
+    """Walk the folder and read it at the same time: the tag files, and what is inside."""
     wanted = {**expected.payload, **expected.tags}
     found: dict[str, int] = {}
 
@@ -293,15 +326,16 @@ def _read(
                 tally.others.append(entry)
                 continue
             tally.seen.add(entry.path)
-            if sizes is not None and entry.path in expected.payload:
+            if entry.path in expected.payload and entry.path not in expected.inside:
                 found[entry.path] = os.stat(entry.full).st_size  # noqa: PTH116 - has no Path
             else:
                 yield entry.path, entry.full
 
-    total = bag.size if sizes is None else 0
+    known = expected.sizes
+    total = sum(known.get(path, 0) for path in expected.inside) if known else bag.size
     hashed = tally.counted(hash_each(present(), progress=progress, total=total))
     damage = list(compare.differing(hashed, wanted))
-    return damage + list(compare.resized(found, sizes or {}))
+    return damage + list(compare.resized(found, expected.sizes))
 
 
 def _absent_and_extra(

@@ -1,5 +1,6 @@
 """Verify a version where it lies in a store, by reading every byte through the store."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from scidata.bag import parse_table
 from scidata.compare import Verified
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
+from scidata.formats.manifest_table import Recorded, read_recorded
 from scidata.hashing import Hashed, Meter, Progress, hash_stream
 from scidata.locations import Locations, overlay, read_locations
 from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
@@ -17,7 +19,10 @@ from scidata.outside import look, reaching
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.checksums import KeepsChecksums
+from scidata.verifying.choice import Choice, asset_globs
 from scidata.verifying.sources import changed_sources
+from scidata.verifying.stored import Judged, judge
 from scidata.version import CommitRecord
 
 UNLISTED = "the store cannot be listed, so files that no manifest names were not looked for"
@@ -66,12 +71,17 @@ def verify_version(
     store: Store,
     *,
     digest: Digest | None,
-    fast: bool,
-    globs: tuple[str, ...],
+    choice: Choice,
     progress: Progress | None,
 ) -> Verified:
     """Compare a version with its commit record, and its payload with its manifest."""
-    version = described(store, resolve(reference, store))
+    if choice.depth == "remote":
+        refuse_without_checksums(store)
+    commit = resolve(reference, store)
+    globs = choice.globs + asset_globs(
+        choice.assets, {asset.key: asset.path for asset in commit.assets}, where=commit.name
+    )
+    version = described(store, commit)
     chosen = {p: version.payload[p] for p in compare.matching(version.payload, globs)}
     if globs and version.payload and not chosen:
         raise NotFoundError(
@@ -79,20 +89,28 @@ def verify_version(
             where=store.url,
             fix="write it as in the manifest, such as 'data/grid.zarr/*'",
         )
+    recorded, notes = _recorded(version, choice)
+    known = {path: row.size for path, row in recorded.items() if row.size is not None}
+    inside = choice.read(chosen, commit.digest, known)
     with ThreadPoolExecutor(1) as pool:  # a long listing should not keep reading waiting
         listing = pool.submit(_list, version)
-        wanted = version.tags | ({} if fast else chosen)
+        stored = inside if choice.depth == "remote" else set()
+        wanted = version.tags | {p: chosen[p] for p in inside - stored}
         found, read = _read(version, wanted, progress, listing)
+        judged = list(_ask(version, {p: chosen[p] for p in stored}, recorded))
         sizes = listing.result()
     damage = [*_pin(version.commit, digest), *version.damage, *found]
+    damage += [item.damage for item in judged if item.damage is not None]
     damage += _absent_and_unexpected(version, sizes, chosen, globs)
-    notes = [*version.notes, *([UNLISTED] if sizes is None else [])]
-    rest = chosen.keys() - {item.path for item in damage}
+    notes += [*version.notes, *([UNLISTED] if sizes is None else [])]
+    rest = chosen.keys() - inside - {item.path for item in damage}  # what was read is sound
     damage += changed_sources(version.store, version.commit, version.sources, rest)
-    if fast:
-        resized, notes_on_sizes = _resized(version, sizes, chosen)
-        damage += resized
-        notes += notes_on_sizes
+    if sizes is not None:
+        told = {item.path for item in damage}
+        listed = {p: sizes[p] for p in rest - told if p in sizes}
+        damage += compare.resized(listed, known)
+    elif len(inside) < len(chosen):
+        notes.append("no sizes were compared: the store cannot be listed")
     return Verified(
         target=store.url,
         name=version.commit.name,
@@ -102,7 +120,17 @@ def verify_version(
         files=len(version.tags | chosen),
         tags=len(version.tags),
         bytes=read,
-        fast=fast,
+        fast=choice.depth == "fast",
+        depth=choice.depth,
+        compared=len(inside),
+        drawn=choice.told(len(inside), len(chosen), commit.digest),
+        checksums=dict(Counter(item.by for item in judged if item.by)),
+        unverifiable=tuple(
+            sorted(
+                (item.unchecked for item in judged if item.unchecked is not None),
+                key=lambda item: item.path,
+            )
+        ),
         payload=len(version.payload),
         held=len(version.payload),
         damage=compare.ordered(damage),
@@ -226,17 +254,55 @@ def _absent_and_unexpected(
             yield compare.unexpected(path)
 
 
-def _resized(
-    version: Described, sizes: Mapping[str, int] | None, chosen: Mapping[str, str]
-) -> tuple[list[Damage], list[str]]:
-    if sizes is None:
-        return [], ["no sizes were compared: the store cannot be listed"]
+def _recorded(version: Described, choice: Choice) -> tuple[Mapping[str, Recorded], list[str]]:
+    """Read what the index says of each file, if that is needed and nothing is wrong with it."""
+    if choice.depth == "full" and not choice.draws:
+        return {}, []
+    commit = version.commit
+    key = f"v{commit.version}/{MANIFEST_TABLE}"
     try:
-        table = _table(version.store, version.commit)
-    except (IntegrityError, InvalidError, NotFoundError) as error:
-        return [], [f"only names were compared, no sizes: {error.message}"]
-    found = {path: sizes[path] for path in chosen if path in sizes}
-    return list(compare.resized(found, {path: size for path, (size, _) in table.items()})), []
+        return read_recorded(read_tag(version.store, commit, key)), []
+    except (IntegrityError, NotFoundError) as error:
+        return {}, [f"only names were compared, no sizes: {error.message}"]
+    except (ValueError, LookupError, TypeError, OSError) as error:
+        return {}, [f"only names were compared, no sizes: the index cannot be read: {error}"]
+
+
+def _ask(
+    version: Described, wanted: Mapping[str, str], recorded: Mapping[str, Recorded]
+) -> Iterator[Judged]:
+    """Compare the checksums that the store keeps; nothing is read but the answers to HEAD."""
+    nothing = Recorded()
+
+    def ask(path: str) -> Judged:
+        try:
+            stored = keeper.checksums(version.key(path))
+        except NotFoundError:
+            expected = f"sha256:{wanted[path]}"
+            missing = Damage(path=compare.shown(path), state="missing", expected=expected)
+            return Judged(path=path, damage=missing)
+        return judge(path, wanted[path], recorded.get(path, nothing), stored)
+
+    if wanted:
+        keeper = refuse_without_checksums(version.store)
+        yield from each(ask, wanted)
+
+
+def refuse_without_checksums(store: Store) -> KeepsChecksums:
+    """Return the store as one that keeps checksums.
+
+    Raises
+    ------
+    InvalidError
+        If it keeps none.
+    """
+    if isinstance(store, KeepsChecksums):
+        return store
+    raise InvalidError(
+        "this store keeps no checksums, so there is nothing to compare without reading",
+        where=store.url,
+        fix="leave out --remote to read every byte, or take --fast for names and sizes",
+    )
 
 
 def _pin(commit: CommitRecord, digest: Digest | None) -> Iterator[Damage]:

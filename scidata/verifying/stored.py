@@ -1,0 +1,87 @@
+"""What a version says of a file against the checksums that a store keeps of it. Pure."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from scidata import compare
+from scidata.compare import Unchecked
+from scidata.errors import Damage
+from scidata.formats.manifest_table import Recorded
+from scidata.storage.checksums import Stored
+
+WHOLE, CRC, PARTS, MD5 = "SHA256", "CRC64NVME", "SHA256 of parts", "MD5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What the stored checksums say of one file; exactly one of the three is set."""
+
+    path: str
+    by: str = ""
+    """The checksum that agrees."""
+    damage: Damage | None = None
+    unchecked: Unchecked | None = None
+
+
+def judge(path: str, sha256: str, recorded: Recorded, stored: Stored) -> Judged:
+    """Compare by the strongest checksum that both sides have.
+
+    Parameters
+    ----------
+    path, sha256 : str
+        As in the manifest.
+    recorded : Recorded
+        What the index of sizes holds beyond that.
+    stored : Stored
+        What the store keeps.
+    """
+    if recorded.size is not None and recorded.size != stored.size:
+        return Judged(
+            path=path,
+            damage=compare.bad(path, f"{recorded.size} bytes", f"{stored.size} bytes"),
+        )
+    for by, kind, expected, found in _pairs(sha256, recorded, stored):
+        if expected == found:
+            return Judged(path=path, by=by)
+        damage = compare.bad(path, f"{kind}:{expected}", f"{kind}:{found}")
+        return Judged(path=path, damage=damage)
+    return Judged(path=path, unchecked=Unchecked(path=path, reason=_reason(stored)))
+
+
+def _pairs(
+    sha256: str, recorded: Recorded, stored: Stored
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what both sides know, the strongest first: its name, its prefix and two values."""
+    if stored.sha256:
+        yield WHOLE, "sha256", sha256, stored.sha256
+    if stored.crc64nvme and recorded.crc64nvme:
+        yield CRC, "crc64nvme", recorded.crc64nvme, stored.crc64nvme
+    if stored.parts_sha256 and (parts := _parts(sha256, recorded, stored)):
+        yield PARTS, "sha256-of-parts", parts, stored.parts_sha256
+    if stored.md5 and recorded.md5:
+        yield MD5, "md5", recorded.md5, stored.md5
+
+
+def _parts(sha256: str, recorded: Recorded, stored: Stored) -> str:
+    """Work out the checksum of parts, if the version knows parts as the store has them."""
+    if stored.parts == 1:
+        return hashlib.sha256(bytes.fromhex(sha256)).hexdigest()
+    # Other parts give another checksum of the same bytes: that would be no damage.
+    same = recorded.part_size and recorded.part_size == stored.part_size
+    if same and stored.parts == math.ceil(stored.size / recorded.part_size):
+        return hashlib.sha256(recorded.parts_sha256).hexdigest()
+    return ""
+
+
+def _reason(stored: Stored) -> str:
+    named: tuple[tuple[str, Callable[[Stored], object]], ...] = (
+        ("CRC64NVME", lambda it: it.crc64nvme),
+        ("the SHA256 of parts", lambda it: it.parts_sha256),
+        ("an MD5", lambda it: it.md5),
+    )
+    kept = [name for name, has in named if has(stored)]
+    if not kept:
+        return "the store keeps no checksum of it"
+    return f"the store keeps {' and '.join(kept)}, which the version does not record"
