@@ -11,8 +11,8 @@ from scidata.errors import ConflictError, InvalidError, NotFoundError
 from scidata.hashing import hash_each
 from scidata.locations import read_locations
 from scidata.manifest import MANIFEST, TAG_MANIFEST, Manifest
-from scidata.resolve import read_manifest, resolve
 from scidata.outside import reaching
+from scidata.resolve import read_manifest, resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
