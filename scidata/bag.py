@@ -29,6 +29,8 @@ _MAX_FACTS_BYTES = 16 * 2**20
 _LINE = re.compile(r"([0-9A-Fa-f]{64})[ \t]+\*?(.+)")
 _LEAVING = re.compile(r"(?:^|[/\\])\.{0,2}(?:[/\\]|$)|^~|\0")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of other bytes
+_SHA256_BYTES = 32
+_HEX_AT_ONCE = 2**16 * _SHA256_BYTES
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -196,17 +198,18 @@ def parse_index(data: bytes, *, where: str) -> TableIndex:
             if file.metadata.num_rows > MAX_TABLE_ROWS:
                 raise ValueError(f"{file.metadata.num_rows} rows are too many")  # noqa: TRY301 - one remedy for all
             columns = file.read(columns=["path", "size", "sha256", "since"])
-            adopted = file.schema_arrow.names.count("url")
+            adopted = "url" in file.schema_arrow.names
             outside = file.read(columns=["path", "url"]) if adopted else None
-        paths, sizes, digests = (columns[c].to_pylist() for c in ("path", "size", "sha256"))
-        since = [str(word) for word in _words(columns["since"])]
+        if any(columns.column(name).null_count for name in columns.column_names):
+            raise ValueError("it leaves out a value")  # noqa: TRY301 - one remedy for all
+        paths = _texts(columns["path"])
         index = TableIndex(
-            sizes={path: int(size) for path, size in zip(paths, sizes, strict=True)},
-            hexes={path: value.hex() for path, value in zip(paths, digests, strict=True)},
-            since=since,
+            sizes=dict(zip(paths, _numbers(columns["size"]), strict=True)),
+            hexes=dict(zip(paths, _hexes(columns["sha256"]), strict=True)),
+            since=list(_words(columns["since"])),
             urls={} if outside is None else _pairs(outside),
         )
-        if len(index.sizes) != len(since):
+        if len(index.sizes) != len(index.since):
             raise ValueError("it names a file twice")  # noqa: TRY301 - one remedy for all
     except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise InvalidError(
@@ -258,6 +261,26 @@ def parse_noted(data: bytes, *, where: str) -> dict[str, Noted]:
 def _pairs(table: Any) -> dict[str, str]:  # Any: pyarrow has no types
     rows = zip(table["path"].to_pylist(), table["url"].to_pylist(), strict=True)
     return {path: url for path, url in rows if url is not None}
+
+
+def _texts(column: Any) -> list[str]:  # Any: pyarrow has no types
+    """Read a column of texts, several times as fast as `to_pylist`."""
+    return [text for chunk in column.chunks for text in chunk.to_numpy(zero_copy_only=False)]
+
+
+def _numbers(column: Any) -> list[int]:  # Any: as above
+    return [number for chunk in column.chunks for number in chunk.to_numpy().tolist()]
+
+
+def _hexes(column: Any) -> Iterator[str]:  # Any: as above
+    """Yield the hex of 32 bytes each, without an object for each 32 bytes."""
+    for chunk in column.chunks:
+        if chunk.type.byte_width != _SHA256_BYTES:
+            raise ValueError(f"a sha256 has {chunk.type.byte_width} bytes")
+        values = memoryview(chunk.buffers()[1])[_SHA256_BYTES * chunk.offset :]
+        for start in range(0, _SHA256_BYTES * len(chunk), _HEX_AT_ONCE):
+            text = values[start : min(start + _HEX_AT_ONCE, _SHA256_BYTES * len(chunk))].hex()
+            yield from (text[n : n + 64] for n in range(0, len(text), 64))
 
 
 def _words(column: Any) -> Iterator[str]:  # Any: pyarrow has no types

@@ -24,6 +24,7 @@ from scidata.record import (
     parse_record,
     record_yaml,
 )
+from scidata.storage.refusals import out_of_room
 
 _TOTAL = 1000
 _READING = 0.4  # share of the work
@@ -263,8 +264,11 @@ def _sweep(out: Path) -> None:
 
 
 def _not_writable(out: Path, error: OSError) -> StorageError:
+    remedy = "free some space or give --out on another disk"
+    if not out_of_room(error):
+        remedy = "give --out in a folder where you may write"
     return StorageError(
         f"{str(out)!r} cannot be written: {error.strerror or error}",
         where=str(out),
-        fix="free some space or give --out on another disk; nothing was left behind",
+        fix=f"{remedy}; nothing was left behind",
     )

@@ -10,7 +10,7 @@ from scidata.errors import InvalidError
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Digest:
     """A sha256 digest; one in hand is well formed. ``Digest.parse(str(d)) == d``.
 

@@ -21,13 +21,16 @@ from scidata.errors import (
 )
 from scidata.facts import Facts, parse_facts
 from scidata.formats import intake, stac
+from scidata.formats.stac_status import item_path, item_with_status
 from scidata.formats.text import to_json, to_yaml
+from scidata.inventory import Existing, published, read_history
 from scidata.manifest import FACTS
 from scidata.record import Record, parse_record
-from scidata.resolve import published, read_tag, resolve
+from scidata.resolve import read_commit, read_tag
+from scidata.status import History
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
-from scidata.version import OutsidePlace, Reference, VersionNumber
+from scidata.version import CommitRecord, OutsidePlace, Reference, VersionNumber
 
 ROOT_INTAKE = "index.yaml"
 ROOT_STAC = "catalog.json"
@@ -37,8 +40,8 @@ DATASET_STAC = "collection.json"
 _AT_ONCE = 8
 _ROUNDS = 5
 """Publishers that meet more often leave the last word to whoever comes after."""
-_Committed: TypeAlias = Mapping[str, Sequence[VersionNumber]]
-"""Numbers of each dataset's versions, oldest first."""
+_Committed: TypeAlias = Mapping[str, Existing]
+"""Each dataset's versions and their statuses."""
 
 _DAMAGE = (IntegrityError, InvalidError, NotFoundError)
 
@@ -62,6 +65,8 @@ class IndexReport:
     unchanged: tuple[str, ...]
     damaged: tuple[Problem, ...]
     """Versions that are committed but not listed, each with the reason."""
+    warnings: tuple[str, ...] = ()
+    """Versions that are listed although their newest status cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,9 @@ class SoundVersion:
     record: Record
     facts: Facts
     catalog: Digest
+    history: History = field(default_factory=History)
+    item: bytes | None = None
+    """The STAC item for the dataset's folder, of a version that has a status."""
     hrefs: Mapping[str, str] = field(default_factory=dict)
     """Where each asset lies below the dataset's prefix, by its key."""
     outside: tuple[OutsidePlace, ...] = ()
@@ -151,6 +159,12 @@ def _write(
         written=tuple(written),
         unchanged=tuple(key for key in files if key not in written),
         damaged=found.damaged,
+        warnings=tuple(
+            f"the status of {v.facts.name} cannot be read: {v.history.fault}"
+            for versions in found.versions.values()
+            for v in versions
+            if v.history.fault
+        ),
     )
 
 
@@ -167,23 +181,38 @@ def plan(
     for name in wanted:
         if listed := versions.get(name):
             files |= _dataset_files(name, listed)
-    newest = [(v[-1].record, v[-1].facts) for _, v in sorted(versions.items()) if v]
-    files[ROOT_INTAKE] = to_yaml(intake.root_catalog(newest))
-    files[ROOT_STAC] = to_json(stac.root(newest))
+    newest = [_newest(v) for _, v in sorted(versions.items()) if v]
+    # Who opens a dataset by its name alone is given nothing that was withdrawn.
+    offered = [(v.record, v.facts) for v in newest if v.history.is_offered]
+    files[ROOT_INTAKE] = to_yaml(intake.root_catalog(offered))
+    files[ROOT_STAC] = to_json(stac.root((v.record, v.facts) for v in newest))
     return files
 
 
+def _newest(versions: Sequence[SoundVersion]) -> SoundVersion:
+    """Return the newest version that is offered, else the newest of all."""
+    offered = [version for version in versions if version.history.is_offered]
+    return (offered or versions)[-1]
+
+
 def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, bytes]:
-    record = versions[-1].record
+    newest = _newest(versions)
+    record = newest.record
     facts = [version.facts for version in versions]
     pins = {version.facts.version: version.catalog for version in versions}
+    known = {v.facts.version: s for v in versions if (s := v.history.status) is not None}
+    items = {
+        f"{name}/{item_path(v.facts.version, known[v.facts.version])}": v.item
+        for v in versions
+        if v.item is not None
+    }
+    catalog = intake.dataset_catalog(
+        record, facts, pins, newest.hrefs, newest.outside, statuses=known
+    )
     return {
-        f"{name}/{DATASET_INTAKE}": to_yaml(
-            intake.dataset_catalog(
-                record, facts, pins, versions[-1].hrefs, versions[-1].outside
-            )
-        ),
-        f"{name}/{DATASET_STAC}": to_json(stac.collection(record, facts)),
+        **items,
+        f"{name}/{DATASET_INTAKE}": to_yaml(catalog),
+        f"{name}/{DATASET_STAC}": to_json(stac.collection(record, facts, known)),
     }
 
 
@@ -207,33 +236,33 @@ def _find(store: Store, committed: _Committed, wanted: Iterable[str]) -> _Found:
     )
 
 
-def _read_all(
-    store: Store, name: str, numbers: Sequence[VersionNumber]
-) -> Iterator[SoundVersion | Problem]:
+def _read_all(store: Store, name: str, found: Existing) -> Iterator[SoundVersion | Problem]:
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="index") as pool:
-        yield from pool.map(lambda number: _read(store, name, number), numbers)
+        yield from pool.map(lambda number: _read(store, name, found, number), found.numbers)
 
 
-def _read_newest(
-    store: Store, name: str, numbers: Sequence[VersionNumber]
-) -> Iterator[SoundVersion | Problem]:
-    for number in reversed(numbers):
-        outcome = _read(store, name, number)
+def _read_newest(store: Store, name: str, found: Existing) -> Iterator[SoundVersion | Problem]:
+    for number in reversed(found.numbers):
+        outcome = _read(store, name, found, number)
         yield outcome
-        if isinstance(outcome, SoundVersion):
+        if isinstance(outcome, SoundVersion) and outcome.history.is_offered:
             return
 
 
-def _read(store: Store, name: str, number: VersionNumber) -> SoundVersion | Problem:
+def _read(
+    store: Store, name: str, found: Existing, number: VersionNumber
+) -> SoundVersion | Problem:
     """Read one version, or say why it cannot be listed; an unreachable store still raises."""
     try:
-        return _read_sound(store, name, number)
+        return _read_sound(store, name, found, number)
     except _DAMAGE as error:
         return _damage(store, f"{name}@{number}", error)
 
 
-def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
-    commit = resolve(f"{name}@{number}", store)
+def _read_sound(
+    store: Store, name: str, found: Existing, number: VersionNumber
+) -> SoundVersion:
+    commit = read_commit(store, name, number)
     prefix = formats.prefix_of(commit.version)
     record_key = prefix + formats.RECORD
     record = parse_record(read_tag(store, commit, record_key), where=f"{name}/{record_key}")
@@ -247,13 +276,23 @@ def _read_sound(store: Store, name: str, number: VersionNumber) -> SoundVersion:
             fix=f"check the whole version: scidata verify {commit.name} {options_of(store)}",
         )
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
+    history = read_history(store, name, number, found.statuses)
     return SoundVersion(
         record=record,
         facts=facts,
         catalog=Digest.of(catalog),
+        history=history,
         hrefs={asset.key: asset.href for asset in commit.assets},
         outside=commit.outside,
+        item=_item(store, commit, history),
     )
+
+
+def _item(store: Store, commit: CommitRecord, history: History) -> bytes | None:
+    if history.status is None:
+        return None
+    own = read_tag(store, commit, formats.prefix_of(commit.version) + formats.ITEM)
+    return to_json(item_with_status(own, history.status))
 
 
 def _damage(store: Store, version: str, error: ScidataError) -> Problem:

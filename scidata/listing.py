@@ -1,12 +1,14 @@
 """What a store holds: the commit records that can be used, and what is wrong with others."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from scidata.errors import IntegrityError, InvalidError, ScidataError
+from scidata.inventory import Existing, existing, names, read_history, required
 from scidata.parallel import each
-from scidata.resolve import existing_numbers, names, read_commit, version_numbers
+from scidata.resolve import read_commit
+from scidata.status import History, caution
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.version import CommitRecord, Reference, VersionNumber
@@ -23,6 +25,24 @@ class Listing:
     """By dataset in the order of names, oldest version first; without the damaged ones."""
     damaged: Mapping[str, ScidataError]
     """Why ``tevolop@1.0.0``, or all of ``tevolop``, could not be listed."""
+    histories: Mapping[str, History] = field(default_factory=dict)
+    """What became of the listed versions that have a status, by ``tevolop@1.0.0``."""
+
+    def history(self, commit: CommitRecord) -> History:
+        """Return what became of a listed version."""
+        return self.histories.get(commit.name, History())
+
+    def newest(self, dataset: str) -> CommitRecord | None:
+        """Return the version that a dataset's name means, or else the newest of any state."""
+        commits = self.versions.get(dataset, ())
+        offered = [commit for commit in commits if self.history(commit).is_offered]
+        return next(iter((offered or list(commits))[::-1]), None)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What readers of the listed versions should know, in words."""
+        said = (caution(name, history) for name, history in self.histories.items())
+        return tuple(text for text in said if text)
 
 
 def read_listing(store: StoreLike | None = None, dataset: str | None = None) -> Listing:
@@ -37,35 +57,38 @@ def read_listing(store: StoreLike | None = None, dataset: str | None = None) -> 
     """
     opened = open_store(store)
     if dataset is not None:
-        return _listing([_read_all(opened, Reference.parse(dataset).dataset, existing_numbers)])
-    read = partial(_read_all, opened, numbers=version_numbers)
+        return _listing([_read_all(opened, Reference.parse(dataset).dataset, required)])
+    read = partial(_read_all, opened, find=existing)
     return _listing(each(read, names(opened), threads=DATASETS_AT_ONCE))
 
 
-def _read_all(
-    store: Store, name: str, numbers: Callable[[Store, str], Iterable[VersionNumber]]
-) -> Listing:
+def _read_all(store: Store, name: str, find: Callable[[Store, str], Existing]) -> Listing:
     try:
-        found = each(lambda number: _read(store, name, number), numbers(store, name))
-        return _listing(found)
+        found = find(store, name)
+        read = partial(_read, store, name, found)
+        return _listing(each(read, found.numbers))
     except InvalidError as error:  # the catalog that names the versions, where nothing lists
         return Listing(versions={}, damaged={name: error})
 
 
-def _read(store: Store, name: str, number: VersionNumber) -> Listing:
+def _read(store: Store, name: str, found: Existing, number: VersionNumber) -> Listing:
     try:
         commit = read_commit(store, name, number)
     except (IntegrityError, InvalidError) as error:
         return Listing(versions={name: ()}, damaged={f"{name}@{number}": error})
-    return Listing(versions={name: (commit,)}, damaged={})
+    history = read_history(store, name, number, found.statuses)
+    histories = {commit.name: history} if history.entries else {}
+    return Listing(versions={name: (commit,)}, damaged={}, histories=histories)
 
 
 def _listing(parts: Iterable[Listing]) -> Listing:
     """Join listings, in the order of names and numbers."""
     versions: dict[str, list[CommitRecord]] = {}
     damaged: dict[str, ScidataError] = {}
+    histories: dict[str, History] = {}
     for part in parts:
         damaged |= part.damaged
+        histories |= part.histories
         for name, commits in part.versions.items():
             versions.setdefault(name, []).extend(commits)
     return Listing(
@@ -74,4 +97,5 @@ def _listing(parts: Iterable[Listing]) -> Listing:
             for name in sorted(versions)
         },
         damaged=dict(sorted(damaged.items())),
+        histories=dict(sorted(histories.items())),
     )

@@ -5,9 +5,11 @@ digits, two blanks and the path, sorted by the path's UTF-8 bytes. The version's
 sha256 of these bytes, so ``sha256sum manifest-sha256.txt`` recomputes it.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from operator import lt
 from types import MappingProxyType
 from typing import Self
@@ -29,13 +31,16 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 # Characters that some consumer escapes: bags, URLs, Windows. A manifest then needs no escaping.
 _FORBIDDEN = re.compile(r'[%\\:*?"<>|\x00-\x1f\x7f-\x9f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-# Manifests whose paths plainly break no rule, as nearly all do, are read four times faster:
-# the first pattern must match the whole text, the second nowhere. Others go line by line.
-_PLAIN_TEXT = re.compile(r"(?:[0-9a-f]{64}  data/[A-Za-z0-9_=+./-]++\n)*+")
+# Manifests whose paths plainly break no rule, as nearly all do, are read many times faster: the
+# first pattern must match all of a block, the second nowhere in it. Others go line by line.
+_PLAIN_LINES = re.compile(r"(?:[0-9a-f]{64}  data/[A-Za-z0-9_=+./-]++\n)*+")
+_PLAIN_PATHS = re.compile(r"(?:/[A-Za-z0-9_=+./-]++\n)*+")
 _NOT_PLAIN = re.compile(  # in lower case
     r"/(?:[./\n]|con|prn|aux|nul|com|lpt|thumbs)|\.(?:part)?[/\n]"
 )
-_PATH_AT = 66  # in a line: after 64 digits and two blanks
+_BLOCK = 2 * 2**20
+"""Bytes of a manifest that are taken at once: few enough to stay near the processor."""
+_LINES_AT_ONCE = 20_000
 _LITTER = re.compile(r"\.DS_Store|Thumbs\.db|\._.*|.*\.part")
 
 
@@ -98,12 +103,12 @@ class Manifest(Mapping[str, Digest]):
     """
 
     def __init__(self, files: Mapping[str, Digest]) -> None:
-        ordered = sorted(files.items(), key=lambda item: item[0].encode())
         # Text, not Digest: a manifest may have millions of lines, of which few are looked at.
-        self._files = {path: digest.hex for path, digest in ordered}
-        problems = [
-            p for p, _ in zip(path_problems(self._files), range(MAX_PROBLEMS), strict=False)
-        ]
+        # Characters sort as their UTF-8 bytes do.
+        self._files = {path: files[path].hex for path in sorted(files)}
+        if _are_plain(self._files):
+            return
+        problems = list(islice(path_problems(self._files), MAX_PROBLEMS))
         if problems:
             raise _refusal("manifest", problems)
 
@@ -132,12 +137,20 @@ class Manifest(Mapping[str, Digest]):
     @property
     def text(self) -> bytes:
         """The canonical bytes: what is stored, and what the version's digest covers."""
-        return "".join(f"{value}  {path}\n" for path, value in self._files.items()).encode()
+        return b"".join(self._blocks())
 
     @property
     def digest(self) -> Digest:
         """The version's digest."""
-        return Digest.of(self.text)
+        value = hashlib.sha256()
+        for block in self._blocks():
+            value.update(block)
+        return Digest(value.hexdigest())
+
+    def _blocks(self) -> Iterator[bytes]:
+        lines = iter(self._files.items())
+        while block := "".join([f"{v}  {p}\n" for p, v in islice(lines, _LINES_AT_ONCE)]):
+            yield block.encode()
 
     def under(self, path: str) -> "Manifest":
         """Return the part below a directory, with the directory stripped from the paths."""
@@ -158,19 +171,58 @@ class Manifest(Mapping[str, Digest]):
 
 def _plain_lines(data: bytes) -> dict[str, str] | None:
     """Read a manifest that breaks no rule and has no unusual path; else None."""
-    if not data.isascii():
-        return None
-    text = data.decode()
+    files: dict[str, str] = {}
+    upper: list[str] = []
+    last = ""
+    start = 0
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + _BLOCK) + 1
+        if not end:
+            return None  # a line that has no end, or is longer than any path may be
+        block = data[start:end]
+        if not block.isascii() or not _PLAIN_LINES.fullmatch(text := block.decode()):
+            return None
+        words = text.split()  # plain paths have no blanks
+        paths = words[1::2]
+        if not last < paths[0] or not _in_order(paths) or not _break_no_rule(paths, upper):
+            return None
+        files.update(zip(paths, words[::2], strict=True))
+        last = paths[-1]
+        start = end
+    return None if _have_twins(files, upper) else files
+
+
+def _are_plain(files: Mapping[str, str]) -> bool:
+    """Tell quickly that no path breaks a rule; False if it takes a closer look to say so."""
+    upper: list[str] = []
+    paths = iter(files)
+    while block := list(islice(paths, _LINES_AT_ONCE)):
+        text = "/" + "\n/".join(block) + "\n"
+        # A line feed in a path would make two lines of it.
+        if not _PLAIN_PATHS.fullmatch(text) or text.count("\n") > len(block):
+            return False
+        if not _break_no_rule(block, upper):
+            return False
+    return not _have_twins(files, upper)
+
+
+def _break_no_rule(paths: list[str], upper: list[str]) -> bool:
+    """Tell whether plain characters make plain paths; notes those with upper case."""
+    text = "/" + "\n/".join(paths) + "\n"
     folded = text.lower()
-    if not _PLAIN_TEXT.fullmatch(text) or _NOT_PLAIN.search(folded):
-        return None
-    lines = text.split("\n")[:-1]
-    paths = [line[_PATH_AT:] for line in lines]
-    if not all(map(lt, paths, paths[1:])) or max(map(len, paths), default=0) > MAX_PATH_BYTES:
-        return None
-    if folded != text and len(set(map(str.lower, paths))) < len(paths):
-        return None
-    return dict(zip(paths, (line[: _PATH_AT - 2] for line in lines), strict=True))
+    if folded != text:
+        upper += [path for path in paths if not path.islower()]
+    return not _NOT_PLAIN.search(folded) and max(map(len, paths)) <= MAX_PATH_BYTES
+
+
+def _in_order(paths: list[str]) -> bool:
+    return all(map(lt, paths, islice(paths, 1, None)))
+
+
+def _have_twins(files: Mapping[str, str], upper: list[str]) -> bool:
+    folded = {path.lower() for path in upper}
+    # `islower` is False of paths without letters, too, which are their own lower case.
+    return len(folded) < len(upper) or any(path in files for path in folded.difference(upper))
 
 
 def _checked_lines(data: bytes, where: str) -> dict[str, Digest]:

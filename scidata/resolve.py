@@ -1,17 +1,13 @@
 """Which version a name means: reading commit records from a store. Nothing is written here.
 
-A version exists if and only if its commit record does, so names come from a listing of the
-store, never from a catalog. Read-only https cannot list: there `catalog.json` and
-`collection.json` tell the names, and each commit record is read and checked all the same.
+Which versions there are is told by `scidata.inventory`; each commit record is read and checked
+all the same.
 """
 
-import difflib
-import json
-import re
-from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Literal
 
+from scidata import seen
 from scidata.digest import Digest
 from scidata.errors import (
     Damage,
@@ -20,14 +16,25 @@ from scidata.errors import (
     NotFoundError,
     ScidataError,
 )
+from scidata.inventory import (
+    Existing,
+    existing_numbers,
+    list_datasets,
+    names,
+    published,
+    read_history,
+    required,
+    version_numbers,
+)
 from scidata.manifest import MANIFEST, Manifest, path_fault
 from scidata.parallel import each
+from scidata.status import History, caution, gone
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.storage.foreign import is_near, place_fault
+from scidata.storage.refusals import web_page
 from scidata.version import (
-    DATASET_ID,
     MAX_COMMIT_BYTES,
     CommitRecord,
     Reference,
@@ -35,93 +42,26 @@ from scidata.version import (
     damaged_commit,
     parse_commit,
 )
+from scidata.warning import warn
+
+__all__ = [
+    "check_commit",
+    "commit_key",
+    "existing_numbers",
+    "list_datasets",
+    "list_versions",
+    "names",
+    "published",
+    "read_commit",
+    "read_manifest",
+    "read_tag",
+    "resolve",
+    "resolve_any",
+    "version_numbers",
+]
 
 MAX_TAG_BYTES = 256 * 2**20
 """Largest tag file that is read: a manifest of 2.7 million files."""
-
-_MAX_CATALOG_BYTES = 16 * 2**20
-_COMMIT = re.compile(r"versions/([0-9.]+)\.json")
-_CHILD = re.compile(rf"(?:.*/)?({DATASET_ID})/collection\.json")
-_ITEM = re.compile(r"(?:.*/)?v([0-9.]+)/meta/item\.json")
-
-
-def list_datasets(store: StoreLike | None = None) -> tuple[str, ...]:
-    """Name the datasets that have a published version, sorted.
-
-    Raises
-    ------
-    NotFoundError
-        If the store is a folder that does not exist, or a file.
-    StorageError
-        If the store cannot be reached.
-    """
-    return tuple(published(open_store(store)))
-
-
-def published(store: Store) -> dict[str, tuple[VersionNumber, ...]]:
-    """List the numbers of the versions that exist, oldest first, of each dataset in order.
-
-    Raises
-    ------
-    ScidataError
-        As `list_datasets`.
-    """
-    found = each(lambda name: (name, version_numbers(store, name)), names(store))
-    return dict(sorted((name, numbers) for name, numbers in found if numbers))
-
-
-def names(store: Store) -> tuple[str, ...]:
-    """List what may be datasets, sorted; a dataset without versions may be among them.
-
-    Raises
-    ------
-    ScidataError
-        As `list_datasets`; `NotFoundError` if https has no catalog to take names from.
-    """
-    if not store.lists:
-        links = _links(store, "catalog.json", "child", required=True)
-        return tuple(sorted(set(_matches(_CHILD, links))))
-    return tuple(name for name in store.folders() if re.fullmatch(DATASET_ID, name))
-
-
-def version_numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
-    """List the numbers of a dataset's versions, oldest first; none if it has no version.
-
-    Files beside the commit records whose name is no version number are somebody's own.
-
-    Raises
-    ------
-    StorageError
-        If the store cannot be reached.
-    """
-    if store.lists:
-        below = (facts.key for facts in store.list(f"{dataset}/versions/"))
-        return _sorted(_matches(_COMMIT, (k.removeprefix(f"{dataset}/") for k in below)))
-    links = _links(store, f"{dataset}/collection.json", "item")
-    return _sorted(_matches(_ITEM, links))
-
-
-def existing_numbers(store: Store, dataset: str) -> tuple[VersionNumber, ...]:
-    """List the numbers of a dataset's versions, oldest first; there must be one.
-
-    Raises
-    ------
-    NotFoundError
-        If the dataset has no version; the remedy names datasets with similar names.
-    StorageError
-        If the store cannot be reached.
-    """
-    numbers = version_numbers(store, dataset)
-    if not numbers:
-        there = names(store)
-        near = difflib.get_close_matches(dataset, there, n=3, cutoff=0.5) or there[:5]
-        known = f"did you mean {', '.join(near)}? " if near else ""
-        raise NotFoundError(
-            f"the store holds no dataset {dataset!r}",
-            where=store.address,
-            fix=f"{known}see what is there: scidata list {options_of(store)}",
-        )
-    return numbers
 
 
 def commit_key(dataset: str, version: str) -> str:
@@ -141,7 +81,7 @@ def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitReco
     InvalidError
         If a key in it could leave its folder, or a newer scidata wrote it.
     StorageError
-        If the store cannot be reached.
+        If the store cannot be reached, or is a web server that answers with a page.
     """
     key = commit_key(dataset, str(number))
     where = f"{key} at {store.address}"
@@ -149,6 +89,8 @@ def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitReco
         data = store.read(key, limit=MAX_COMMIT_BYTES)
     except InvalidError as error:  # too large, or not a file of the store's own
         raise damaged_commit(error.message, where=where) from error
+    if data.lstrip().startswith(b"<"):  # some web servers answer anything with a page
+        raise web_page(where)
     commit = parse_commit(data, where=where)
     check_commit(commit, dataset, number, where)
     _refuse_places(commit, store, where)
@@ -179,31 +121,60 @@ def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitR
 def resolve(reference: str, store: StoreLike | None = None) -> CommitRecord:
     """Find the one version that a name means.
 
+    Warns (`scidata.warning.ScidataWarning`) if the version is deprecated or withdrawn, if its
+    status cannot be read, and if the store shows less than this user saw in it before.
+
     Parameters
     ----------
     reference : str
-        ``tevolop`` for the newest version, ``tevolop@1.0.0``, or ``tevolop@sha256:…``.
+        ``tevolop`` for the newest version that is not withdrawn, ``tevolop@1.0.0``, or
+        ``tevolop@sha256:…``; the last two mean withdrawn ones, too.
     store : Store, str, Path or None
         By default ``$SCIDATA_STORE``, else the user's data folder.
 
     Raises
     ------
     NotFoundError
-        If the dataset or the version does not exist; the remedy names what does.
+        If the dataset or the version does not exist (the remedy names what does), was purged,
+        or if every version is withdrawn and none is pinned.
     IntegrityError, InvalidError
         If the reference or the commit record is malformed, or the record describes another
         version than its name says.
     StorageError
         If the store cannot be reached.
     """
-    wanted = Reference.parse(reference)
     opened = open_store(store)
+    commit, history, newest = _find(Reference.parse(reference), opened)
+    if history.status is not None and history.state == "purged":
+        raise gone(commit.name, history.status, where=opened.address)
+    if said := caution(commit.name, history):
+        warn(said)
+    seen.remember(opened, commit, newest)
+    return commit
+
+
+def resolve_any(reference: str, store: StoreLike | None = None) -> CommitRecord:
+    """Find the version that a name means without a word: a purged one, too, if it is named.
+
+    For what looks after versions; readers use `resolve`, and raise what it raises.
+    """
+    commit, _, _ = _find(Reference.parse(reference), open_store(store))
+    return commit
+
+
+def _find(
+    wanted: Reference, store: Store
+) -> tuple[CommitRecord, History, VersionNumber | None]:
+    """Return a version, what became of it, and the newest number if the store was asked."""
     if wanted.number is not None:
-        return _numbered(opened, wanted.dataset, wanted.number)
-    numbers = existing_numbers(opened, wanted.dataset)
+        commit = _numbered(store, wanted.dataset, wanted.number)
+        return commit, read_history(store, wanted.dataset, wanted.number), None
+    found = required(store, wanted.dataset)
     if wanted.digest is None:
-        return read_commit(opened, wanted.dataset, numbers[-1])
-    return _pinned(opened, wanted.dataset, wanted.digest, numbers)
+        commit, history = _newest(store, wanted.dataset, found)
+    else:
+        commit, history = _pinned(store, wanted.dataset, wanted.digest, found)
+    return commit, history, found.numbers[-1]
 
 
 def read_tag(store: Store, commit: CommitRecord, key: str) -> bytes:
@@ -335,26 +306,55 @@ def _numbered(store: Store, dataset: str, number: VersionNumber) -> CommitRecord
     try:
         return read_commit(store, dataset, number)
     except NotFoundError as error:
-        existing = ", ".join(map(str, reversed(existing_numbers(store, dataset))))
+        seen.miss(store, dataset, number)
+        there = ", ".join(map(str, reversed(existing_numbers(store, dataset))))
         raise NotFoundError(
             f"{dataset}@{number} does not exist",
             where=store.address,
-            fix=f"choose a version that exists: {existing}",
+            fix=f"choose a version that exists: {there}",
         ) from error
 
 
+def _newest(store: Store, dataset: str, found: Existing) -> tuple[CommitRecord, History]:
+    """Return the newest version that is neither withdrawn nor purged."""
+    first: History | None = None
+    for number in reversed(found.numbers):
+        history = read_history(store, dataset, number, found.statuses)
+        if history.is_offered:
+            return read_commit(store, dataset, number), history
+        first = first or history
+    name = f"{dataset}@{found.numbers[-1]}"
+    successor = first.status.replaced_by if first and first.status else None
+    raise NotFoundError(
+        f"every version of {dataset!r} is withdrawn or purged: "
+        f"{caution(name, first) if first else name}",
+        where=store.address,
+        fix=f"use {successor}"
+        if successor
+        else "no successor is named; to read a withdrawn version all the same, name it, such "
+        f"as {name}",
+    )
+
+
 def _pinned(
-    store: Store, dataset: str, digest: Digest, numbers: tuple[VersionNumber, ...]
-) -> CommitRecord:
+    store: Store, dataset: str, digest: Digest, found: Existing
+) -> tuple[CommitRecord, History]:
+    """Return the newest version with a digest; one that is offered goes before others."""
     damage: ScidataError | None = None
-    for number in reversed(numbers):
+    matches: list[tuple[CommitRecord, History]] = []
+    for number in reversed(found.numbers):
         try:
             commit = read_commit(store, dataset, number)
         except (IntegrityError, InvalidError) as error:
             damage = damage or error
             continue
         if commit.digest == str(digest):
-            return commit
+            history = read_history(store, dataset, number, found.statuses)
+            if history.is_offered:
+                return commit, history
+            matches.append((commit, history))
+    if matches:
+        return min(matches, key=lambda match: match[1].state == "purged")
     if damage is not None:  # it may be the one
         raise damage
     raise NotFoundError(
@@ -362,45 +362,6 @@ def _pinned(
         where=store.address,
         fix=f"see the versions and their digests: scidata list {dataset} {options_of(store)}",
     )
-
-
-def _links(store: Store, key: str, relation: str, *, required: bool = False) -> Iterator[str]:
-    """Yield the targets of a STAC file's links of one kind; the file is not trusted."""
-    try:
-        document = json.loads(store.read(key, limit=_MAX_CATALOG_BYTES))
-    except NotFoundError as error:
-        if required:
-            raise NotFoundError(
-                f"there is no {key!r}, which names the datasets of a store on the web",
-                where=store.address,
-                fix="check the address; if it is right, name a version (dataset@1.0.0), or ask "
-                "whoever runs the store to run: scidata index",
-            ) from error
-        return
-    except (ValueError, RecursionError) as error:
-        raise InvalidError(
-            f"{key!r} is not JSON",
-            where=store.address,
-            fix="ask whoever runs the store to run: scidata index",
-        ) from error
-    links = document.get("links") if isinstance(document, dict) else None
-    for link in links if isinstance(links, list) else ():
-        if isinstance(link, dict) and link.get("rel") == relation:
-            yield str(link.get("href"))
-
-
-def _matches(pattern: re.Pattern[str], texts: Iterable[str]) -> Iterator[str]:
-    return (match[1] for match in map(pattern.fullmatch, texts) if match)
-
-
-def _sorted(texts: Iterable[str]) -> tuple[VersionNumber, ...]:
-    numbers = set()
-    for text in texts:
-        try:
-            numbers.add(VersionNumber.parse(text))
-        except InvalidError:
-            continue  # not a version number, so not a commit record: somebody's own file
-    return tuple(sorted(numbers))
 
 
 def _damaged_tag(store: Store, commit: CommitRecord, key: str, *, found: str) -> IntegrityError:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from scidata.facts import Facts
 from scidata.formats.text import citation
+from scidata.inventory import read_history
 from scidata.published import Published, read_facts, read_published, read_record, read_split
 from scidata.record import Record
 from scidata.resolve import resolve
+from scidata.status import History
 from scidata.storage import StoreLike, open_store
 from scidata.version import CommitRecord
 
@@ -22,6 +24,8 @@ class Shown:
     citation: str
     parts: Mapping[str, Mapping[str, int]]
     """How many ids each part of each split has."""
+    history: History
+    """Whether it was deprecated or withdrawn, and why."""
 
 
 def show(reference: str, store: StoreLike | None = None) -> Shown:
@@ -52,6 +56,7 @@ def show(reference: str, store: StoreLike | None = None) -> Shown:
         facts=facts,
         citation=citation(record, facts),
         parts=_parts(read_published(opened, commit), record) if record.splits else {},
+        history=read_history(opened, commit.dataset, commit.number),
     )
 
 

@@ -167,6 +167,19 @@ def folder_server(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
+def page_server() -> Iterator[str]:
+    """Answer whatever is asked with a page and 200, as the servers of some web sites do."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _PageHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def _running(command: Sequence[str], port: int) -> Iterator[None]:
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -298,3 +311,21 @@ def _span(wanted: re.Match[str], size: int) -> tuple[int, int]:
     if first:
         return int(first), min(int(last) + 1 if last else size, size)
     return max(size - int(last or 0), 0), size
+
+
+class _PageHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    PAGE = b"<!doctype html><html><body>Welcome</body></html>"
+
+    def do_GET(self) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(self.PAGE)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(self.PAGE)
+
+    do_HEAD = do_GET  # noqa: N815 - the base's name
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass

@@ -1,6 +1,7 @@
 """Building: whole or not at all, the same bytes each time, and a record of what was found."""
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -194,7 +195,7 @@ def test_an_empty_folder_is_filled(little: Path, tmp_path: Path) -> None:
 
 def test_a_bad_source_leaves_nothing_behind(little: Path, tmp_path: Path) -> None:
     little.write_text(f"{HEADER}\n{ROW}\n{BLAST.replace('34.2', '342')}\n")
-    with pytest.raises(InvalidError, match="1 row of the source"):
+    with pytest.raises(InvalidError, match="1 problem in its rows"):
         build("tevolop", little, tmp_path / "deep/out", now=NOW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["little.csv"]
 
@@ -241,6 +242,20 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(28, "free some space"), (13, "where you may")])
+def test_only_a_full_disk_asks_for_space(
+    decade: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        build("tevolop", decade, tmp_path / "out")
+    assert remedy in caught.value.fix
 
 
 @pytest.mark.slow

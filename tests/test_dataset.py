@@ -172,14 +172,14 @@ def test_a_flipped_byte_is_found_wherever_it_is_used(
         use(scidata.open(NAME, copy.parents[1]))
 
 
-def test_opening_from_s3_takes_six_requests_with_the_metadata_of_an_array(
+def test_opening_from_s3_takes_seven_requests_with_the_metadata_of_an_array(
     s3_store: str, s3_endpoint: str
 ) -> None:
     with faulty_proxy(s3_endpoint) as proxy:
         found = scidata.open(NAME, open_store(s3_store, endpoint_url=proxy.url))
         found.to_xarray("fortnights")
-        # Commit record, manifest, metadata, and the labels of three dimensions.
-        assert len(proxy.seen) == 6, proxy.seen
+        # Commit record, statuses, manifest, metadata, and the labels of three dimensions.
+        assert len(proxy.seen) == 7, proxy.seen
         assert found.facts.assets
         assert found.record.title
         assert len(proxy.seen) == 8

@@ -52,6 +52,7 @@ def test_the_tag_files_are_those_of_the_layout(files: dict[str, bytes]) -> None:
         "bagit.txt",
         "manifest-sha256.txt",
         "manifest.parquet",
+        "meta/LICENSE",
         "meta/datacite.json",
         "meta/facts.json",
         "meta/item.json",

@@ -7,7 +7,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from scidata.formats import card
-from scidata.formats.text import markdown
+from scidata.formats.terms import license_file
+from scidata.formats.text import citation, markdown
 from tests.records import bare_record, facts_of, full_record
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -102,3 +103,21 @@ def test_control_characters_of_variable_names_do_not_enter_the_readme() -> None:
     changed = asset.model_copy(update={"variables": (named,)})
     facts = facts.model_copy(update={"assets": (changed,)})
     assert b"\x1b" not in card.readme(record, facts)
+
+
+def test_the_licence_file_says_what_applies_and_whom_to_cite() -> None:
+    record = full_record(license="CC-BY-4.0")
+    text = license_file(record, facts_of(record)).decode()
+    words = " ".join(text.split())
+    for fact in (
+        "Creative Commons Attribution 4.0 International",
+        "SPDX id: CC-BY-4.0",
+        "https://spdx.org/licenses/CC-BY-4.0",
+        f"Cite as: {citation(record, facts_of(record))}",
+        "Made from: Raw waves At: https://doi.org/10.1234/raw Licence: CC0-1.0",
+        "Made from: A tide gauge At: https://example.org/tides",
+    ):
+        assert fact in words
+    own = license_file(full_record(), facts_of(full_record())).decode()
+    assert "SPDX id:   none" in own
+    assert "https://example.org/terms" in own

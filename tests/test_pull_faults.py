@@ -1,6 +1,7 @@
 """Whatever goes wrong, a pull brings right bytes or none, resumes, and stays in its folder."""
 
 import http.server
+import json
 import os
 import shutil
 import signal
@@ -105,6 +106,26 @@ def test_a_manifest_path_that_leaves_the_folder_is_refused(
     assert not (tmp_path / "deep").exists()
     with pytest.raises(InvalidError, match="leaves its folder"):
         verify("tiny@1.0.0", memory)
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_a_hostile_manifest_of_a_folder_is_invalid_if_its_digest_vouches_for_it_else_damage(
+    memory: Store, tmp_path: Path, vouched: bool
+) -> None:
+    copy = pull("tiny@1.0.0", tmp_path / "copy", memory).destination
+    forged = (copy / MANIFEST).read_bytes().replace(b"data/table", b"data/../../table")
+    (copy / MANIFEST).write_bytes(forged)
+    if vouched:
+        facts = json.loads((copy / "meta/facts.json").read_bytes())
+        facts["digest"] = str(Digest.of(forged))
+        (copy / "meta/facts.json").write_text(json.dumps(facts))
+        with pytest.raises(InvalidError, match="leaves its folder"):
+            verify(copy)
+        with pytest.raises(InvalidError, match="leaves its folder"):
+            verify(copy, digest=Digest.of(forged))
+    else:
+        assert MANIFEST in {item.path for item in verify(copy).damage}
+        assert MANIFEST in {item.path for item in verify(copy, memory).damage}
 
 
 @pytest.mark.parametrize("verb", ["read", "stream"])

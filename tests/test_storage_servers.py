@@ -13,12 +13,21 @@ import pytest
 
 from scidata.digest import Digest
 from scidata.errors import IntegrityError, NotFoundError, StorageError
+from scidata.listing import read_listing
 from scidata.publishing import publish
+from scidata.resolve import resolve
 from scidata.storage import open_store, refusals, s3
 from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.objects import Objects
 from scidata.storage.s3 import ONE_PUT, S3Store
-from tests.servers import Proxy, create_bucket, create_public_object, faulty_proxy, free_port
+from tests.servers import (
+    Proxy,
+    create_bucket,
+    create_public_object,
+    faulty_proxy,
+    free_port,
+    page_server,
+)
 
 # The store that ignores ranges and conditions
 
@@ -260,6 +269,27 @@ def test_a_web_server_in_the_place_of_an_s3_server_is_told_apart(
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for answers for a moment only; uploads keep their time."""
     monkeypatch.setitem(s3.CLIENT, "read_timeout", timedelta(seconds=0.3))
+
+
+def test_a_server_that_answers_anything_with_a_page_is_no_empty_bucket(s3_url: str) -> None:
+    with page_server() as url:
+        store = open_store(s3_url, endpoint_url=url)
+        for act in (
+            store.folders,
+            lambda: list(store.list("tiny/")),
+            lambda: read_listing(store),
+            lambda: resolve("tiny@1.0.0", store),
+            lambda: resolve("tiny@1.0.0", f"{url}/store"),
+        ):
+            with pytest.raises(StorageError, match="not as a store does") as caught:
+                act()
+            assert url in caught.value.where
+
+
+def test_an_empty_bucket_is_empty(s3_url: str) -> None:
+    store = open_store(s3_url)
+    assert store.folders() == ()
+    assert list(store.list()) == []
 
 
 def test_the_budget_for_a_server_that_never_answers_is_half_a_minute() -> None:

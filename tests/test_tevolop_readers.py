@@ -237,10 +237,16 @@ def test_bad_rows_are_listed_in_the_order_of_the_file_whatever_is_wrong(tmp_path
     assert [p.path for p in refused(path)] == ["a.csv:2", "a.csv:3", "a.csv:4", "a.csv:12"]
 
 
-def test_more_than_a_hundred_bad_rows_are_counted(tmp_path: Path) -> None:
+def test_one_row_with_two_problems_counts_as_two_problems(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", GOOD.replace("34.2", "91").replace("7.3", "99"))
+    with pytest.raises(InvalidError, match="2 problems in its rows"):
+        read(path)
+
+
+def test_more_than_a_hundred_problems_are_counted(tmp_path: Path) -> None:
     rows = [GOOD.replace("ci1", f"ci{n}").replace("7.3", "77") for n in range(150)]
     path = write(tmp_path / "x.csv", *rows)
-    with pytest.raises(InvalidError, match=r"150 rows .* first 100") as caught:
+    with pytest.raises(InvalidError, match=r"150 problems in its rows, of which 100") as caught:
         read(path)
     assert len(caught.value.problems) == 100
 

@@ -53,8 +53,8 @@ CONVENTIONS = ("averaged", "summed")
 def command(out: Path, *, as_json: bool, quiet: bool) -> None:
     """Run the whole way on real earthquakes, offline: build, publish, verify, open, score.
 
-    The data ship with scidata: 51,891 events of magnitude 2.5 and above in Southern California
-    since 1950. Run it again to continue after an interruption; what is done is not done twice.
+    The data ship with scidata: events of magnitude 2.5 and above in Southern California since
+    1950. Run it again to continue after an interruption; what is done is not done twice.
     """
     from scidata.demo import demonstrate
 

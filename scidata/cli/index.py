@@ -6,6 +6,7 @@ import click
 
 from scidata.cli.output import exits, json_option, print_json, say, store_options
 from scidata.errors import IntegrityError
+from scidata.warning import warn
 from scidata.wording import counted
 
 
@@ -46,6 +47,8 @@ def command(
             f"{len(report.unchanged):,} up to date, "
             f"{counted(len(report.datasets), 'dataset')} listed"
         )
+    for text in report.warnings:
+        warn(text)
     if report.damaged:
         raise IntegrityError(
             "not listed, because damaged: "

@@ -12,8 +12,10 @@ from scidata.cli.output import (
 )
 from scidata.errors import IntegrityError
 from scidata.listing import Listing, read_listing
+from scidata.status import History
 from scidata.storage import open_store
 from scidata.version import CommitRecord
+from scidata.warning import warn
 from scidata.wording import amount
 
 
@@ -32,7 +34,8 @@ def command(
     """List the datasets of a store, or the versions of DATASET, oldest first.
 
     Only what is published is listed: an upload that has not been committed is not. A version
-    whose commit record is damaged is named on standard error; then the exit code is 5.
+    whose commit record is damaged is named on standard error; then the exit code is 5. A
+    version that is deprecated, withdrawn or purged is listed as such, with the reason.
     """
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
     found = read_listing(store, dataset)
@@ -42,6 +45,8 @@ def command(
         _print(found, one_dataset=dataset is not None)
     elif not found.damaged:
         say(f"no datasets in {store.url}", err=True)
+    for text in found.cautions:
+        warn(text)
     if found.damaged:
         first = next(iter(found.damaged.values()))
         raise IntegrityError(
@@ -54,7 +59,10 @@ def command(
 def _document(found: Listing, url: str) -> dict[str, object]:
     return {
         "store": url,
-        "datasets": {n: [_fields(v) for v in commits] for n, commits in found.versions.items()},
+        "datasets": {
+            n: [_fields(v, found.history(v)) for v in commits]
+            for n, commits in found.versions.items()
+        },
         "damaged": [
             {"name": name, "kind": e.kind, "message": e.message, "where": e.where, "fix": e.fix}
             for name, e in found.damaged.items()
@@ -64,15 +72,22 @@ def _document(found: Listing, url: str) -> dict[str, object]:
 
 def _print(found: Listing, *, one_dataset: bool) -> None:
     if one_dataset:
-        rows = [[c.name, *_row(c)] for commits in found.versions.values() for c in commits]
+        shown = [c for commits in found.versions.values() for c in commits]
+        rows = [[c.name, *_row(c)] for c in shown]
     else:
-        newest = [commits[-1] for commits in found.versions.values() if commits]
-        rows = [[c.dataset, c.version, *_row(c)] for c in newest]
-    name = ["VERSION"] if one_dataset else ["DATASET", "NEWEST"]
-    print_table([*name, "FILES", "SIZE", "CREATED", "DIGEST"], rows)
+        shown = [c for c in map(found.newest, found.versions) if c is not None]
+        rows = [[c.dataset, c.version, *_row(c)] for c in shown]
+    head = ["VERSION"] if one_dataset else ["DATASET", "NEWEST"]
+    head += ["FILES", "SIZE", "CREATED", "DIGEST"]
+    states = [found.history(c).state for c in shown]
+    if set(states) != {"active"}:  # a column that says "active" everywhere tells nothing
+        head.insert(-1, "STATUS")
+        rows = [[*r[:-1], s, r[-1]] for r, s in zip(rows, states, strict=True)]
+    print_table(head, rows)
 
 
-def _fields(commit: CommitRecord) -> dict[str, object]:
+def _fields(commit: CommitRecord, history: History) -> dict[str, object]:
+    status = history.status
     return {
         "name": commit.name,
         "version": commit.version,
@@ -80,6 +95,10 @@ def _fields(commit: CommitRecord) -> dict[str, object]:
         "files": commit.files,
         "bytes": commit.bytes,
         "created": commit.created,
+        "state": history.state,
+        "reason": status.reason if status else None,
+        "replaced_by": status.replaced_by if status else None,
+        "status_fault": history.fault or None,
     }
 
 

@@ -7,7 +7,9 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TextIO
 
@@ -15,6 +17,7 @@ import click
 
 from scidata.cli.output import EXIT_CODES, capped, print_json, say
 from scidata.errors import IntegrityError, InvalidError, ScidataError, StorageError
+from scidata.warning import ScidataWarning
 
 # One line per verb; its module is imported only when the verb is used, so that --help is quick.
 VERBS = {
@@ -29,6 +32,10 @@ VERBS = {
     "pull": "Fetch a version into a new folder, checking every byte.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
     "repair": "Bring missing and damaged files back from another copy.",
+    "status": "Deprecate or withdraw a version, or show what became of it.",
+    "mirror": "Copy versions to another store, checking every byte on its way.",
+    "gc": "Remove what uploads left behind that never became a version.",
+    "purge": "Remove the bytes of a version for ever, leaving its commit record and manifest.",
     "index": "Rebuild the catalogs of a store from its commit records.",
     "bench": "List and run benchmarks.",
 }
@@ -74,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code of style section 6."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(arguments)
+        with _warnings_in_words(held="--json" in arguments) as held:
+            code = _run(arguments, held)
     except SystemExit:  # so click ends when the reader went away (`| head`), as is its right
         _silence(sys.__stdout__, sys.__stderr__)
         code = READER_GONE
@@ -85,7 +93,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run(arguments: list[str]) -> int:
+@contextmanager
+def _warnings_in_words(*, held: bool) -> Iterator[list[str]]:
+    """Print what scidata warns of as one line on standard error, each text once.
+
+    If they are `held`, it is up to who gets the list: an error as JSON is one document.
+    """
+    told: list[str] = []
+    before = warnings.showwarning
+
+    def show(  # noqa: PLR0917 - as Python calls it
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, ScidataWarning):
+            before(message, category, filename, lineno, file, line)
+        elif str(message) not in told:
+            told.append(str(message))
+            if not held:
+                say(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ScidataWarning)
+        warnings.showwarning = show
+        yield told
+
+
+def _run(arguments: list[str], held: list[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = cli.main(arguments, prog_name="scidata", standalone_mode=False)
@@ -100,8 +138,10 @@ def _run(arguments: list[str]) -> int:
         _report_usage(error, as_json=as_json)
         return error.exit_code
     except ScidataError as error:
-        _report(error, as_json=as_json, debug="--debug" in arguments)
+        _report(error, as_json=as_json, debug="--debug" in arguments, warned=held)
         return error.exit_code
+    if as_json and held:
+        say(*(f"warning: {text}" for text in held), err=True)
     return code if isinstance(code, int) else 0
 
 
@@ -118,10 +158,14 @@ def _report_usage(error: click.ClickException, *, as_json: bool) -> None:
     )
 
 
-def _report(error: ScidataError, *, as_json: bool, debug: bool) -> None:
+def _report(
+    error: ScidataError, *, as_json: bool, debug: bool, warned: Sequence[str] = ()
+) -> None:
     trace = "".join(traceback.format_exception(error)) if debug else ""
     if as_json:
-        more = {"traceback": trace} if debug else {}
+        more: dict[str, object] = {"traceback": trace} if debug else {}
+        if warned:
+            more["warnings"] = list(warned)
         _print_error(
             kind=error.kind,
             message=error.message,

@@ -53,6 +53,7 @@ def command(
 
 
 def _fields(shown: Shown) -> dict[str, object]:
+    status = shown.history.status
     return {
         "commit": shown.commit.model_dump(mode="json"),
         "record": shown.record.model_dump(mode="json", exclude_none=True),
@@ -60,6 +61,7 @@ def _fields(shown: Shown) -> dict[str, object]:
         "splits": shown.parts,
         "license": {"name": license_name(shown.record), "url": license_url(shown.record)},
         "citation": shown.citation,
+        "status": status.model_dump(mode="json") if status else None,
     }
 
 
@@ -67,6 +69,9 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
     commit, record = shown.commit, shown.record
     yield "name", f"{commit.name}: {record.title}"
     yield "digest", commit.digest
+    if (status := shown.history.status) is not None:
+        instead = f"; use {status.replaced_by}" if status.replaced_by else ""
+        yield "status", f"{status.state} since {status.date}: {status.reason}{instead}"
     yield "licence", f"{license_name(record)} {license_url(record)}"
     yield "access", record.access
     yield "created", commit.created

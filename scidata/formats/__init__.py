@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from scidata.digest import Digest
 from scidata.facts import Facts
-from scidata.formats import bag, card, datacite, intake, manifest_table, stac
+from scidata.formats import bag, card, datacite, intake, manifest_table, stac, terms
 from scidata.formats.manifest_table import Sourced
 from scidata.formats.text import to_json, to_yaml
 from scidata.manifest import (
@@ -27,6 +27,7 @@ from scidata.version import OutsidePlace
 RECORD = "meta/record.yaml"
 ITEM = "meta/item.json"
 DATACITE = "meta/datacite.json"
+LICENSE = "meta/LICENSE"
 README = "README.md"
 FETCH = "fetch.txt"
 
@@ -124,6 +125,7 @@ def tag_files(
             stac.item(record, facts, manifest, sizes, placed.hrefs, sources=placed.sources)
         ),
         DATACITE: to_json(datacite.attributes(record, facts)),
+        LICENSE: terms.license_file(record, facts),
         README: card.readme(record, facts),
         **placed.references,
     }

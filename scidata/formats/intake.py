@@ -34,6 +34,7 @@ from scidata.formats.media import is_one_file
 from scidata.formats.text import citation, license_label, license_url
 from scidata.record import Record
 from scidata.split import SPLITS, split_path
+from scidata.status import Status
 from scidata.version import OutsidePlace
 
 MAX_GROUPS = 100
@@ -74,8 +75,12 @@ def dataset_catalog(
     catalogs: Mapping[str, Digest],
     hrefs: Mapping[str, str] = MappingProxyType({}),
     outside: Sequence[OutsidePlace] = (),
+    *,
+    statuses: Mapping[str, Status] | None = None,
 ) -> Catalog:
     """Return the mutable catalog of a dataset: the newest version's entries, and all versions.
+
+    The newest is one that is not withdrawn. Of a purged version there is nothing to open.
 
     Parameters
     ----------
@@ -86,22 +91,29 @@ def dataset_catalog(
     catalogs : mapping of str to Digest
         By version number, the digest of the version's own catalog, which
         `scidata.open_catalog` checks when it opens the entry.
+    statuses : mapping of str to Status, optional
+        By version number, what became of it, where that is known.
     hrefs, outside : mapping of str to str, sequence of OutsidePlace
         Of the newest version, as for `version_catalog`.
     """
-    newest = versions[-1]
+    statuses = statuses or {}
+    held = [f for f in versions if not _is(statuses.get(f.version), "purged")]
+    offered = [f for f in held if not _is(statuses.get(f.version), "withdrawn")]
+    named = {"newest": offered[-1].version, "digest": offered[-1].digest} if offered else {}
     metadata = {
         **_about(record),
         "title": record.title,
         "scidata": {
-            "dataset": newest.dataset,
-            "newest": newest.version,
-            "digest": newest.digest,
-            "versions": [facts.version for facts in versions],
+            "dataset": versions[-1].dataset,
+            **named,
+            "versions": [facts.version for facts in held],
         },
     }
-    pinned = [_version_entry(record, facts, catalogs[facts.version]) for facts in versions]
-    return assemble(metadata, [*_entries(record, newest, hrefs, outside), *pinned])
+    pinned = [
+        _version_entry(record, f, catalogs[f.version], statuses.get(f.version)) for f in held
+    ]
+    newest = _entries(record, offered[-1], hrefs, outside) if offered else ()
+    return assemble(metadata, [*newest, *pinned])
 
 
 def root_catalog(datasets: Iterable[tuple[Record, Facts]]) -> Catalog:
@@ -140,14 +152,32 @@ def _dataset_entry(record: Record, facts: Facts) -> Entry:
     )
 
 
-def _version_entry(record: Record, facts: Facts, catalog: Digest) -> Entry:
+def _is(status: Status | None, state: str) -> bool:
+    return status is not None and status.state == state
+
+
+def _became(status: Status | None) -> dict[str, object]:
+    """Return what became of a version, for metadata."""
+    if status is None:
+        return {}
+    fields: dict[str, object] = {"state": status.state, "reason": status.reason}
+    return fields | ({"replaced_by": status.replaced_by} if status.replaced_by else {})
+
+
+def _version_entry(
+    record: Record, facts: Facts, catalog: Digest, status: Status | None
+) -> Entry:
     return Entry(
         name=f"v{facts.version}",
         url=f"{CATALOG_DIR}/catalog-{facts.version}.yaml",
         reading=CATALOG,
         metadata={
             "title": f"{record.title}, version {facts.version}",
-            "scidata": {"digest": facts.digest, "catalog_digest": str(catalog)},
+            "scidata": {
+                "digest": facts.digest,
+                "catalog_digest": str(catalog),
+                **_became(status),
+            },
         },
     )
 

@@ -47,14 +47,16 @@ def to_parquet(
     import pyarrow.parquet as pq
 
     paths = list(manifest)
+    hexes = manifest.hexes.values()
     keys = {asset.path: asset.key for asset in facts.assets}
-    words = pa.dictionary(pa.int32(), pa.string())
     columns = {
         "path": pa.array(paths, pa.string()),
         "size": pa.array([sizes[p] for p in paths], pa.int64()),
-        "sha256": pa.array([bytes.fromhex(manifest[p].hex) for p in paths], pa.binary(32)),
-        "since": pa.array([since.get(p, facts.version) for p in paths], words),
-        "asset": pa.array([keys["/".join(p.split("/")[:2])] for p in paths], words),
+        "sha256": pa.Array.from_buffers(
+            pa.binary(32), len(paths), [None, pa.py_buffer(bytes.fromhex("".join(hexes)))]
+        ),
+        "since": _coded([since.get(p, facts.version) for p in paths]),
+        "asset": _coded([keys["/".join(p.split("/", 2)[:2])] for p in paths]),
         "crc64nvme": pa.nulls(len(paths), pa.binary(8)),
         "part_size": pa.nulls(len(paths), pa.int32()),
         "parts_sha256": pa.nulls(len(paths), pa.binary()),
@@ -74,6 +76,15 @@ def to_parquet(
     }
     pq.write_table(pa.table(columns), target, **settings)
     return target.getvalue()
+
+
+def _coded(words: list[str]) -> Any:  # Any: pyarrow's types are not known here
+    """Write few different texts once each, and a number for each row."""
+    import pyarrow as pa
+
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    rows = pa.array(list(map(numbers.__getitem__, words)), pa.int32())
+    return pa.DictionaryArray.from_arrays(rows, pa.array(numbers, pa.string()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from scidata.digest import Digest
 from scidata.facts import Asset, Facts
-from scidata.formats import media
+from scidata.formats import media, stac_status
 from scidata.formats.manifest_table import Sourced
 from scidata.formats.stac_cube import cube_fields, table_fields
 from scidata.formats.text import citation, license_name, license_url, orcid_url, ror_url
@@ -24,6 +24,7 @@ from scidata.identifiers import instants
 from scidata.manifest import MANIFEST, Manifest
 from scidata.record import Box, Creator, NamedLicense, Record
 from scidata.split import SPLITS, split_path
+from scidata.status import Status
 
 Document: TypeAlias = dict[str, Any]  # Any: JSON at the edge
 
@@ -93,17 +94,29 @@ def item(
     return document if bbox is None else {**document, "bbox": bbox}
 
 
-def collection(record: Record, versions: Sequence[Facts]) -> Document:
-    """Return the collection of a dataset; `versions` newest last, `record` of the newest."""
-    newest = versions[-1]
+def collection(
+    record: Record, versions: Sequence[Facts], statuses: Mapping[str, Status] | None = None
+) -> Document:
+    """Return the collection of a dataset; `versions` newest last, `record` of the newest.
+
+    Parameters
+    ----------
+    statuses : mapping of str to Status, optional
+        By version number, what became of it, where that is known; see `stac_status`.
+    """
+    statuses = statuses or {}
+    offered = [f for f in versions if stac_status.is_offered(statuses.get(f.version))]
+    newest = (offered or versions)[-1]
     used = ("contacts", "scientific", "version")
-    return {
+    document: Document = {
         **collection_frame(record),
         "stac_extensions": sorted(EXTENSIONS[name] for name in used),
         "version": newest.version,
-        "links": list(_collection_links(record, versions)),
+        "links": list(_collection_links(record, versions, newest, statuses)),
         **_cited(record, newest),
     }
+    status = statuses.get(newest.version)
+    return document | stac_status.fields(status) if status else document
 
 
 def collection_frame(record: Record) -> Document:
@@ -293,6 +306,7 @@ def _tag_assets(facts: Facts, manifest: Manifest) -> dict[str, Document]:
         "record": ("record.yaml", media.YAML, "The record: every fact a person wrote"),
         "facts": ("facts.json", media.JSON, "The facts: everything that was computed"),
         "datacite": ("datacite.json", media.JSON, "DataCite metadata"),
+        "license": ("LICENSE", media.TEXT, "Under which terms, and whom to name"),
         "readme": ("../README.md", "text/markdown", "What it is and how to check it"),
         "intake": (f"../../catalog-{facts.version}.yaml", media.YAML, "Intake catalog"),
     }
@@ -333,13 +347,21 @@ def _item_links(record: Record, facts: Facts) -> Iterator[Document]:
     yield license_link(record)
 
 
-def _collection_links(record: Record, versions: Sequence[Facts]) -> Iterator[Document]:
+def _collection_links(
+    record: Record,
+    versions: Sequence[Facts],
+    newest: Facts,
+    statuses: Mapping[str, Status],
+) -> Iterator[Document]:
     yield link("root", "../catalog.json", media.JSON)
     yield link("parent", "../catalog.json", media.JSON)
     for facts in versions:
-        yield link("item", f"./v{facts.version}/meta/item.json", _GEOJSON, title=facts.version)
-    newest = versions[-1].version
-    yield link("latest-version", f"./v{newest}/meta/item.json", _GEOJSON, title=newest)
+        status = statuses.get(facts.version)
+        href = f"./{stac_status.item_path(facts.version, status)}"
+        became = stac_status.fields(status) if status else {}
+        yield link("item", href, _GEOJSON, title=facts.version) | became
+    href = f"./{stac_status.item_path(newest.version, statuses.get(newest.version))}"
+    yield link("latest-version", href, _GEOJSON, title=newest.version)
     yield license_link(record)
 
 

@@ -6,25 +6,21 @@ one small commit record. Readers see nothing before that and everything after it
 was interrupted continues when it is started again.
 """
 
-import getpass
-import os
-import socket
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from scidata.about import TOOL
 from scidata.check import check
 from scidata.digest import Digest
-from scidata.errors import InvalidError, ScidataError, StorageError
+from scidata.errors import ConflictError, InvalidError, ScidataError, StorageError
 from scidata.formats import RECORD, Placed, prefix_of, tag_files
 from scidata.hashing import Progress
 from scidata.index import rebuild
+from scidata.inventory import read_history
 from scidata.measure import Measured, measure
-from scidata.publishing.claim import Claim, has_ended, take
+from scidata.publishing.claim import Claim, has_ended, renew, take
 from scidata.publishing.plan import Plan, Version, check_number, check_same, plan
 from scidata.publishing.upload import (
     Stamps,
@@ -38,12 +34,12 @@ from scidata.publishing.upload import (
     upload,
 )
 from scidata.record import Record, read_record_bytes
-from scidata.resolve import resolve, version_numbers
+from scidata.resolve import read_commit, version_numbers
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
-from scidata.storage.probe import fault_of, is_remembered, remember
-from scidata.storage.single_writer import SingleWriterStore
+from scidata.storage.trust import trusted
+from scidata.surroundings import Surroundings
 from scidata.version import CommitRecord, ParentVersion, VersionNumber
 from scidata.wording import counted
 
@@ -51,6 +47,7 @@ __all__ = [
     "Plan",
     "PublishOptions",
     "Published",
+    "Surroundings",
     "Surveyed",
     "held_version",
     "parent_of",
@@ -61,42 +58,6 @@ __all__ = [
     "published_numbers",
     "survey",
 ]
-
-STATE = "stores.json"
-
-
-def _user_state() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("scidata", appauthor=False)) / STATE
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no environment names the user, and no list of users does
-        return f"uid-{os.getuid()}"
-
-
-def _random_token() -> str:
-    return uuid.uuid4().hex
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What publishing takes from its process: the clock, chance, and who it is."""
-
-    now: Callable[[], datetime] = _utc_now
-    token: Callable[[], str] = _random_token
-    host: str = field(default_factory=socket.gethostname)
-    user: str = field(default_factory=_user_name)
-    pid: int = field(default_factory=os.getpid)
-    memory: Path = field(default_factory=_user_state)
-    """Where it is noted which stores passed the probe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,12 +154,18 @@ def publish_surveyed(
     if found.existing is not None:
         return _already(found, opened, found.existing)
     opened, unsafe = _trusted(opened, options)
-    first = _take(found, opened, options)
+    mine = _claim(options.surroundings, found.parent)
+    first = _take(found, opened, options, mine)
     planned = _plan(found, opened, first, options.surroundings.token())
     planned = replace(
         planned, commit=planned.commit.model_copy(update={"unsafe_store": unsafe})
     )
-    return _apply(planned, found, opened, progress)
+    facts = found.measured.facts
+
+    def hold() -> None:
+        renew(opened, facts.dataset, facts.version, mine, now=options.surroundings.now())
+
+    return _apply(planned, found, opened, hold, progress)
 
 
 def plan_publish(
@@ -313,6 +280,7 @@ def held_version(
         return None
     existing = existing_commit(store, facts.dataset, facts.version)
     if existing is not None:
+        _refuse_purged(store, existing)
         check_same(existing, measured.manifest.digest)
         check_held(store, existing, sizes)
     return existing
@@ -340,37 +308,30 @@ def _record(staged: Path) -> tuple[Record, bytes]:
 def parent_of(
     store: Store, dataset: str, version: str, published: Sequence[VersionNumber]
 ) -> ParentVersion | None:
-    """Return the newest version before this one."""
-    older = [number for number in published if number < VersionNumber.parse(version)]
-    if not older:
-        return None
-    commit = resolve(f"{dataset}@{older[-1]}", store)
-    return ParentVersion(version=commit.version, digest=commit.digest)
+    """Return the newest version before this one that was not purged."""
+    number = VersionNumber.parse(version)
+    for older in sorted((n for n in published if n < number), reverse=True):
+        if read_history(store, dataset, older).state != "purged":
+            commit = read_commit(store, dataset, older)
+            return ParentVersion(version=commit.version, digest=commit.digest)
+    return None
+
+
+def _refuse_purged(store: Store, existing: CommitRecord) -> None:
+    status = read_history(store, existing.dataset, existing.number).status
+    if status is not None and status.state == "purged":
+        raise ConflictError(
+            f"{existing.name} was purged on {status.date}: {status.reason}",
+            where=store.address,
+            fix="a number is given once: publish under the next one what may be published",
+        )
 
 
 def _trusted(store: Store, options: PublishOptions) -> tuple[Store, bool]:
-    """Return the store to write to, and whether it breaks its promises."""
-    around = options.surroundings
-    remembered = store.url.startswith("s3://")  # a folder or memory answers at once
-    if remembered and is_remembered(around.memory, store.address, now=around.now()):
-        return store, False
-    fault = fault_of(store, around.token())
-    if fault is None:
-        if remembered:
-            remember(around.memory, store.address, now=around.now())
-        return store, False
-    if not options.single_writer:
-        raise StorageError(
-            f"two publishers could destroy each other's work in this store: {fault}",
-            where=store.address,
-            fix="use a store that honours conditional writes (If-None-Match); or, if you are "
-            "certain that nobody else publishes to it, add --single-writer",
-        )
-    return SingleWriterStore(store), True
+    return trusted(store, options.surroundings, single_writer=options.single_writer)
 
 
-def _take(found: Surveyed, store: Store, options: PublishOptions) -> Claim:
-    mine = _claim(options.surroundings, found.parent)
+def _take(found: Surveyed, store: Store, options: PublishOptions, mine: Claim) -> Claim:
     return take(
         store,
         found.record.id,
@@ -387,7 +348,7 @@ def _claim(around: Surroundings, parent: ParentVersion | None) -> Claim:
         host=around.host,
         user=around.user,
         pid=around.pid,
-        started=around.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        started=around.time,
         parent=parent,
     )
 
@@ -415,10 +376,15 @@ def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
 
 
 def _apply(
-    planned: Plan, found: Surveyed, store: Store, progress: Progress | None
+    planned: Plan,
+    found: Surveyed,
+    store: Store,
+    hold: Callable[[], None],
+    progress: Progress | None,
 ) -> Published:
     sent = upload(store, planned, progress=progress)
     check_unchanged(found.stamps, stamps(found.staged), where=str(found.staged))
+    hold()
     check_listing(store, planned)
     committed = commit(store, planned.commit)
     return Published(

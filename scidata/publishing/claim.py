@@ -8,15 +8,20 @@ parent version, so that whoever continues the upload writes the same bytes.
 import os
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from scidata.errors import ConflictError, NotFoundError, StorageError
+from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from scidata.storage.base import Store
 from scidata.version import ParentVersion
 
 MAX_CLAIM_BYTES = 4096
 MAX_TRIES = 20
+COLLECTED_AFTER = timedelta(days=7)
+"""What is older, claim and objects, may be removed by `scidata.collecting`."""
+RENEWED_AFTER = timedelta(days=6)
+"""Nobody commits on a claim that is older: there must be time before it may be collected."""
 
 
 class Claim(BaseModel):
@@ -32,6 +37,8 @@ class Claim(BaseModel):
     started: str
     """UTC, ISO 8601 with ``Z``."""
     parent: ParentVersion | None = None
+    collecting: bool = False
+    """Whoever holds it removes the remains of the upload."""
 
     @property
     def who(self) -> str:
@@ -63,12 +70,14 @@ def take(
     ConflictError
         If somebody else holds the claim.
     """
-    if store.create(claim_key(dataset, version), _bytes(mine)):
+    created = store.create(claim_key(dataset, version), claim_bytes(mine))
+    # Higher numbers without a first one: somebody is removing the remains of an upload.
+    if created and newest_number(store, dataset, version) == 1:
         return mine
     first = _read(store, claim_key(dataset, version))
     victim: str | None = None
     for _ in range(MAX_TRIES):
-        number = _newest_number(store, dataset, version)
+        number = newest_number(store, dataset, version)
         holder = _read(store, claim_key(dataset, version, number))
         if holder.tx == mine.tx:
             return first
@@ -76,8 +85,40 @@ def take(
         if not (is_dead(holder) or (takeover and holder.tx == victim)):
             raise _held(holder, dataset, version)
         # Won or lost, the next look tells who holds it now.
-        store.create(claim_key(dataset, version, number + 1), _bytes(mine))
+        store.create(claim_key(dataset, version, number + 1), claim_bytes(mine))
     raise _held(first, dataset, version)
+
+
+def renew(store: Store, dataset: str, version: str, mine: Claim, *, now: datetime) -> None:
+    """Make sure, just before the commit, that nobody may be collecting what was uploaded.
+
+    A claim that is younger than `RENEWED_AFTER` is safe. An older one is renewed by the next
+    number, which a collector would take, too: one of the two gets it.
+
+    Raises
+    ------
+    ConflictError
+        If somebody else holds the claim now, or it was removed.
+    """
+    age = now - datetime.fromisoformat(mine.started)
+    if timedelta(0) <= age < RENEWED_AFTER:
+        return
+    number = newest_number(store, dataset, version)
+    try:
+        holder = _read(store, claim_key(dataset, version, number))
+    except StorageError as error:
+        raise ConflictError(
+            f"the claim on {dataset}@{version} is gone: what was uploaded may be, too",
+            where=claim_key(dataset, version),
+            fix="run the same command again: it uploads what is missing",
+        ) from error
+    if holder.tx != mine.tx:
+        raise _held(holder, dataset, version)
+    following = claim_key(dataset, version, number + 1)
+    if not store.create(following, claim_bytes(mine)):
+        holder = _read(store, following)
+        if holder.tx != mine.tx:
+            raise _held(holder, dataset, version)
 
 
 def has_ended(claim: Claim, *, host: str, user: str, pid: int) -> bool:
@@ -98,11 +139,20 @@ def has_ended(claim: Claim, *, host: str, user: str, pid: int) -> bool:
     return False
 
 
-def _newest_number(store: Store, dataset: str, version: str) -> int:
+def newest_number(store: Store, dataset: str, version: str) -> int:
+    """Return the number of the claim that holds; 1 if there is none."""
     pattern = re.compile(re.escape(f"{dataset}/claims/{version}") + r"(?:\.(\d{1,6}))?\.json")
     found = store.list(f"{dataset}/claims/{version}.")
     matches = (pattern.fullmatch(facts.key) for facts in found)
     return max((int(match[1] or 1) for match in matches if match), default=1)
+
+
+def read_claim(store: Store, key: str) -> Claim | None:
+    """Read a claim; None if it is absent or damaged."""
+    try:
+        return Claim.model_validate_json(store.read(key, limit=MAX_CLAIM_BYTES))
+    except (ValidationError, NotFoundError, InvalidError):
+        return None
 
 
 def _read(store: Store, key: str) -> Claim:
@@ -116,13 +166,15 @@ def _read(store: Store, key: str) -> Claim:
         ) from error
 
 
-def _bytes(claim: Claim) -> bytes:
+def claim_bytes(claim: Claim) -> bytes:
+    """Write a claim."""
     return (claim.model_dump_json(indent=1) + "\n").encode()
 
 
 def _held(holder: Claim, dataset: str, version: str) -> ConflictError:
+    act = "removed as the remains of an upload" if holder.collecting else "published"
     return ConflictError(
-        f"{dataset}@{version} is being published by {holder.who}",
+        f"{dataset}@{version} is being {act} by {holder.who}",
         where=claim_key(dataset, version),
         fix="wait for it; if that process has ended, run the same command with --takeover",
     )

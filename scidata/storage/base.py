@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import obstore.store
 
@@ -23,6 +23,31 @@ class ObjectFacts:
     digest: Digest | None = None
     """What the writer told the store, which checked it on arrival; only `Store.head` fills it
     in, and only where the store keeps one and did check: S3 compares no object over 64 MiB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """What a killed writer left in a store that is no object yet: no reader ever sees it."""
+
+    name: str
+    """As the store calls it; of no use but to `KeepsUnfinished.discard`."""
+    size: int | None
+    """Bytes, where the store says so."""
+    modified: str | None
+    """UTC, ISO 8601, by the store's own clock: when it began, or grew."""
+
+
+@runtime_checkable
+class KeepsUnfinished(Protocol):
+    """A store in which killed writers leave something behind: a folder, and S3."""
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield what was begun and neither finished nor removed."""
+        ...
+
+    def discard(self, item: Unfinished) -> None:
+        """Remove it; absent is no error."""
+        ...
 
 
 class Store(Protocol):

@@ -26,7 +26,7 @@ import obstore.store
 from scidata.digest import Digest
 from scidata.errors import InvalidError, ScidataError
 from scidata.storage import refusals
-from scidata.storage.base import ObjectFacts
+from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked, checked_prefix
 
 T = TypeVar("T")
@@ -147,6 +147,22 @@ class LocalStore:
                 folder.rmdir()
             except OSError:  # not empty, or another writer just removed it
                 return
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield what killed writers left in ``.incoming``."""
+        try:
+            for facts in self._walk(self.root / INCOMING, ""):
+                yield Unfinished(name=facts.key, size=facts.size, modified=facts.modified)
+        except OSError as error:
+            raise refusals.from_disk(error, where=str(self.root / INCOMING)) from error
+
+    def discard(self, item: Unfinished) -> None:
+        """Remove one of these."""
+        path = self.root / INCOMING / checked(item.name)
+        with _disk_errors(path):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()  # fails while a writer uses it, and that is fine
 
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view of a folder; `NotFoundError` if it does not exist."""

@@ -1,7 +1,8 @@
 """The reference store: a dictionary. For tests and for models of what a store promises."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import obstore.store
@@ -17,8 +18,12 @@ BLOCK = 2**20
 class MemoryStore:
     """Objects in this process's memory; safe to share between threads."""
 
-    def __init__(self, name: str = "memory") -> None:
+    def __init__(
+        self, name: str = "memory", *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._objects: dict[str, bytes] = {}
+        self._modified: dict[str, str] = {}
+        self._now = now
         self._lock = threading.Lock()
         self.url = f"memory://{name}"
         self.address = self.url
@@ -41,7 +46,9 @@ class MemoryStore:
     def head(self, key: str) -> ObjectFacts:
         """Return size and digest."""
         data = self._data(key)
-        return ObjectFacts(key=key, size=len(data), digest=Digest.of(data))
+        return ObjectFacts(
+            key=key, size=len(data), modified=self._modified[key], digest=Digest.of(data)
+        )
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`."""
@@ -49,7 +56,7 @@ class MemoryStore:
         with self._lock:
             found = {k: len(v) for k, v in self._objects.items() if k.startswith(prefix)}
         for key in sorted(found, key=str.encode):
-            yield ObjectFacts(key=key, size=found[key])
+            yield ObjectFacts(key=key, size=found[key], modified=self._modified.get(key))
 
     def folders(self) -> tuple[str, ...]:
         """Return the first parts of keys that have several."""
@@ -63,7 +70,10 @@ class MemoryStore:
         if digest is not None and digest != found:
             raise refusals.other_bytes(digest, found, where=self._where(key))
         with self._lock:
-            return self._objects.setdefault(checked(key), data) is data
+            if checked(key) in self._objects:
+                return False
+            self._put(key, data)
+            return True
 
     def copy(self, source: str, key: str) -> bool:
         """Write an object with the bytes of another, unless the key exists."""
@@ -71,13 +81,13 @@ class MemoryStore:
         with self._lock:
             if checked(key) in self._objects:
                 return False
-            self._objects[key] = data
+            self._put(key, data)
         return True
 
     def replace(self, key: str, data: bytes) -> None:
         """Write an object."""
         with self._lock:
-            self._objects[checked(key)] = data
+            self._put(checked(key), data)
 
     def delete(self, key: str) -> None:
         """Remove an object if it is there."""
@@ -91,6 +101,10 @@ class MemoryStore:
         for facts in self.list(folder):
             obstore.put(view, facts.key.removeprefix(folder), self._data(facts.key))
         return view
+
+    def _put(self, key: str, data: bytes) -> None:
+        self._objects[key] = data
+        self._modified[key] = self._now().isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def _data(self, key: str) -> bytes:
         with self._lock:

@@ -25,6 +25,8 @@ _FOREIGN = ("404 ", "405 ", "410 ")
 _SILENT = re.compile(r"TimedOut|kind: Timeout|timed out", re.IGNORECASE)
 _UNREACHABLE = re.compile(r"error sending request|dns error|connection", re.IGNORECASE)
 
+_REFUSED = "the server refused access"
+
 _DISK: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, then run it again"),
@@ -48,6 +50,11 @@ def from_disk(error: OSError, *, where: str) -> ScidataError:
         error.errno or 0, (error.strerror or type(error).__name__, "check the disk")
     )
     return StorageError(f"cannot use the store: {reason}", where=where, fix=fix)
+
+
+def out_of_room(error: OSError) -> bool:
+    """Tell whether writing failed for want of space."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def from_server(error: Exception, *, where: str) -> ScidataError:
@@ -155,6 +162,11 @@ def is_silent(error: Exception) -> bool:
     return _SILENT.search(str(error)) is not None
 
 
+def hides_what_is_absent(error: StorageError) -> bool:
+    """Tell whether a server refused, as public buckets do for whatever they do not hold."""
+    return error.message.startswith(_REFUSED)
+
+
 def _unusable(text: str, code: str, where: str) -> StorageError:
     if _SILENT.search(text) and not code and not _first(_STATUS, text):
         return _silent(where)
@@ -189,9 +201,14 @@ def _foreign(answer: str, where: str) -> StorageError:
     )
 
 
+def web_page(where: str) -> StorageError:
+    """Say that an address answers whatever it is asked with a page, as no store does."""
+    return _foreign("a page for any key", where)
+
+
 def _refused(answer: str, where: str) -> StorageError:
     return StorageError(
-        f"the server refused access{answer}",
+        f"{_REFUSED}{answer}",
         where=where,
         fix="check the AWS credentials and the bucket's policy, or read public data with "
         "--no-sign-request",

@@ -17,9 +17,9 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError, StorageError
-from scidata.storage import checksums, refusals, s3_copy
+from scidata.storage import checksums, refusals, s3_copy, s3_unfinished
 from scidata.storage.addresses import split_url
-from scidata.storage.base import ObjectFacts
+from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
 
@@ -38,6 +38,7 @@ UPLOAD_TIMEOUT_S = 300
 """The same for what is larger than `QUICK_PUT`: sending it counts, too, and lines are slow."""
 PART_TIMEOUT_S = 60
 """Until the server confirms that it has a part; sending it does not count."""
+NEVER_WRITTEN = "scidata-asks-for-what-is-not-there"
 CREDENTIALS_LAST = timedelta(minutes=10)
 
 CLIENT: "ClientConfig" = {
@@ -144,11 +145,19 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
-        return self._objects.list(prefix)
+        empty = True
+        for facts in self._objects.list(prefix):
+            empty = False
+            yield facts
+        if empty:
+            self._refuse_web_pages()
 
     def folders(self) -> tuple[str, ...]:
         """Return the first parts of keys that have several."""
-        return self._objects.folders()
+        found = self._objects.folders()
+        if not found:
+            self._refuse_web_pages()
+        return found
 
     def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
         """Write an object unless the key exists."""
@@ -205,6 +214,14 @@ class S3Store:
         """Remove an object if it is there."""
         self._objects.delete(key)
 
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield uploads in parts that were begun and neither completed nor aborted."""
+        return s3_unfinished.uploads(self._s3fs, self._at.bucket, self._at.prefix, self.address)
+
+    def discard(self, item: Unfinished) -> None:
+        """Abort one of these."""
+        s3_unfinished.abort(self._s3fs, self._at.bucket, item, self.address)
+
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view below a prefix."""
         below = checked(prefix.rstrip("/")) if prefix else ""
@@ -232,6 +249,16 @@ class S3Store:
             retry_config=RETRY,
             credential_provider=provider,
         )
+
+    def _refuse_web_pages(self) -> None:
+        """Tell an empty bucket from a web server that answers anything with a page."""
+        # A page is no list, and obstore reads nothing out of it. Only such a server holds a key
+        # that nobody writes; one that does not say is believed.
+        try:
+            self._objects.head(NEVER_WRITTEN)
+        except (NotFoundError, StorageError):
+            return
+        raise refusals.web_page(self.address)
 
     def _refuse_half_a_key(self) -> None:
         key, secret = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"

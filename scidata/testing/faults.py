@@ -11,7 +11,7 @@ import obstore.store
 
 from scidata.digest import Digest
 from scidata.errors import ScidataError, StorageError
-from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.base import KeepsUnfinished, ObjectFacts, Store, Unfinished
 
 T = TypeVar("T")
 
@@ -130,6 +130,19 @@ class FaultyStore:
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the wrapped store's view; it never fails."""
         return self.store.objects(prefix)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """List what killed writers left, or fail; counts as a ``list``."""
+        inner = self.store
+        if not isinstance(inner, KeepsUnfinished):
+            return iter(())
+        return self._around(self._due("list", ""), inner.unfinished)
+
+    def discard(self, item: Unfinished) -> None:
+        """Remove it, or fail; counts as a ``delete``."""
+        inner = self.store
+        if isinstance(inner, KeepsUnfinished):
+            self._around(self._due("delete", item.name), lambda: inner.discard(item))
 
     def _due(self, operation: str, key: str) -> bool:
         if operation not in self.only or self.key not in key:

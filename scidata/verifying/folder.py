@@ -196,6 +196,10 @@ def expectation(bag: Bag, vouched: Vouched) -> Expected:
     elif wanted is not None and bag.digest != wanted:
         found = "; ".join(filter(None, [str(bag.digest), compare.several(reasons)]))
         damage.append(compare.bad(MANIFEST, str(wanted), found))
+    elif reasons and wanted is not None and bag.is_version:
+        # Its digest vouches for it: nothing was damaged on the way, it was made like this. The
+        # same manifest in a store is refused in the same way.
+        Manifest.parse(bag.manifest, where=f"{bag.folder}/{MANIFEST}")
     elif reasons:
         damage.append(compare.bad(MANIFEST, "a canonical manifest", compare.several(reasons)))
     if wanted is not None and bag.digest != wanted:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
+from scidata.wording import counted
 
 BLOCK = 1 << 20
 LONGEST_LINE = 1 << 16
@@ -138,10 +139,10 @@ def read_lines(
 
 def refusal(where: str, problems: list[Problem], count: int, *, what: str) -> InvalidError:
     """Say once that a source cannot be used, with up to 100 of its problems."""
-    subject = what if count > 1 else what.removesuffix("s")
-    message = f"{count} {subject} of the source cannot be used"
+    # Problems, not rows: one row may have several.
+    message = f"the source cannot be used: {counted(count, 'problem')} in its {what}"
     if count > len(problems):
-        message += f"; the first {len(problems)} are listed"
+        message += f", of which {len(problems)} are listed"
     return InvalidError(
         message,
         where=where,

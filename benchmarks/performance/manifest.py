@@ -1,0 +1,143 @@
+"""How long a manifest of a million files takes, and how much memory.
+
+One process writes a manifest from digests in hand, digests it, parses it, compares it with one
+of another version in which one file in a hundred differs, and writes and reads the index of
+sizes (``manifest.parquet``). Seconds are of the clock; the memory is the peak of the process,
+with everything loaded, the two manifests and the digests that they came from included.
+
+Goal: less than 5 s and 1 GB for all of it. Run it with
+``python benchmarks/performance/manifest.py``; ``--files 10000`` says only that it works.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from scidata.bag import parse_index
+from scidata.digest import Digest
+from scidata.facts import Asset, Facts
+from scidata.formats.manifest_table import to_parquet
+from scidata.manifest import Manifest
+
+GOAL_S = 5
+GOAL_BYTES = 10**9
+CHANGED = 100
+"""One file in so many differs between the two versions."""
+
+T = TypeVar("T")
+
+
+def digests(count: int, salt: bytes = b"") -> dict[str, Digest]:
+    """Make paths and digests as a sharded array store has them, in no order of theirs."""
+    return {
+        f"data/grid.zarr/temperature/c/{n // 1000:04d}/{n:07d}": Digest(
+            hashlib.sha256(b"%d" % n + (salt if n % CHANGED == 0 else b"")).hexdigest()
+        )
+        for n in reversed(range(count))
+    }
+
+
+def describe(count: int) -> Facts:
+    """Return the facts of such a version, as far as the index needs them."""
+    asset = Asset(
+        key="grid",
+        kind="zarr",
+        media_type="application/vnd.zarr",
+        path="data/grid.zarr",
+        files=count,
+        bytes=count,
+        sha256="0" * 64,
+    )
+    return Facts(
+        dataset="speed",
+        version="1.1.0",
+        digest="sha256:" + "0" * 64,
+        files=count,
+        bytes=count,
+        created="2026-01-01T00:00:00Z",
+        assets=(asset,),
+    )
+
+
+def changes(before: Manifest, after: Manifest) -> int:
+    """Count the files that were added, removed or changed."""
+    old, new = before.hexes, after.hexes
+    changed = sum(old.get(path) != value for path, value in new.items())
+    return changed + sum(path not in new for path in old)
+
+
+def measure(count: int) -> dict[str, float]:
+    """Return the seconds of each step."""
+    clock = Clock()
+    before = Manifest.parse(Manifest(digests(count)).text)
+    # Objects made for a call alone, so that nothing else keeps them: memory counts, too.
+    written = clock.time("construct", Manifest, digests(count, b"changed"))
+    text = clock.time("write", lambda manifest: manifest.text, written)
+    digest = clock.time("digest", lambda manifest: manifest.digest, written)
+    del written
+    parsed = clock.time("parse", Manifest.parse, text)
+    if digest != Digest.of(text) or parsed.digest != digest:
+        raise SystemExit("the manifest does not survive the round trip")
+    del text
+    if clock.time("diff", changes, before, parsed) != -(-count // CHANGED):
+        raise SystemExit("the comparison misses changes")
+    del before
+    sizes = dict.fromkeys(parsed, 1)
+    table = clock.time("write index", to_parquet, parsed, sizes, describe(count), {})
+    index = clock.time("read index", lambda data: parse_index(data, where="here"), table)
+    if index.hexes != parsed.hexes or index.sizes != sizes:
+        raise SystemExit("the index says something else than the manifest")
+    return clock.seconds
+
+
+class Clock:
+    """Keeps the seconds of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def time(self, name: str, step: Callable[..., T], *arguments: object) -> T:
+        """Take a step, and note how long it took."""
+        began = time.perf_counter()
+        result = step(*arguments)
+        self.seconds[name] = time.perf_counter() - began
+        return result
+
+
+@click.command()
+@click.option("--files", default=1_000_000, show_default=True, help="Lines of the manifest.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def main(*, files: int, as_json: bool) -> None:
+    """Measure and print; fail if the goal is missed."""
+    seconds = measure(files)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    total = sum(seconds.values())
+    reached = total < GOAL_S and memory < GOAL_BYTES
+    if as_json:
+        document = {
+            "schema": "scidata-performance/1",
+            "script": "manifest",
+            "files": files,
+            "seconds": seconds,
+            "total_s": total,
+            "peak_memory_bytes": memory,
+            "load": os.getloadavg(),
+            "goal": {"seconds": GOAL_S, "bytes": GOAL_BYTES, "reached": reached},
+        }
+        click.echo(json.dumps(document, indent=1))
+    else:
+        for name, value in seconds.items():
+            click.echo(f"{name:<12}{value:>8.2f} s")
+        click.echo(f"{'all':<12}{total:>8.2f} s, peak {memory / 1e6:,.0f} MB, {files:,} files")
+    if not reached:
+        raise SystemExit(f"missed: the goal is {GOAL_S} s and {GOAL_BYTES / 1e6:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

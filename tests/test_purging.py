@@ -1,0 +1,157 @@
+"""Purging: the bytes go, for ever and completely; why they went stays."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from scidata.cli.purge import command
+from scidata.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
+from scidata.index import rebuild
+from scidata.listing import read_listing
+from scidata.publishing import publish
+from scidata.purging import PurgeOptions, purge
+from scidata.resolve import read_manifest, resolve, resolve_any
+from scidata.storage import open_store
+from scidata.storage.base import Store
+from scidata.storage.memory import MemoryStore
+from scidata.testing.faults import Crash, FaultyStore
+from scidata.verifying import verify
+from tests.versions import write_delta, write_version
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+def store(request: pytest.FixtureRequest, bare: Path, tmp_path: Path) -> Store:
+    """A store with bare 1.0.0 and 1.1.0 with other data."""
+    if request.param == "memory":
+        return filled(MemoryStore(), bare)
+    if request.param == "folder":
+        return filled(open_store(tmp_path / "store"), bare)
+    return filled(open_store(request.getfixturevalue("s3_url")), bare)
+
+
+def filled(store: Store, bare: Path) -> Store:
+    write_version(store, bare, "1.0.0")
+    (bare / "data" / "one.txt").write_text("another one\n")
+    write_version(store, bare, "1.1.0", parent="1.0.0")
+    rebuild(store)
+    return store
+
+
+def payload(store: Store, version: str = "1.0.0") -> list[str]:
+    return [facts.key for facts in store.list(f"bare/v{version}/data/")]
+
+
+def test_a_purged_version_has_no_bytes_and_says_why(store: Store) -> None:
+    done = purge("bare@1.0.0", "a person withdrew their consent", store)
+    assert len(done.objects) == 2
+    assert payload(store) == []
+    with pytest.raises(NotFoundError, match="a person withdrew their consent") as caught:
+        resolve("bare@1.0.0", store)
+    assert caught.value.exit_code == 3
+    commit = resolve_any("bare@1.0.0", store)
+    assert len(read_manifest(store, commit)) == 2
+    assert verify("bare@1.1.0", store).damage == ()
+
+
+def test_a_purged_version_is_listed_as_such_and_no_catalog_offers_its_bytes(
+    store: Store,
+) -> None:
+    purge("bare@1.0.0", "r", store)
+    listed = read_listing(store)
+    first = listed.versions["bare"][0]
+    assert listed.history(first).state == "purged"
+    catalog = store.read("bare/catalog.yaml").decode()
+    assert "v1.1.0" in catalog
+    assert "catalog-1.0.0" not in catalog
+    assert b"data/one.txt" not in store.read("bare/item-1.0.0.json")
+
+
+def test_purging_the_only_version_leaves_a_store_that_says_so(bare: Path) -> None:
+    store = MemoryStore()
+    write_version(store, bare, "1.0.0")
+    purge("bare@1.0.0", "r", store)
+    with pytest.raises(NotFoundError, match="withdrawn or purged"):
+        resolve("bare", store)
+    assert b"bare" not in store.read("index.yaml")
+
+
+def test_what_a_delta_refers_to_is_not_purged(bare: Path) -> None:
+    store = MemoryStore()
+    first = write_version(store, bare, "1.0.0")
+    (bare / "data" / "one.txt").write_text("another one\n")
+    write_delta(store, bare, "1.1.0", first, {"data/deep/two.txt": "1.0.0"})
+    before = {f.key for f in store.list()}
+    with pytest.raises(ConflictError, match=r"bare@1\.1\.0") as caught:
+        purge("bare@1.0.0", "r", store)
+    assert "scidata materialize bare@1.1.0" in caught.value.fix
+    assert {f.key for f in store.list()} == before
+    purge("bare@1.1.0", "r", store)
+    assert verify("bare@1.0.0", store).damage == ()
+    purge("bare@1.0.0", "r", store)
+    assert payload(store) == payload(store, "1.1.0") == []
+
+
+def test_a_damaged_record_beside_it_stops_the_purge(store: Store) -> None:
+    store.replace("bare/versions/1.1.0.json", b"{")
+    with pytest.raises(IntegrityError):
+        purge("bare@1.0.0", "r", store)
+    assert len(payload(store)) == 2
+
+
+def test_a_dry_run_removes_nothing(store: Store) -> None:
+    before = {f.key for f in store.list()}
+    assert len(purge("bare@1.0.0", "r", store, options=PurgeOptions(dry_run=True)).objects) == 2
+    assert {f.key for f in store.list()} == before
+
+
+@pytest.mark.parametrize(("name", "reason"), [("bare", "r"), ("bare@1.0.0", " ")])
+def test_a_purge_needs_a_version_and_a_reason(bare: Path, name: str, reason: str) -> None:
+    store = filled(MemoryStore(), bare)
+    with pytest.raises(InvalidError):
+        purge(name, reason, store)
+    assert len(payload(store)) == 2
+
+
+def test_a_crash_at_any_operation_of_a_purge_is_resumed(bare: Path) -> None:
+    def prepared() -> MemoryStore:
+        store = MemoryStore()
+        filled(store, bare)
+        return store
+
+    counting = FaultyStore(prepared())
+    purge("bare@1.0.0", "r", counting)
+    for fault in ("crash-before", "crash-after"):
+        for at in range(1, counting.count + 1):
+            store = prepared()
+            with pytest.raises(Crash):
+                purge("bare@1.0.0", "r", FaultyStore(store, at=at, fault=fault))
+            if len(payload(store)) < 2:  # whoever misses a file is told why
+                with pytest.raises(NotFoundError, match="was purged"):
+                    resolve("bare@1.0.0", store)
+            purge("bare@1.0.0", "r", store)
+            assert payload(store) == [], (fault, at)
+            assert verify("bare@1.1.0", store).damage == (), (fault, at)
+            statuses = [f.key for f in store.list("bare/versions/1.0.0.status-")]
+            assert len(statuses) == 1, (fault, at)
+
+
+def test_a_purged_number_is_not_published_again(bare: Path) -> None:
+    store = MemoryStore()
+    publish(bare, store, version="1.0.0")
+    purge("bare@1.0.0", "a court's order", store)
+    with pytest.raises(ConflictError, match=r"was purged on .*: a court's order"):
+        publish(bare, store, version="1.0.0")
+    assert publish(bare, store, version="1.1.0").commit.parent is None
+
+
+def test_nobody_is_asked_where_nobody_can_answer(bare: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    filled(open_store(store), bare)
+    words = ["bare@1.0.0", "--reason", "r", "--store", str(store)]
+    done = CliRunner().invoke(command, words)
+    assert (done.exit_code, "add --yes" in done.output) == (2, True)
+    assert len(payload(open_store(store))) == 2
+    done = CliRunner().invoke(command, [*words, "--yes"])
+    assert done.exit_code == 0, done.output
+    assert payload(open_store(store)) == []
