@@ -49,4 +49,5 @@ def write_scene(
 def read_scene(path: Path, name: str) -> Any:  # Any: an array of the dataset's type
     """Read a variable of a scene as h5py does."""
     with h5py.File(path) as file:
-        return file[name][()]
+        held: Any = file[name]
+        return held[()]

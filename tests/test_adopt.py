@@ -16,7 +16,13 @@ import torch
 
 import scidata
 from scidata.adopting import AdoptOptions, SourceOptions, plan_adopt
-from scidata.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
+from scidata.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    StorageError,
+)
 from scidata.storage import open_store
 from scidata.version import parse_commit
 from tests.adopted import PATCH, adopt_scenes, write_record
@@ -45,6 +51,7 @@ def test_a_folder_becomes_a_version_and_no_byte_of_it_is_copied(tmp_path: Path) 
     sizes = sum(f.stat().st_size for f in store.rglob("*") if f.is_file())
     assert sizes < sum(f.stat().st_size for f in files)
     assert not (store / "scenes" / "v1.0.0" / "data").exists()
+    assert "3 files of this version" in (store / "scenes/v1.0.0/README.md").read_text()
     listed = (store / "scenes" / "v1.0.0" / "manifest-sha256.txt").read_text().splitlines()
     for line, path in zip(listed, files, strict=True):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -305,7 +312,7 @@ def test_a_server_that_sends_readers_elsewhere_is_not_followed(tmp_path: Path) -
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         listed.write_text(f"http://127.0.0.1:{server.server_address[1]}/a.hdf\n")
-        with pytest.raises(scidata.errors.StorageError, match="sends readers to another host"):
+        with pytest.raises(StorageError, match="sends readers to another host"):
             adopt_scenes(
                 str(listed), tmp_path / "store", write_record(tmp_path / "record"), listed=True
             )
@@ -557,3 +564,41 @@ def test_s3_s_own_checksums_of_whole_objects_stand_for_reading(
     store = tmp_path / "store"
     adopt_scenes("s3://kept", store, write_record(tmp_path / "record"), read=False)
     assert scidata.verify("scenes", store).damage == ()
+
+
+def test_a_mirror_of_an_adopted_version_points_at_the_same_files(tmp_path: Path) -> None:
+    from scidata.mirroring import mirror
+
+    store, files = adopted(tmp_path)
+    mirror(["scenes"], store, to=tmp_path / "mirror")
+    assert not (tmp_path / "mirror" / "scenes" / "v1.0.0" / "data").exists()
+    assert scidata.verify("scenes", tmp_path / "mirror").damage == ()
+    opened = scidata.open("scenes", tmp_path / "mirror").to_xarray("scenes")
+    assert np.array_equal(opened.refs[2].values, read_scene(files[2], "refs"))
+
+
+def test_repair_leaves_adopted_files_to_those_who_run_their_server(tmp_path: Path) -> None:
+    from scidata.repairing import repair
+
+    store, files = adopted(tmp_path)
+    scidata.pull("scenes@1.0.0", tmp_path / "copy", store)
+    files[0].unlink()
+    done = repair("scenes@1.0.0", tmp_path / "copy", store)
+    (left,) = done.left
+    assert left.path == f"data/scenes/{files[0].name}"
+    assert "lies outside the store" in left.reason
+    assert not files[0].exists()
+
+
+def test_the_stored_checksums_of_a_source_are_asked_for_by_verify_remote(
+    tmp_path: Path, s3_url: str, s3_endpoint: str
+) -> None:
+    files = write_scenes(tmp_path / "local", 2)
+    create_bucket(s3_endpoint, "asked")
+    for path in files:
+        open_store("s3://asked").create(path.name, path)
+    store = tmp_path / "store"
+    adopt_scenes("s3://asked", store, write_record(tmp_path / "record"))
+    found = scidata.verify("scenes", store, remote=True)
+    assert found.damage == ()
+    assert sum(found.checksums.values()) == 2

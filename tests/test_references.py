@@ -205,9 +205,10 @@ def test_what_was_never_written_or_lies_in_the_header_is_read_as_h5py_reads_it(
         file["name"] = "Müller"
         file.create_dataset("checked", data=np.arange(50), fletcher32=True, chunks=(10,))
     opened = plain(refer([path])[0], decode=False)
-    with h5py.File(path) as file:
+    with h5py.File(path) as opened_file:
+        held: Any = opened_file
         for name in ("sparse", "empty", "compact", "none", "big", "plain", "checked"):
-            assert np.array_equal(opened[name][0].values, file[name][()]), name
+            assert np.array_equal(opened[name][0].values, held[name][()]), name
     assert opened["name"].values.tolist() == ["Müller"]
     # Numbers in one piece are divided, so that a patch does not read all of them.
     assert (
@@ -281,7 +282,8 @@ def test_times_counted_from_another_day_are_refused(tmp_path: Path) -> None:
 def test_files_on_another_grid_are_refused(tmp_path: Path) -> None:
     files = years(tmp_path, (5, 5), **PACKED)
     with h5py.File(files[1], "a") as file:
-        file["lat"][0] = 9
+        lat: Any = file["lat"]
+        lat[0] = 9
     with pytest.raises(InvalidError, match=r"lat holds other values than in 'y0\.nc'"):
         refer(files, JOINED)
 
@@ -410,7 +412,8 @@ def test_real_files_give_the_numbers_that_h5py_reads(shared_data: Path, tmp_path
         if not h5py.is_hdf5(path):
             assert len(found.variables) > 100
             continue
-        with h5py.File(path) as file:
+        with h5py.File(path) as held_file:
+            file: Any = held_file
             there = [n for n in opened.variables if n in file and file[n].dtype.kind in "biuf"]
             assert there
             for name in there:

@@ -126,7 +126,7 @@ def tag_files(
         ),
         DATACITE: to_json(datacite.attributes(record, facts)),
         LICENSE: terms.license_file(record, facts),
-        README: card.readme(record, facts),
+        README: card.readme(record, facts, outside=len(placed.sources)),
         **placed.references,
     }
     if placed.sources:

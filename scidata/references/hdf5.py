@@ -5,8 +5,9 @@ never followed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from math import prod
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -27,6 +28,8 @@ from scidata.references.stored import (
     slabs,
 )
 
+_objects: Any = import_module("h5py.h5o")  # Any: as below
+Held: TypeAlias = Any  # Any: a dataset or a file; h5py has no types
 READING = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 """What h5py raises of files that are damaged, or are none."""
 MAX_VARIABLES = 10_000
@@ -75,7 +78,7 @@ def read_hdf5(file: IO[bytes], along: Along, *, where: str) -> Header:
         ) from error
 
 
-def _header(opened: h5py.File, sets: Mapping[str, h5py.Dataset], along: Along) -> Header:
+def _header(opened: Held, sets: Mapping[str, Held], along: Along) -> Header:
     dims = dimensions(sets)
     arrays: dict[str, StoredArray] = {}
     omitted: dict[str, str] = {}
@@ -90,9 +93,7 @@ def _header(opened: h5py.File, sets: Mapping[str, h5py.Dataset], along: Along) -
     return Header(arrays=arrays, omitted=omitted, attributes=dict(attributes(opened)))
 
 
-def _array(
-    path: str, held: h5py.Dataset, dims: tuple[str, ...], along: Along
-) -> StoredArray | str:
+def _array(path: str, held: Held, dims: tuple[str, ...], along: Along) -> StoredArray | str:
     """Describe a dataset, or say why Zarr cannot express it."""
     if (reason := _inexpressible(held)) is not None:
         return reason
@@ -118,7 +119,7 @@ def _array(
     )
 
 
-def _inexpressible(held: h5py.Dataset) -> str | None:
+def _inexpressible(held: Held) -> str | None:
     if held.external or held.is_virtual:
         return "its numbers lie in other files"
     if held.dtype.kind in "SOU":
@@ -134,7 +135,7 @@ def _inexpressible(held: h5py.Dataset) -> str | None:
     return f"it was written with the filter {unknown[0]!r}" if unknown else None
 
 
-def _texts(held: h5py.Dataset, dims: tuple[str, ...]) -> StoredArray:
+def _texts(held: Held, dims: tuple[str, ...]) -> StoredArray:
     return StoredArray(
         dims=dims,
         shape=held.shape,
@@ -145,7 +146,7 @@ def _texts(held: h5py.Dataset, dims: tuple[str, ...]) -> StoredArray:
     )
 
 
-def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+def datasets(file: Held) -> Iterator[tuple[str, Held]]:
     """Yield the datasets of a file; links that leave it are not followed.
 
     Raises
@@ -156,7 +157,7 @@ def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
     todo, seen, count = [""], set[int](), 0
     while todo:
         group = todo.pop()
-        address = h5py.h5o.get_info(file[group or "/"].id).addr
+        address = _objects.get_info(file[group or "/"].id).addr
         if address in seen:  # hard links may go round in circles
             continue
         seen.add(address)
@@ -179,13 +180,13 @@ def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
                 yield path, held
 
 
-def read(held: h5py.Dataset) -> Values:
+def read(held: Held) -> Values:
     """Read a dataset whole; texts as objects."""
     found: Values = held.asstr()[...] if held.dtype.kind == "O" else held[...]
     return found
 
 
-def dimensions(sets: Mapping[str, h5py.Dataset]) -> dict[str, tuple[str, ...]]:
+def dimensions(sets: Mapping[str, Held]) -> dict[str, tuple[str, ...]]:
     """Name the dimensions: by their scales, else as NetCDF does, by their length."""
     phony: list[int] = []
     found = {}
@@ -207,12 +208,12 @@ def _phony(phony: list[int], size: int, taken: Sequence[str]) -> str:
     return f"{PHONY}{len(phony) - 1}"
 
 
-def is_empty_scale(held: h5py.Dataset) -> bool:
+def is_empty_scale(held: Held) -> bool:
     """Tell whether a dataset is a dimension of NetCDF-4 that has no labels."""
     return bytes(held.attrs.get("NAME", b"")).startswith(_EMPTY_SCALE)
 
 
-def attributes(held: h5py.Dataset | h5py.File) -> Iterator[tuple[str, Any]]:
+def attributes(held: Held) -> Iterator[tuple[str, Any]]:
     """Yield what a dataset or file says of itself, without what HDF5 and NetCDF-4 add."""
     for name in held.attrs:
         if name in _HIDDEN or name.startswith(("_Netcdf4", "_NC")):
@@ -224,7 +225,7 @@ def attributes(held: h5py.Dataset | h5py.File) -> Iterator[tuple[str, Any]]:
         yield name, value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def codecs(held: h5py.Dataset) -> Iterator[Codec]:
+def codecs(held: Held) -> Iterator[Codec]:
     """Yield a dataset's filters as codecs of Zarr v3; unknown ones under their own name."""
     big = held.dtype.byteorder == ">"
     yield {"name": "bytes", "configuration": {"endian": "big" if big else "little"}}
@@ -242,7 +243,7 @@ def codecs(held: h5py.Dataset) -> Iterator[Codec]:
 _KNOWN = frozenset({"bytes", *_FILTERS.values()})
 
 
-def fill_value(held: h5py.Dataset) -> Any:  # Any: a number of the dataset's type
+def fill_value(held: Held) -> Any:  # Any: a number of the dataset's type
     """Return what chunks hold that were never written; None if the file does not say."""
     undefined = h5py.h5d.FILL_VALUE_UNDEFINED
     if held.id.get_create_plist().fill_value_defined() == undefined:
@@ -250,14 +251,14 @@ def fill_value(held: h5py.Dataset) -> Any:  # Any: a number of the dataset's typ
     return held.fillvalue
 
 
-def is_compact(held: h5py.Dataset) -> bool:
+def is_compact(held: Held) -> bool:
     """Tell whether a dataset's numbers are part of its header, so that they have no place."""
     layout: int = held.id.get_create_plist().get_layout()
     compact: int = h5py.h5d.COMPACT
     return layout == compact
 
 
-def spans(held: h5py.Dataset) -> tuple[tuple[int, ...], dict[Coordinates, Span]] | None:
+def spans(held: Held) -> tuple[tuple[int, ...], dict[Coordinates, Span]] | None:
     """Return the shape of a dataset's chunks, and where each lies.
 
     None if a chunk was written without its filters, which nothing outside the file says.
@@ -271,7 +272,7 @@ def spans(held: h5py.Dataset) -> tuple[tuple[int, ...], dict[Coordinates, Span]]
     return None if found is None else (held.chunks, found)
 
 
-def contiguous_start(held: h5py.Dataset) -> int | None:
+def contiguous_start(held: Held) -> int | None:
     """Return where the numbers of a dataset without chunks begin; None if never written."""
     # Without this HDF5 reports an error rather than that there is none.
     if not held.id.get_storage_size():
@@ -280,7 +281,7 @@ def contiguous_start(held: h5py.Dataset) -> int | None:
     return start
 
 
-def chunk_spans(held: h5py.Dataset) -> dict[Coordinates, Span] | None:
+def chunk_spans(held: Held) -> dict[Coordinates, Span] | None:
     """List where the chunks of a dataset lie; None if one was written without its filters.
 
     Raises

@@ -202,16 +202,7 @@ class ForeignHttp(HttpStore):
 
     def head(self, key: str) -> ObjectFacts:
         """Return size, time and ETag."""
-        for pause in (*PAUSES_S, None):
-            try:
-                with self._ask(key, "HEAD", 0) as answer:
-                    headers = answer.headers
-            except (OSError, http.client.HTTPException) as error:
-                if pause is None or isinstance(error, ScidataError):
-                    raise self._translated(error, key) from error
-                time.sleep(pause)
-            else:
-                break
+        headers = self._headers(key)
         length = headers.get("Content-Length", "")
         if not length.isdigit():
             raise StorageError(
@@ -226,6 +217,21 @@ class ForeignHttp(HttpStore):
             modified=_instant(headers.get("Last-Modified")),
             etag=etag or None,
         )
+
+    def _headers(self, key: str) -> Any:  # Any: of an answer of urllib
+        for pause in PAUSES_S:
+            try:
+                with self._ask(key, "HEAD", 0) as answer:
+                    return answer.headers
+            except (OSError, http.client.HTTPException) as error:
+                if isinstance(error, ScidataError):
+                    raise
+                time.sleep(pause)
+        try:
+            with self._ask(key, "HEAD", 0) as answer:
+                return answer.headers
+        except (OSError, http.client.HTTPException) as error:
+            raise self._translated(error, key) from error
 
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view below a prefix."""
