@@ -75,9 +75,9 @@ def verify_version(
     progress: Progress | None,
 ) -> Verified:
     """Compare a version with its commit record, and its payload with its manifest."""
-    if choice.depth == "remote":
-        refuse_without_checksums(store)
     commit = resolve(reference, store)
+    if choice.depth == "remote":  # of what a version adopted, its own server may keep some
+        refuse_without_checksums(reaching(store, commit))
     globs = choice.globs + asset_globs(
         choice.assets, {asset.key: asset.path for asset in commit.assets}, where=commit.name
     )
