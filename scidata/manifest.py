@@ -41,6 +41,7 @@ _NOT_PLAIN = re.compile(  # in lower case
 _BLOCK = 2 * 2**20
 """Bytes of a manifest that are taken at once: few enough to stay near the processor."""
 _LINES_AT_ONCE = 20_000
+_PLAIN_PATH = re.compile(rf"[A-Za-z0-9_=+./-]{{1,{MAX_PATH_BYTES}}}")
 _LITTER = re.compile(r"\.DS_Store|Thumbs\.db|\._.*|.*\.part")
 
 
@@ -54,6 +55,8 @@ def path_fault(path: str) -> str | None:
     >>> path_fault("data/../../etc/passwd")
     "has the component '..', which leaves its folder"
     """
+    if _PLAIN_PATH.fullmatch(path) and not _NOT_PLAIN.search(f"/{path.lower()}/"):
+        return None  # as nearly all paths, ten times faster
     if unicodedata.normalize("NFC", path) != path:
         return "is not in Unicode normal form C"
     if match := _FORBIDDEN.search(path):

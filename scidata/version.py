@@ -156,7 +156,8 @@ class CommitRecord(_Frozen):
     files: Annotated[int, Field(ge=0)]
     bytes: Annotated[int, Field(ge=0)]
     new_files: Annotated[int, Field(ge=0)] | None = None
-    """Files with bytes that the parent has nowhere; None in records that do not say."""
+    """Files with bytes that neither the parent has anywhere, nor the older versions on which it
+    relies; None in records that do not say."""
     new_bytes: Annotated[int, Field(ge=0)] | None = None
     """Of these files: what the version added to the store."""
     parent: ParentVersion | None = None

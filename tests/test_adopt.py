@@ -23,6 +23,7 @@ from scidata.errors import (
     NotFoundError,
     StorageError,
 )
+from scidata.publishing import PublishOptions
 from scidata.storage import open_store
 from scidata.version import parse_commit
 from tests.adopted import PATCH, adopt_scenes, write_record
@@ -602,3 +603,15 @@ def test_the_stored_checksums_of_a_source_are_asked_for_by_verify_remote(
     found = scidata.verify("scenes", store, remote=True)
     assert found.damage == ()
     assert sum(found.checksums.values()) == 2
+
+
+def test_nothing_is_inherited_from_files_that_the_store_does_not_hold(tmp_path: Path) -> None:
+    import shutil
+
+    store, _ = adopted(tmp_path)
+    staged = tmp_path / "staged"
+    shutil.copytree(tmp_path / "source", staged / "data" / "scenes")
+    shutil.copy(tmp_path / "record" / "record.yaml", staged)
+    scidata.publish(staged, store, version="1.1.0", options=PublishOptions(layout="delta"))
+    shutil.rmtree(tmp_path / "source")
+    assert scidata.verify("scenes@1.1.0", store).damage == ()

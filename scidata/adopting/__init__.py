@@ -283,8 +283,10 @@ def _survey(store: Store, parsed: Record, path: Path, version: str, found: _Foun
         record_bytes=read_record_bytes(path),
         measured=measured,
         stamps=noted,
-        parent=parent_of(store, parsed.id, version, published),
-        existing=held_version(store, measured, published, beside.sizes),
+        parent=parent_of(store, parsed.id, version, published, PublishOptions()),
+        held=(),
+        layout="full",
+        existing=held_version(store, measured, published, outside),
         placed=Placed(
             outside=tuple(_places(folder, digests)),
             sources={p: _sourced(file) for p, file in outside.items()},

@@ -31,6 +31,8 @@ VERBS = {
     "adopt": "Catalogue files where they lie as a version; nothing is copied.",
     "pull": "Fetch a version into a new folder, checking every byte.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
+    "diff": "Say what changed between two versions, or two folders.",
+    "materialize": "Copy what a delta version inherits into its own folder.",
     "repair": "Bring missing and damaged files back from another copy.",
     "status": "Deprecate or withdraw a version, or show what became of it.",
     "mirror": "Copy versions to another store, checking every byte on its way.",

@@ -10,7 +10,16 @@ from urllib.parse import quote
 
 from scidata.digest import Digest
 from scidata.facts import Facts
-from scidata.formats import bag, card, datacite, intake, manifest_table, stac, terms
+from scidata.formats import (
+    bag,
+    card,
+    datacite,
+    intake,
+    manifest_table,
+    partial,
+    stac,
+    terms,
+)
 from scidata.formats.manifest_table import Sourced
 from scidata.formats.text import to_json, to_yaml
 from scidata.manifest import (
@@ -46,6 +55,14 @@ class Placed:
     """Addresses of adopted files, by path."""
     references: Mapping[str, bytes] = field(default_factory=dict)
     """Indexes of references, by path in the bag."""
+    prefixes: tuple[str, ...] = ()
+    """In which prefixes it lies, oldest first, if in several."""
+    removed: tuple[str, ...] = ()
+    """Files in the older prefixes that the version does not have."""
+    url: str = ""
+    """Of the store."""
+    fetch_from: str = ""
+    """What the addresses in ``fetch.txt`` begin with; by default `url`."""
 
 
 def prefix_of(version: str) -> str:
@@ -136,8 +153,20 @@ def tag_files(
                 for p, s in placed.sources.items()
             }
         )
+    if placed.since:
+        tags |= _of_a_delta(sizes, facts, placed)
     digests = {path: Digest.of(data) for path, data in tags.items()}
     tags[TAG_MANIFEST] = bag.tag_manifest(digests)
     keyed = {prefix_of(facts.version) + path: data for path, data in tags.items()}
     catalog = intake.version_catalog(record, facts, placed.hrefs, placed.outside)
     return keyed | {catalog_of(facts.version): to_yaml(catalog)}
+
+
+def _of_a_delta(sizes: Mapping[str, int], facts: Facts, placed: Placed) -> dict[str, bytes]:
+    base = partial.fetch_base(placed.fetch_from or placed.url)
+    return {
+        partial.FETCH: partial.fetch_txt(placed.since, sizes, facts, base),
+        partial.PARTIAL_VERSION: partial.partial_version(
+            placed.since, placed.removed, facts, prefixes=placed.prefixes, url=placed.url
+        ),
+    }

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, Problem, StorageError
@@ -46,6 +47,10 @@ class _Stamp:
     modified_ns: int
     inode: int
 
+    @property
+    def as_tuple(self) -> tuple[int, int, int]:
+        return self.size, self.modified_ns, self.inode
+
     def __str__(self) -> str:
         return f"{self.size} bytes, modified at {self.modified_ns} ns"
 
@@ -57,6 +62,7 @@ def measure(
     version: str,
     created: str,
     parent: str | None = None,
+    known: Mapping[str, tuple[tuple[int, int, int], str]] = MappingProxyType({}),
     progress: Progress | None = None,
 ) -> Measured:
     """Hash and describe what lies in ``data/`` of a staged dataset.
@@ -71,6 +77,9 @@ def measure(
         UTC, ISO 8601 with ``Z``: when publishing began.
     parent : str, optional
         Version number that this one continues.
+    known : mapping of str to (stamp, str), optional
+        Sha256 of files that were read before, by path, with the size in bytes, time of change
+        in ns and inode that they had then: while these are the same, it is believed.
     progress : callable, optional
         Called with bytes done and bytes in all.
 
@@ -87,7 +96,13 @@ def measure(
     """
     before = _survey(staged)
     entries = _entries(staged, before)
-    hashed = hash_files(((p, staged / p) for p in before), progress=progress)
+    believed = {
+        path: (Digest(known[path][1]), stamp.size)
+        for path, stamp in before.items()
+        if path in known and known[path][0] == stamp.as_tuple
+    }
+    fresh = ((path, staged / path) for path in before if path not in believed)
+    hashed = believed | hash_files(fresh, progress=progress)
     _refuse_changes(before, _survey(staged), hashed, where=str(staged))
     manifest = Manifest({path: digest for path, (digest, _) in hashed.items()})
     sizes = {path: hashed[path][1] for path in manifest}

@@ -6,7 +6,7 @@ one small commit record. Readers see nothing before that and everything after it
 was interrupted continues when it is started again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,35 @@ from pathlib import Path
 from scidata.about import TOOL
 from scidata.check import check
 from scidata.digest import Digest
-from scidata.errors import ConflictError, InvalidError, ScidataError, StorageError
+from scidata.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    ScidataError,
+    StorageError,
+)
 from scidata.formats import RECORD, Placed, prefix_of, tag_files
 from scidata.hashing import Progress
 from scidata.index import rebuild
 from scidata.inventory import read_history
+from scidata.locations import read_locations
 from scidata.measure import Measured, measure
 from scidata.publishing.claim import Claim, has_ended, renew, take
-from scidata.publishing.plan import Plan, Version, check_number, check_same, plan
+from scidata.publishing.inheritance import Held, Layout, inherit, layout_of, read_held
+from scidata.publishing.plan import (
+    Plan,
+    Version,
+    check_number,
+    check_same,
+    hrefs_of,
+    plan,
+)
+from scidata.publishing.remembered import memory_of, note, recall
 from scidata.publishing.upload import (
     Stamps,
     check_held,
+    check_inherited,
     check_listing,
     check_unchanged,
     commit,
@@ -68,6 +86,15 @@ class PublishOptions:
     """Use a store that ignores conditional writes; nobody else may publish to it meanwhile."""
     takeover: bool = False
     """Continue an upload whose publisher may still be alive."""
+    parent: str | None = None
+    """Number of the version that this one continues; by default the newest."""
+    layout: Layout | None = None
+    """``full``: all files lie in the version's own prefix. ``delta``: those that the parent has
+    stay where they are. By default a delta if that is worth much: `layout_of`."""
+    rehash: bool = False
+    """Read every staged file, also those that seem unchanged since an earlier run read them."""
+    fetch_from: str = ""
+    """Public address of the store, for BagIt tools that complete a delta."""
     surroundings: Surroundings = field(default_factory=Surroundings)
 
 
@@ -78,6 +105,8 @@ class Published:
     commit: CommitRecord
     uploaded: int
     """Objects that were sent."""
+    copied: int = 0
+    """Objects that the store copied from older versions."""
     skipped: int
     """Objects that an earlier run had sent."""
     already: bool
@@ -94,7 +123,11 @@ class Surveyed:
     record_bytes: bytes
     measured: Measured
     stamps: Stamps
-    parent: ParentVersion | None
+    parent: CommitRecord | None
+    held: tuple[Held, ...]
+    """What the parent holds, and the older versions on which it relies; nothing if there is no
+    parent."""
+    layout: Layout
     existing: CommitRecord | None
     """The version, if it is published; then its digest is that of the staged dataset."""
     placed: Placed = field(default_factory=Placed)
@@ -138,7 +171,8 @@ def publish(
         unless the message says that this is not known; running it again tells.
     """
     opened = open_store(store)
-    found = survey(staged, opened, version=version, progress=progress)
+    options = options or PublishOptions()
+    found = survey(staged, opened, version=version, options=options, progress=progress)
     return publish_surveyed(found, opened, options=options, progress=progress)
 
 
@@ -154,7 +188,7 @@ def publish_surveyed(
     if found.existing is not None:
         return _already(found, opened, found.existing)
     opened, unsafe = _trusted(opened, options)
-    mine = _claim(options.surroundings, found.parent)
+    mine = _claim(found, options)
     first = _take(found, opened, options, mine)
     planned = _plan(found, opened, first, options.surroundings.token())
     planned = replace(
@@ -189,7 +223,8 @@ def plan_publish(
         As `publish`, but neither the probe nor the claim is made.
     """
     opened = open_store(store)
-    found = survey(staged, opened, version=version, progress=progress)
+    options = options or PublishOptions()
+    found = survey(staged, opened, version=version, options=options, progress=progress)
     return plan_surveyed(found, opened, options=options)
 
 
@@ -200,12 +235,17 @@ def plan_surveyed(
     options = options or PublishOptions()
     if found.existing is not None:
         return found.existing
-    claim = _claim(options.surroundings, found.parent)
+    claim = _claim(found, options)
     return _plan(found, opened, claim, options.surroundings.token())
 
 
 def survey(
-    staged: Path, store: Store, *, version: str, progress: Progress | None = None
+    staged: Path,
+    store: Store,
+    *,
+    version: str,
+    options: PublishOptions | None = None,
+    progress: Progress | None = None,
 ) -> Surveyed:
     """Check and measure a staged dataset, and look what the store holds of it.
 
@@ -214,21 +254,25 @@ def survey(
     ScidataError
         As `publish`.
     """
+    options = options or PublishOptions()
+    number = VersionNumber.parse(version)
     record, record_bytes = _record(staged)
     # Before the bytes are read, which may take hours: can the store be reached at all?
     published = published_numbers(store, record.id, version)
+    parent = parent_of(store, record.id, version, published, options)
+    held = _held(store, parent, options.layout)
     noted = stamps(staged)
-    measured = measure(
-        staged, dataset=record.id, version=version, created="", progress=progress
-    )
+    measured = _measure(staged, record.id, version, options, noted=noted, progress=progress)
     return Surveyed(
         staged=staged,
         record=record,
         record_bytes=record_bytes,
         measured=measured,
         stamps=noted,
-        parent=parent_of(store, record.id, version, published),
-        existing=held_version(store, measured, published, measured.sizes),
+        parent=parent,
+        held=held,
+        layout=options.layout or layout_of(number, measured.manifest, measured.sizes, held),
+        existing=held_version(store, measured, published),
     )
 
 
@@ -259,14 +303,14 @@ def held_version(
     store: Store,
     measured: Measured,
     published: Sequence[VersionNumber],
-    sizes: Mapping[str, int],
+    outside: Collection[str] = (),
 ) -> CommitRecord | None:
     """Return the version, if it is published already, with these very bytes.
 
     Parameters
     ----------
-    sizes : mapping of str to int
-        Of the payload that the store itself must hold.
+    outside : collection of str
+        Adopted files, which the store itself does not hold.
 
     Raises
     ------
@@ -282,8 +326,35 @@ def held_version(
     if existing is not None:
         _refuse_purged(store, existing)
         check_same(existing, measured.manifest.digest)
-        check_held(store, existing, sizes)
+        locations = read_locations(store, existing, measured.manifest)
+        sizes = {p: n for p, n in measured.sizes.items() if p not in outside}
+        check_held(store, existing, sizes, locations)
     return existing
+
+
+def _measure(
+    staged: Path,
+    dataset: str,
+    version: str,
+    options: PublishOptions,
+    *,
+    noted: Stamps,
+    progress: Progress | None,
+) -> Measured:
+    """Hash and describe what is staged, but for what an earlier run hashed and is the same."""
+    around = options.surroundings
+    memory = memory_of(around.memory.parent, staged)
+    begun_ns = int(around.now().timestamp() * 10**9)
+    measured = measure(
+        staged,
+        dataset=dataset,
+        version=version,
+        created="",
+        known={} if options.rehash else recall(memory),
+        progress=progress,
+    )
+    note(memory, noted, measured.manifest.hexes, begun_ns=begun_ns)
+    return measured
 
 
 def _record(staged: Path) -> tuple[Record, bytes]:
@@ -305,15 +376,53 @@ def _record(staged: Path) -> tuple[Record, bytes]:
     return checked.record, read_record_bytes(staged / "record.yaml")
 
 
+def _held(store: Store, parent: CommitRecord | None, layout: Layout | None) -> tuple[Held, ...]:
+    """Read what a parent holds. What is damaged is no reason not to publish a full version."""
+    if parent is None:
+        return ()
+    try:
+        return read_held(store, parent)
+    except (IntegrityError, InvalidError, NotFoundError):
+        if layout == "delta":
+            raise
+        return ()
+
+
 def parent_of(
-    store: Store, dataset: str, version: str, published: Sequence[VersionNumber]
-) -> ParentVersion | None:
-    """Return the newest version before this one that was not purged."""
+    store: Store,
+    dataset: str,
+    version: str,
+    published: Sequence[VersionNumber],
+    options: PublishOptions,
+) -> CommitRecord | None:
+    """Find the version that the new one continues: the one asked for, or the newest.
+
+    Raises
+    ------
+    InvalidError
+        If the one asked for is none of the older ones.
+    """
     number = VersionNumber.parse(version)
-    for older in sorted((n for n in published if n < number), reverse=True):
-        if read_history(store, dataset, older).state != "purged":
-            commit = read_commit(store, dataset, older)
-            return ParentVersion(version=commit.version, digest=commit.digest)
+    if number in published:
+        return None
+    older = [n for n in published if n < number]
+    wanted = older if options.parent is None else [VersionNumber.parse(options.parent)]
+    for number in reversed(wanted):
+        if number in older and read_history(store, dataset, number).state != "purged":
+            return read_commit(store, dataset, number)
+    if options.parent is not None:
+        named = ", ".join(map(str, reversed(older))) or "there is none yet"
+        raise InvalidError(
+            f"version {options.parent} is not an older version of {dataset}, or was purged",
+            where="--parent",
+            fix=f"choose one that is published: {named}",
+        )
+    if options.layout == "delta":
+        raise InvalidError(
+            f"{dataset} has no version yet, so there is nothing to inherit",
+            where="--delta",
+            fix="leave out --delta",
+        )
     return None
 
 
@@ -342,37 +451,63 @@ def _take(found: Surveyed, store: Store, options: PublishOptions, mine: Claim) -
     )
 
 
-def _claim(around: Surroundings, parent: ParentVersion | None) -> Claim:
+def _claim(found: Surveyed, options: PublishOptions) -> Claim:
+    around = options.surroundings
+    parent = found.parent
     return Claim(
         tx=around.token(),
         host=around.host,
         user=around.user,
         pid=around.pid,
         started=around.time,
-        parent=parent,
+        parent=None
+        if parent is None
+        else ParentVersion(version=parent.version, digest=parent.digest),
+        layout=found.layout,
+        fetch_from=options.fetch_from,
     )
 
 
 def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
-    """Gather the version: its time and parent are those of the first claim."""
+    """Gather the version: its time and what it inherits are those of the first claim."""
     parent = claim.parent
+    held = _claimed(found, store, claim)
     facts = found.measured.facts.model_copy(
         update={"created": claim.started, "parent": parent.version if parent else None}
     )
     manifest, sizes = found.measured.manifest, found.measured.sizes
+    inheritance = inherit(manifest, sizes, facts.assets, held, layout=claim.layout)
+    placed = replace(
+        found.placed,
+        since=inheritance.since,
+        hrefs=hrefs_of(facts, manifest, inheritance),
+        prefixes=inheritance.prefixes(facts.version),
+        removed=inheritance.removed,
+        url=store.url,
+        fetch_from=claim.fetch_from,
+    )
     version = Version(
         staged=found.staged,
         manifest=manifest,
         sizes=sizes,
         facts=facts,
-        tags=tag_files(
-            found.record_bytes, found.record, manifest, sizes, facts, placed=found.placed
-        ),
-        placed=found.placed,
+        tags=tag_files(found.record_bytes, found.record, manifest, sizes, facts, placed=placed),
         parent=parent,
+        inheritance=inheritance,
+        placed=placed,
     )
-    held = present(store, f"{facts.dataset}/{prefix_of(facts.version)}")
-    return plan(version, held, tool=TOOL, commit_id=commit_id)
+    there = present(store, f"{facts.dataset}/{prefix_of(facts.version)}")
+    return plan(version, there, tool=TOOL, commit_id=commit_id)
+
+
+def _claimed(found: Surveyed, store: Store, claim: Claim) -> tuple[Held, ...]:
+    """Return what the parent of whoever began the upload holds; it may be older than ours."""
+    if claim.parent is None:
+        return ()
+    if found.parent is not None and found.parent.version == claim.parent.version:
+        return found.held
+    number = VersionNumber.parse(claim.parent.version)
+    return _held(store, read_commit(store, found.record.id, number), claim.layout)
 
 
 def _apply(
@@ -382,15 +517,17 @@ def _apply(
     hold: Callable[[], None],
     progress: Progress | None,
 ) -> Published:
-    sent = upload(store, planned, progress=progress)
+    deeds = upload(store, planned, progress=progress)
     check_unchanged(found.stamps, stamps(found.staged), where=str(found.staged))
     hold()
     check_listing(store, planned)
+    check_inherited(store, planned)
     committed = commit(store, planned.commit)
     return Published(
         commit=committed,
-        uploaded=sent,
-        skipped=len(planned.steps) - sent,
+        uploaded=deeds["sent"],
+        copied=deeds["copied"],
+        skipped=deeds["found"],
         already=committed.commit_id != planned.commit.commit_id,
         warnings=_index(store, committed.dataset),
     )

@@ -1,8 +1,8 @@
 """Claims: who is uploading which version, since when.
 
 A courtesy, not a lock: two publishers that both go on cannot harm a version, only stop each
-other. The first claim also fixes what enters the files besides the data, its time and the
-parent version, so that whoever continues the upload writes the same bytes.
+other. The first claim also fixes what enters the files besides the data: its time, the parent
+version, and what is inherited from it, so that whoever continues the upload writes the same.
 """
 
 import os
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
+from scidata.publishing.inheritance import Layout
 from scidata.storage.base import Store
 from scidata.version import ParentVersion
 
@@ -37,6 +38,8 @@ class Claim(BaseModel):
     started: str
     """UTC, ISO 8601 with ``Z``."""
     parent: ParentVersion | None = None
+    layout: Layout = "full"
+    fetch_from: str = ""
     collecting: bool = False
     """Whoever holds it removes the remains of the upload."""
 
