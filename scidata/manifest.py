@@ -36,7 +36,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNOREC
 _PLAIN_LINES = re.compile(r"(?:[0-9a-f]{64}  data/[A-Za-z0-9_=+./-]++\n)*+")
 _PLAIN_PATHS = re.compile(r"(?:/[A-Za-z0-9_=+./-]++\n)*+")
 _NOT_PLAIN = re.compile(  # in lower case
-    r"/(?:[./\n]|con|prn|aux|nul|com|lpt|thumbs)|\.(?:part)?[/\n]"
+    r"[./](?:[/\n]|(?<=/)\.|c(?:on|om)|prn|aux|nul|lpt|thumbs|(?<=\.)part[/\n])"
 )
 _BLOCK = 2 * 2**20
 """Bytes of a manifest that are taken at once: few enough to stay near the processor."""
