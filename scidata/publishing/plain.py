@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from scidata.digest import Digest
+from scidata.formats import prefix_of
 from scidata.formats.partial import check_commands, overlay_commands
 from scidata.version import CommitRecord
 
@@ -32,7 +33,7 @@ def plain_commands(
     if len(commit.prefixes) > 1:
         fetch = overlay_commands(url, commit.dataset, commit.prefixes, folder, endpoint)
     else:
-        fetch = [_fetch(url, f"{commit.dataset}/{commit.prefixes[-1]}/", folder, endpoint)]
+        fetch = [_fetch(url, f"{commit.dataset}/{prefix_of(commit.version)}", folder, endpoint)]
     return [*fetch, *check_commands(folder, Digest.parse(commit.digest).hex)]
 
 
