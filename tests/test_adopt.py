@@ -549,19 +549,24 @@ def test_a_store_with_an_adopted_version_is_indexed_again(tmp_path: Path) -> Non
     assert report.damaged == ()
 
 
+def put_checked(endpoint: str, bucket: str, files: list[Path]) -> None:
+    """Upload files so that S3 keeps the sha256 of each."""
+    import botocore.session
+
+    client = botocore.session.Session().create_client("s3", endpoint_url=endpoint)
+    for path in files:
+        client.put_object(
+            Bucket=bucket, Key=path.name, Body=path.read_bytes(), ChecksumAlgorithm="SHA256"
+        )
+    client.close()
+
+
 def test_s3_s_own_checksums_of_whole_objects_stand_for_reading(
     tmp_path: Path, s3_url: str, s3_endpoint: str
 ) -> None:
-    import botocore.session
-
     files = write_scenes(tmp_path / "local", 2)
     create_bucket(s3_endpoint, "kept")
-    client = botocore.session.Session().create_client("s3", endpoint_url=s3_endpoint)
-    for path in files:
-        client.put_object(
-            Bucket="kept", Key=path.name, Body=path.read_bytes(), ChecksumAlgorithm="SHA256"
-        )
-    client.close()
+    put_checked(s3_endpoint, "kept", files)
     store = tmp_path / "store"
     adopt_scenes("s3://kept", store, write_record(tmp_path / "record"), read=False)
     assert scidata.verify("scenes", store).damage == ()
@@ -596,8 +601,7 @@ def test_the_stored_checksums_of_a_source_are_asked_for_by_verify_remote(
 ) -> None:
     files = write_scenes(tmp_path / "local", 2)
     create_bucket(s3_endpoint, "asked")
-    for path in files:
-        open_store("s3://asked").create(path.name, path)
+    put_checked(s3_endpoint, "asked", files)
     store = tmp_path / "store"
     adopt_scenes("s3://asked", store, write_record(tmp_path / "record"))
     found = scidata.verify("scenes", store, remote=True)
