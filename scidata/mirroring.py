@@ -24,6 +24,7 @@ from scidata.inventory import existing_numbers, names, read_history, version_num
 from scidata.locations import full_key, full_note, is_full, read_index
 from scidata.publishing.claim import Claim, has_ended, renew, take
 from scidata.resolve import commit_key, read_commit, read_manifest, resolve_any
+from scidata.signing import copy_signatures
 from scidata.status import MAX_STATUS_BYTES, History, status_key
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
@@ -303,6 +304,7 @@ def _apply(
     """Copy one version; its commit record makes it visible, after everything else."""
     if plan.there:
         _create_all(target, plan.statuses)
+        copy_signatures(plan.commit, source, target)
         return
     commit, around = plan.commit, options.surroundings
     mine = Claim(
@@ -323,6 +325,7 @@ def _apply(
         _create_all(target, plan.statuses)
     _commit(target, plan)
     _create_all(target, plan.statuses)
+    copy_signatures(commit, source, target)
 
 
 def _commit(target: Store, plan: Copy) -> None:

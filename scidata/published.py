@@ -178,14 +178,24 @@ def read_statistics(
 ) -> dict[str, Any]:  # Any: JSON
     """Read the statistics of one asset, or of all by key; see `Dataset.statistics`."""
     name = published.commit.name
-    document = json.loads(read_file(published, STATISTICS))
+    data = read_file(published, STATISTICS)
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        document = None
+    assets = document.get("assets") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(assets, dict):
+        raise InvalidError(
+            "the statistics are not JSON with a field 'assets'",
+            where=f"{name}/{STATISTICS}",
+            fix="report it to whoever published the version",
+        )
     if document.get("schema") != "scidata-statistics/1":
         raise InvalidError(
             f"schema {document.get('schema')!r}",
             where=f"{name}/{STATISTICS}",
             fix="upgrade scidata",
         )
-    assets: dict[str, Any] = document["assets"]
     if asset is None:
         return assets
     if asset not in assets:

@@ -83,6 +83,19 @@ def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitReco
     StorageError
         If the store cannot be reached, or is a web server that answers with a page.
     """
+    return read_commit_object(store, dataset, number)[0]
+
+
+def read_commit_object(
+    store: Store, dataset: str, number: VersionNumber
+) -> tuple[CommitRecord, bytes]:
+    """Read a commit record, and the bytes that it was read from.
+
+    Raises
+    ------
+    ScidataError
+        As `read_commit`.
+    """
     key = commit_key(dataset, str(number))
     where = f"{key} at {store.address}"
     try:
@@ -94,7 +107,7 @@ def read_commit(store: Store, dataset: str, number: VersionNumber) -> CommitReco
     commit = parse_commit(data, where=where)
     check_commit(commit, dataset, number, where)
     _refuse_places(commit, store, where)
-    return commit
+    return commit, data
 
 
 def list_versions(dataset: str, store: StoreLike | None = None) -> tuple[CommitRecord, ...]:

@@ -6,7 +6,9 @@ Pure. Reading and writing commit records in a store belongs to `scidata.resolve`
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -205,6 +207,9 @@ def parse_commit(data: bytes, *, where: str) -> CommitRecord:
     if len(data) > MAX_COMMIT_BYTES:
         raise damaged_commit(f"it has {len(data)} bytes, which are too many", where=where)
     try:
+        # What stands twice would be read here as its last value, elsewhere as its first.
+        if twice := _repeated(data):
+            raise damaged_commit(f"it says {twice!r} twice", where=where)
         return CommitRecord.model_validate_json(data)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
@@ -234,6 +239,19 @@ def damaged_commit(fault: str, *, where: str) -> IntegrityError:
         fix="bring this one file back from another copy of the store, or report it to whoever "
         "runs the store; the other versions can still be read",
     )
+
+
+def _repeated(data: bytes) -> str | None:
+    """Return a name that stands twice in the same JSON object; None also if it is not JSON."""
+    twice: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        counts = Counter(name for name, _ in pairs)
+        twice.extend(name for name, count in counts.items() if count > 1)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(data, object_pairs_hook=note)
+    return twice[0] if twice else None
 
 
 def _newer_format(faults: Sequence[ErrorDetails]) -> str | None:

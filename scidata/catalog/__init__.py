@@ -86,7 +86,7 @@ def _check_digest(fetched: Fetched, expected: Digest) -> None:
 
 def _read(fetched: Fetched) -> dict[str, Any]:  # Any: YAML, checked here
     value, unread = read_yaml(fetched.data, where=shown(fetched.url), limit=MAX_CATALOG_BYTES)
-    problems = [*unread, *catalog_problems(value)]
+    problems = [*unread, *catalog_problems(value, reach=fetched.reach)]
     if not problems and isinstance(value, dict) and not fetched.folder.startswith("file://"):
         problems += folder_problems(value)
     if problems or not isinstance(value, dict):

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from scidata.cli.output import (
+    asker,
     capped,
     exits,
     json_option,
@@ -12,11 +13,13 @@ from scidata.cli.output import (
     progress_bar,
     quiet_option,
     say,
+    signature_fields,
     store_options,
 )
 from scidata.publishing import Published, PublishOptions, plan_publish, publish
 from scidata.publishing.plain import plain_commands
 from scidata.publishing.plan import Plan
+from scidata.signing import load_key
 from scidata.storage import open_store
 from scidata.version import CommitRecord
 from scidata.wording import amount, counted
@@ -40,6 +43,14 @@ MAX_STEPS = 5
     "--takeover",
     is_flag=True,
     help="Continue an upload that somebody on another machine began and will not finish.",
+)
+@click.option(
+    "--sign",
+    "key_file",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign the version with this private key of OpenSSH, such as ~/.ssh/id_ed25519 "
+    "[default: unsigned].",
 )
 @click.option(
     "--parent",
@@ -78,6 +89,7 @@ def command(
     version: str,
     single_writer: bool,
     takeover: bool,
+    key_file: Path | None,
     parent: str | None,
     full: bool | None,
     rehash: bool,
@@ -96,6 +108,8 @@ def command(
     after an interruption. A store that ignores conditional writes is refused with exit code 6.
     """
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    # Before the upload, which may take hours: so that a passphrase is asked for now.
+    key = load_key(key_file, asker(key_file)) if key_file else None
     options = PublishOptions(
         single_writer=single_writer,
         takeover=takeover,
@@ -103,6 +117,7 @@ def command(
         layout=None if full is None else "full" if full else "delta",
         rehash=rehash,
         fetch_from=fetch_from,
+        signing_key=key,
     )
     with progress_bar(f"publish {version}", shown=not (quiet or as_json)) as progress:
         if dry_run:
@@ -162,6 +177,7 @@ def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> 
             "unsafe_store": commit.unsafe_store,
             "warnings": list(done.warnings),
             "plain_commands": commands,
+            "signature": signature_fields(done.signed),
         }
         print_json("scidata-publish/1", fields)
         return
@@ -173,6 +189,8 @@ def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> 
     if commit.prefixes[1:]:
         say(f"inherits  unchanged files of {', '.join(commit.prefixes[:-1])}")
     say(f"where     {url}/{commit.dataset}/{commit.prefixes[-1]}/")
+    if done.signed is not None:
+        say(f"signed    by {done.signed.key}, {done.signed.path}")
     say("", "Without scidata, into a new folder, anybody checks it so:")
     for line in commands:
         say(f"  {line}")

@@ -143,8 +143,9 @@ def referenced_entry(
     """
     scheme = place.url.partition("://")[0]
     remote: dict[str, object] = {"asynchronous": True} if scheme != "file" else {}
-    if scheme == "s3":
-        remote |= {"anon": True} if place.anonymous else {}
+    if scheme == "s3" and place.anonymous:
+        # Nobody's signature is sent to a server that a catalog names: else the reader names it.
+        remote["anon"] = True
         remote |= {"endpoint_url": place.endpoint} if place.endpoint else {}
     return Entry(
         name=name,

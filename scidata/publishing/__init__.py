@@ -53,6 +53,8 @@ from scidata.publishing.upload import (
 )
 from scidata.record import Record, read_record_bytes
 from scidata.resolve import read_commit, version_numbers
+from scidata.signing import Signed, sign_commit
+from scidata.sshsig import SigningKey
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
@@ -86,6 +88,8 @@ class PublishOptions:
     """Use a store that ignores conditional writes; nobody else may publish to it meanwhile."""
     takeover: bool = False
     """Continue an upload whose publisher may still be alive."""
+    signing_key: SigningKey | None = None
+    """Sign the version as soon as it is published."""
     parent: str | None = None
     """Number of the version that this one continues; by default the newest."""
     layout: Layout | None = None
@@ -112,6 +116,7 @@ class Published:
     already: bool
     """The version existed before, with the same digest."""
     warnings: tuple[str, ...] = ()
+    signed: Signed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +191,7 @@ def publish_surveyed(
     """Publish what was surveyed; raises as `publish`."""
     options = options or PublishOptions()
     if found.existing is not None:
-        return _already(found, opened, found.existing)
+        return _signed(_already(found, opened, found.existing), opened, options)
     opened, unsafe = _trusted(opened, options)
     mine = _claim(found, options)
     first = _take(found, opened, options, mine)
@@ -199,7 +204,14 @@ def publish_surveyed(
     def hold() -> None:
         renew(opened, facts.dataset, facts.version, mine, now=options.surroundings.now())
 
-    return _apply(planned, found, opened, hold, progress)
+    return _signed(_apply(planned, found, opened, hold, progress), opened, options)
+
+
+def _signed(done: Published, store: Store, options: PublishOptions) -> Published:
+    """Sign what is published. Interrupted before, the same command finds it and signs it."""
+    if options.signing_key is None:
+        return done
+    return replace(done, signed=sign_commit(store, done.commit, options.signing_key))
 
 
 def plan_publish(

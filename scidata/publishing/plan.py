@@ -23,7 +23,7 @@ from scidata.version import (
 MAX_NAMED = 5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # a version may have a million of them
 class Step:
     """One object that must exist, with these bytes, before the version is committed."""
 

@@ -19,19 +19,20 @@ from scidata.errors import (
     StorageError,
 )
 from scidata.formats import prefix_of
-from scidata.hashing import Progress
+from scidata.hashing import Progress, hash_parts, tell_files
 from scidata.locations import Locations
 from scidata.parallel import each
 from scidata.publishing.plan import Plan, Step, conflict, refuse_strangers
 from scidata.resolve import commit_key, read_commit
 from scidata.storage.addresses import options_of
-from scidata.storage.base import Store
+from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.checksums import KeepsChecksums
 from scidata.version import CommitRecord, VersionNumber, commit_bytes
 
 SMALL = 8 * 2**20
 SMALL_AT_ONCE = 8
-LARGE_AT_ONCE = 2
-"""Files over `SMALL` may need up to 128 MiB of memory each on their way to S3."""
+LARGE_AT_ONCE = 4
+"""Files over `SMALL`; how much memory they take together is the store's to bound."""
 LOOKS = 3
 PAUSE_S = 0.5
 
@@ -56,17 +57,18 @@ def upload(store: Store, plan: Plan, *, progress: Progress | None) -> Counter[De
         If the store fails.
     """
     total = sum(step.size for step in plan.steps)
-    done = 0
+    done, files = 0, 0
     deeds: Counter[Deed] = Counter()
     small = [step for step in plan.steps if step.size <= SMALL]
     large = [step for step in plan.steps if step.size > SMALL]
     for steps, threads in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
         put = partial(_put, store, commit=plan.commit)
         for size, deed in each(put, steps, threads=threads):
-            done += size
+            done, files = done + size, files + 1
             deeds[deed] += 1
             if progress is not None:
                 progress(done, total)
+                tell_files(progress, files, len(small) + len(large))
     return deeds
 
 
@@ -334,10 +336,23 @@ def _compare(store: Store, step: Step) -> Literal["same", "other", "absent"]:
         facts = store.head(step.key)
         if facts.size != step.size:
             return "other"
-        found = facts.digest or _digest(store.stream(step.key))
+        found = facts.digest or _composed(store, step, facts) or _digest(store.stream(step.key))
     except NotFoundError:
         return "absent"
     return "same" if found == step.digest else "other"
+
+
+def _composed(store: Store, step: Step, facts: ObjectFacts) -> Digest | None:
+    """Compare a file with the sha256 of the parts that S3 keeps; None if they differ."""
+    if not (
+        facts.parts and isinstance(step.source, Path) and isinstance(store, KeepsChecksums)
+    ):
+        return None
+    stored = store.checksums(step.key)
+    if not stored.parts_sha256 or not stored.part_size:
+        return None
+    found, composite = hash_parts(step.source, stored.part_size)
+    return found if composite == stored.parts_sha256 else None
 
 
 def _digest(blocks: Iterable[bytes]) -> Digest:

@@ -18,6 +18,8 @@ from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
 from scidata.outside import look, reaching
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
+from scidata.signing import require_signature
+from scidata.sshsig import PublicKey
 from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.checksums import KeepsChecksums
 from scidata.verifying.choice import Choice, asset_globs
@@ -72,12 +74,14 @@ def verify_version(
     *,
     digest: Digest | None,
     choice: Choice,
+    trusted: tuple[PublicKey, ...] = (),
     progress: Progress | None,
 ) -> Verified:
     """Compare a version with its commit record, and its payload with its manifest."""
     commit = resolve(reference, store)
     if choice.depth == "remote":  # of what a version adopted, its own server may keep some
         refuse_without_checksums(reaching(store, commit))
+    signer = require_signature(store, commit, trusted).key if trusted else None
     globs = choice.globs + asset_globs(
         choice.assets, {asset.key: asset.path for asset in commit.assets}, where=commit.name
     )
@@ -134,6 +138,7 @@ def verify_version(
         payload=len(version.payload),
         held=len(version.payload),
         damage=compare.ordered(damage),
+        signer=signer,
         notes=tuple(notes),
     )
 
