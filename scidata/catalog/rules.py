@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from scidata.catalog.hosts import Reach, reach_of
 from scidata.errors import Problem
 from scidata.formats import intake_entries as forms
 from scidata.storage.addresses import split_url
+from scidata.storage.hosts import Reach, reach_of
 
 MAX_ENTRIES = 20_000
 

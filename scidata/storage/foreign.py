@@ -5,7 +5,6 @@ reader's machine to its own disk, its own network, or to whoever a server points
 """
 
 import http.client
-import ipaddress
 import socket
 import ssl
 import time
@@ -27,6 +26,7 @@ from scidata.manifest import path_fault
 from scidata.storage import refusals
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.hosts import Reach, reach_of
 from scidata.storage.http import HttpStore
 from scidata.storage.keys import checked
 
@@ -51,7 +51,7 @@ def place_fault(url: str, *, near: bool) -> str | None:
     >>> place_fault("https://example.org/scenes", near=False) is None
     True
     >>> place_fault("http://169.254.169.254/latest", near=True)
-    'is link-local'
+    "is link-local, or no server's address"
     """
     parts = split_url(url)
     if parts is None or parts.scheme not in (*SCHEMES, "file"):
@@ -72,16 +72,10 @@ def place_fault(url: str, *, near: bool) -> str | None:
 
 
 def _host_fault(host: str, *, near: bool) -> str | None:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        own = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
-        return "is a host of a private network" if own and not near else None
-    if address.is_link_local or address.is_multicast or address.is_unspecified:
-        return "is link-local" if address.is_link_local else "is no host's address"
-    if not near and not address.is_global:
-        return "is an address of a private network"
-    return None
+    reach = reach_of(host)
+    if reach is Reach.NEVER:
+        return "is link-local, or no server's address"
+    return "lies in a private network" if reach is not Reach.PUBLIC and not near else None
 
 
 def is_near(address: str) -> bool:
