@@ -102,6 +102,11 @@ class Source:
     """Objects on the local disk; what comes from it was compared, too."""
 
     @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Along which samples stand; batches hold the index of each under these names."""
+        return (*self.samples.each, *(window.dimension for window in self.samples.windows))
+
+    @property
     def whole_objects(self) -> bool:
         """Whether objects are fetched whole, as they must be to compare them."""
         return self.verify or self.cache is not None

@@ -197,6 +197,9 @@ class Manifest(Mapping[str, Digest]):
     def __getitem__(self, path: str) -> Digest:
         return Digest(self._files[path])
 
+    def __contains__(self, path: object) -> bool:
+        return path in self._files  # without making a Digest of it
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
