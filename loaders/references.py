@@ -140,7 +140,8 @@ class ReferencedArrays(Store):
         """Return a chunk or metadata, or a part of it; None if the index does not have it."""
         data = self._metadata.get(key) or self._references.held.get(key)
         if data is None and (at := self._references.ranges.get(key)) is not None:
-            data = bytes(await self._opened.read(at.path, at.start, at.start + at.length))
+            (found,) = await self._opened.read(at.path, [(at.start, at.start + at.length)])
+            data = bytes(found)
         if data is None:
             return None
         return prototype.buffer.from_bytes(_part(data, byte_range))
