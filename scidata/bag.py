@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
@@ -306,10 +307,21 @@ def _texts(file: Any) -> tuple[list[str], list[str]]:  # Any: as above
             raise ValueError("its paths are too long")
         if batch["path"].null_count or batch["since"].null_count:
             raise ValueError("it leaves out a value")
-        # Faster than `to_pylist`.
-        paths.extend(batch["path"].to_numpy(zero_copy_only=False))
+        paths.extend(_decoded(batch["path"]))
         since.extend(words.setdefault(word, word) for word in _words(batch["since"]))
     return paths, since
+
+
+def _decoded(column: Any) -> list[str]:  # Any: as above
+    """Return texts, faster than `to_pylist`, and without pandas, which `to_numpy` imports."""
+    _, places, data = column.buffers()
+    ends = memoryview(places).cast("i")[column.offset : column.offset + len(column) + 1]
+    start = ends[0]
+    values = memoryview(data)[start : ends[-1]].tobytes() if data else b""
+    if values.isascii():
+        text = values.decode()
+        return [text[a - start : b - start] for a, b in pairwise(ends)]
+    return [values[a - start : b - start].decode() for a, b in pairwise(ends)]
 
 
 def _numbers(column: Any) -> list[int]:  # Any: as above
