@@ -313,7 +313,7 @@ def _texts(file: Any) -> tuple[list[str], list[str]]:  # Any: as above
 
 
 def _decoded(column: Any) -> list[str]:  # Any: as above
-    """Return texts, faster than `to_pylist`, and without pandas, which `to_numpy` imports."""
+    """Return texts, faster than `to_pylist`, and without `to_numpy`, which imports pandas."""
     _, places, data = column.buffers()
     ends = memoryview(places).cast("i")[column.offset : column.offset + len(column) + 1]
     start = ends[0]
@@ -325,7 +325,11 @@ def _decoded(column: Any) -> list[str]:  # Any: as above
 
 
 def _numbers(column: Any) -> list[int]:  # Any: as above
-    return [number for chunk in column.chunks for number in chunk.to_numpy().tolist()]
+    numbers: list[int] = []
+    for chunk in column.chunks:
+        values = memoryview(chunk.buffers()[1]).cast("q")
+        numbers += values[chunk.offset : chunk.offset + len(chunk)].tolist()
+    return numbers
 
 
 def _hexes(column: Any) -> Iterator[str]:  # Any: as above
