@@ -28,8 +28,22 @@ from scidata.index import rebuild
 from scidata.inventory import read_history
 from scidata.locations import read_locations
 from scidata.measure import Measured, measure
-from scidata.publishing.claim import Claim, has_ended, renew, take
-from scidata.publishing.inheritance import Held, Layout, inherit, layout_of, read_held
+from scidata.publishing.claim import (
+    Claim,
+    first_claim,
+    has_ended,
+    refuse_other_wishes,
+    renew,
+    take,
+)
+from scidata.publishing.inheritance import (
+    Held,
+    Layout,
+    inherit,
+    layout_of,
+    read_held,
+    refuse_purged,
+)
 from scidata.publishing.plan import (
     Plan,
     Version,
@@ -194,7 +208,10 @@ def publish_surveyed(
         return _signed(_already(found, opened, found.existing), opened, options)
     opened, unsafe = _trusted(opened, options)
     mine = _claim(found, options)
+    wanted = options.layout, options.parent, options.fetch_from
+    refuse_other_wishes(first_claim(opened, found.record.id, version), *wanted)
     first = _take(found, opened, options, mine)
+    refuse_other_wishes(first, *wanted)  # somebody else may have been first just now
     planned = _plan(found, opened, first, options.surroundings.token())
     planned = replace(
         planned, commit=planned.commit.model_copy(update={"unsafe_store": unsafe})
@@ -247,7 +264,9 @@ def plan_surveyed(
     options = options or PublishOptions()
     if found.existing is not None:
         return found.existing
-    claim = _claim(found, options)
+    first = first_claim(opened, found.record.id, version)
+    refuse_other_wishes(first, options.layout, options.parent, options.fetch_from)
+    claim = first or _claim(found, options)
     return _plan(found, opened, claim, options.surroundings.token())
 
 
@@ -533,6 +552,7 @@ def _apply(
     check_unchanged(found.stamps, stamps(found.staged), where=str(found.staged))
     hold()
     check_listing(store, planned)
+    refuse_purged(store, planned.commit)
     check_inherited(store, planned)
     committed = commit(store, planned.commit)
     return Published(

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from scidata.errors import ConflictError
 from scidata.facts import Asset
+from scidata.inventory import read_history
 from scidata.locations import Index, Locations, read_index
 from scidata.manifest import Manifest
 from scidata.resolve import read_commit, read_manifest
@@ -87,6 +89,26 @@ def read_held(store: Store, parent: CommitRecord) -> tuple[Held, ...]:
     commits = [parent]
     commits += [read_commit(store, parent.dataset, number) for number in reversed(older)]
     return tuple(_read_one(store, commit) for commit in commits)
+
+
+def refuse_purged(store: Store, commit: CommitRecord) -> None:
+    """Look, just before a version is committed, that nobody purged what it relies on.
+
+    Raises
+    ------
+    ConflictError
+        If somebody did: its files go, or are gone.
+    """
+    for prefix in commit.prefixes[:-1]:
+        number = VersionNumber.parse(prefix.removeprefix("v"))
+        status = read_history(store, commit.dataset, number).status
+        if status is not None and status.state == "purged":
+            raise ConflictError(
+                f"{commit.dataset}@{number}, on which {commit.name} would rely, was purged on "
+                f"{status.date}: {status.reason}",
+                where=store.address,
+                fix="publish under the next version number, which will inherit nothing of it",
+            )
 
 
 def _read_one(store: Store, commit: CommitRecord) -> Held:
