@@ -1,4 +1,4 @@
-"""Names and sizes in one pass: the same findings as with everything in memory, and the order."""
+"""Names and sizes in one pass find what all names in memory would, if listings are in order."""
 
 import shutil
 from collections.abc import Iterator

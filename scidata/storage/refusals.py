@@ -18,7 +18,8 @@ from scidata.errors import (
 )
 
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]{1,40})")
-_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
+# Words only: a server that was sent a key or a token could answer with it.
+_CODE = re.compile(r"<Code>([A-Z](?=[A-Za-z]*[a-z])(?:[A-Za-z]|SHA256){1,48})</Code>")
 _SPOILT_CODES = ("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
 _BUSY = re.compile(
     r"status code: (?:429|500|502|503|504)|<Code>(?:SlowDown|"
@@ -141,6 +142,15 @@ def no_store(where: str, *, is_file: bool) -> NotFoundError:
         what,
         where=where,
         fix="check --store, else $SCIDATA_STORE; in a new folder scidata publish creates one",
+    )
+
+
+def no_folder(where: str) -> StorageError:
+    """Say that a folder that is to be written in can neither be found nor made."""
+    return StorageError(
+        "cannot use the store: no folder can be made there",
+        where=where,
+        fix="choose another folder for the store (--store)",
     )
 
 

@@ -30,6 +30,8 @@ from scidata.manifest import (
     Manifest,
 )
 from scidata.resolve import read_manifest, resolve
+from scidata.signing import require_signature
+from scidata.sshsig import PublicKey
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.verifying.choice import Choice, asset_globs
@@ -93,12 +95,17 @@ def verify_folder(
     digest: Digest | None,
     name: str | None,
     choice: Choice,
+    trusted: tuple[PublicKey, ...],
     progress: Progress | None,
 ) -> Verified:
     """Compare a folder with its manifest, and the manifest with what vouches for it."""
     bag = read_bag(folder)
     vouched = vouching(bag, store, digest=digest, name=name)
-    return verify_bag(bag, vouched, choice=choice, progress=progress)
+    signer = None
+    if trusted and vouched.store is not None and vouched.commit is not None:
+        signer = require_signature(vouched.store, vouched.commit, trusted).key
+    found = verify_bag(bag, vouched, choice=choice, progress=progress)
+    return replace(found, signer=signer)
 
 
 def verify_bag(
