@@ -253,6 +253,7 @@ def _transfers(
         sized += [
             (index.locations.of(path).key, index.sizes[path], digest.hex)
             for path, digest in manifest.items()
+            if path not in index.locations.outside  # adopted: stays where it is
         ]
     # The catalog beside the folders is asked for when it is written: it is one object.
     folders = {key.split("/")[1] for key, _, _ in sized if key.count("/") > 1}

@@ -48,7 +48,9 @@ class Held:
         return self.index.locations.since.get(path, self.commit.version)
 
     def has(self, path: str, value: str, size: int) -> bool:
-        """Tell whether it has a file of this path, sha256 and size."""
+        """Tell whether it has a file of this path, sha256 and size, in the store itself."""
+        if path in self.index.locations.outside:
+            return False
         return self.manifest.hexes.get(path) == value and self.index.sizes[path] == size
 
 
@@ -210,8 +212,9 @@ def _keys_by_bytes(held: Sequence[Held]) -> dict[tuple[str, int], str]:
     keys: dict[tuple[str, int], str] = {}
     for version in reversed(held):
         for path, value in version.manifest.hexes.items():
-            size = version.index.sizes[path]
-            keys[value, size] = version.index.locations.of(path).key
+            if path not in version.index.locations.outside:  # the store has no such bytes
+                size = version.index.sizes[path]
+                keys[value, size] = version.index.locations.of(path).key
     return keys
 
 
@@ -221,5 +224,7 @@ def _removed(used: set[str], manifest: Manifest, held: Sequence[Held]) -> Iterat
     for version in held:
         name = version.commit.version
         if name in used:
-            there |= {p for p in version.manifest if version.version_of(p) == name}
+            outside = version.index.locations.outside
+            own = (p for p in version.manifest if version.version_of(p) == name)
+            there |= {p for p in own if p not in outside}
     yield from sorted(there - manifest.keys(), key=str.encode)
