@@ -22,11 +22,13 @@ from hypothesis import strategies as st
 import scidata
 from scidata.digest import Digest
 from scidata.errors import ConflictError, IntegrityError, InvalidError, ScidataError
+from scidata.mirroring import mirror
 from scidata.publishing import PublishOptions, Surroundings, plan_publish, publish
 from scidata.publishing.plain import plain_commands
 from scidata.publishing.plan import Plan
 from scidata.pulling import pull
 from scidata.purging import purge
+from scidata.repairing import repair
 from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import ObjectFacts, Store
@@ -528,6 +530,21 @@ def test_an_array_that_lost_a_chunk_is_not_read_where_the_chunk_still_lies(
     assert (
         scidata.open("tiny@1.1.0", tmp_path / "store").to_xarray("array")["wave"][:8] == 0
     ).all()
+
+
+def test_damage_to_a_file_that_two_versions_share_is_named_in_both_and_mended_in_both(
+    bare: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "store"
+    for version in ("1.0.0", "2.0.0"):  # the second is full, by copies in the store
+        publish(bare, root, version=version)
+    mirror([], root, to=tmp_path / "mirror")
+    with (root / "bare/v1.0.0/data/one.txt").open("r+b") as file:
+        file.write(b"rot")
+    for name in ("bare@1.0.0", "bare@2.0.0"):
+        assert [d.path for d in verify(name, root).damage] == ["data/one.txt"]
+        assert repair(name, tmp_path / "mirror", root, replace_damaged=True).sound
+        assert verify(name, root).damage == ()
 
 
 # What is remembered

@@ -75,7 +75,7 @@ COMMANDS = {
     "delta": ["publish", "{here}/c", "--version", "1.2.0", "--delta", "--store", "{store}"],
     "materialize": ["materialize", "bare@1.1.0", "--store", "{store}"],
     "gc": ["gc", "--apply", "--store", "{store}"],
-    "mirror": ["mirror", "--store", "{here}/store", "--to", "{store}"],
+    "mirror": ["mirror", "--all", "--store", "{here}/store", "--to", "{store}"],
 }
 
 

@@ -234,6 +234,14 @@ def test_a_read_only_folder_is_a_storage_error(bare: Path, tmp_path: Path) -> No
             subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_where_no_folder_can_be_made_the_store_fails_and_nothing_is_said_to_be_absent(
+    bare: Path,
+) -> None:
+    with pytest.raises(StorageError, match="no folder can be made") as caught:
+        publish(bare, "/proc/scidata-store", version="1.0.0")
+    assert caught.value.exit_code == 6
+
+
 # A model: publish, crash, resume, two writers
 
 

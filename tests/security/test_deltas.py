@@ -53,7 +53,7 @@ def use_every_way(store: LocalStore, tmp_path: Path) -> None:
     pull("bare@1.1.0", tmp_path / "copy", store)
     # The bag's own list of tag files, which no attacker needs to mend, names the forged one.
     assert {damage.path for damage in verify(tmp_path / "copy").damage} <= {"fetch.txt"}
-    scidata.open("bare@1.1.0", store)
+    assert len(scidata.open("bare@1.1.0", store).published.manifest) == 2
     mirror(["bare@1.1.0"], store, to=MemoryStore("copy"))
     materialize("bare@1.1.0", store)
 
@@ -112,7 +112,7 @@ def test_no_column_leads_out_of_the_prefixes_that_the_record_names(
     forge(store, key, out.getvalue())
     for act in (
         lambda: pull("bare@1.1.0", tmp_path / "copy", store),
-        lambda: scidata.open("bare@1.1.0", store),
+        lambda: scidata.open("bare@1.1.0", store).published,
         lambda: mirror(["bare@1.1.0"], store, to=MemoryStore("copy")),
         lambda: materialize("bare@1.1.0", store),
     ):
