@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from scidata.publishing import PublishOptions, Surroundings, publish
+from scidata.publishing.remembered import SETTLED_NS
 from scidata.storage import open_store
 
 GOAL = 0.05
@@ -76,8 +77,8 @@ def write(folder: Path, count: int) -> None:
         path = folder / "data/many" / f"{number % FOLDERS:03d}" / f"{number}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(BYTES))
-        os.utime(path, (1e9, 1e9))
     (folder / "record.yaml").write_text(RECORD)
+    time.sleep(2 * SETTLED_NS / 10**9)
 
 
 def timed(staged: Path, url: str, version: str, options: PublishOptions) -> dict[str, Any]:
