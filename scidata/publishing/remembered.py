@@ -6,21 +6,21 @@ resolution of a clock a write may leave no trace. A damaged memory counts as non
 """
 
 import json
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
-from scidata.digest import Digest
+from scidata.measure.files import Stamp, Stamps
 
-Stamp: TypeAlias = tuple[int, int, int]
-"""Size in bytes, time of change in ns and inode."""
-
-SCHEMA = "scidata-hashes/1"
+SCHEMA = "scidata-hashes/2"
 SETTLED_NS = 2 * 10**9
 MAX_BYTES = 2**30
+_HEXES = re.compile(r"(?:[0-9a-f]{64})*+")
 
 
 def memory_of(folder: Path, staged: Path) -> Path:
@@ -41,26 +41,60 @@ def recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
         held = json.loads(text)
         if held["schema"] != SCHEMA:
             return {}
-        return {
-            str(path): ((int(size), int(time), int(inode)), Digest(value).hex)
-            for path, (size, time, inode, value) in held["files"].items()
-        }
+        return dict(zip(_texts(held["paths"]), _read(held), strict=True))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zlib.error):
         return {}
 
 
 def note(
-    memory: Path, stamps: Mapping[str, Stamp], hexes: Mapping[str, str], *, begun_ns: int
+    memory: Path,
+    stamps: Stamps,
+    hexes: Mapping[str, str],
+    *,
+    begun_ns: int,
+    recalled: Mapping[str, tuple[Stamp, str]],
 ) -> None:
-    """Keep what was read by a run that began at `begun_ns`; not being able to harms nobody."""
-    files = {
-        path: (*stamp, hexes[path])
+    """Keep what was read by a run that looked at the files after `begun_ns`.
+
+    Nothing is written if it is what was `recalled`; not being able to write harms nobody.
+    """
+    settled = begun_ns - SETTLED_NS
+    kept = {
+        path: (stamp, hexes[path])
         for path, stamp in stamps.items()
-        if path in hexes and stamp[1] < begun_ns - SETTLED_NS
+        if stamp[1] < settled and path in hexes
     }
-    packed = zlib.compress(json.dumps({"schema": SCHEMA, "files": files}).encode(), 1)
+    if kept == recalled:
+        return
+    held = {
+        "schema": SCHEMA,
+        "paths": list(kept),
+        # Columns, because a version may have a million files.
+        "stamps": [list(column) for column in zip(*(s for s, _ in kept.values()), strict=True)],
+        "sha256": "".join(value for _, value in kept.values()),
+    }
+    packed = zlib.compress(json.dumps(held, separators=(",", ":")).encode(), 1)
     beside = memory.with_suffix(".new")
     with suppress(OSError):
         memory.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(packed)
         beside.replace(memory)
+
+
+def _read(held: Any) -> Iterator[tuple[Stamp, str]]:  # Any: JSON
+    """Yield the columns' rows; `ValueError` or `TypeError` if they are not what is written."""
+    hexes = held["sha256"]
+    if not _HEXES.fullmatch(hexes):
+        raise ValueError("sha256")
+    columns = held["stamps"] or [[], [], []]
+    if any(set(map(type, column)) - {int} for column in columns):
+        raise TypeError("stamps")
+    sizes, times, inodes = columns
+    digests = (hexes[at : at + 64] for at in range(0, len(hexes), 64))
+    return zip(zip(sizes, times, inodes, strict=True), digests, strict=True)
+
+
+def _texts(paths: Any) -> list[str]:  # Any: JSON
+    if not all(map(isinstance, paths, repeat(str))):
+        raise TypeError("paths")
+    return list(paths)
