@@ -70,9 +70,9 @@ def test_a_staged_file_that_vanishes_or_cannot_be_looked_at_is_no_traceback(
     look_at: Any = measured_files._status  # Any: it is given what looks like an entry
 
     def failing(error: OSError) -> None:
-        def look(entry: "os.DirEntry[str]", base: str) -> os.stat_result | None:
+        def look(entry: "os.DirEntry[str]") -> os.stat_result | None:
             seen = Unseen(entry, error) if entry.name == "one.txt" else entry
-            found: os.stat_result | None = look_at(seen, base)
+            found: os.stat_result | None = look_at(seen)
             return found
 
         monkeypatch.setattr(measured_files, "_status", look)

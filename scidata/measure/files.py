@@ -37,12 +37,16 @@ def walk(staged: Path) -> Iterator[tuple[str, os.stat_result | None]]:
                     path = f"{folder}/{entry.name}"
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(path)
-                    elif status := _status(entry, base):
+                    elif status := _status(entry):
                         yield path, status
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise _unreadable(error, base) from error
+            raise StorageError(
+                f"{str(error.filename)!r} cannot be read: {error.strerror}",
+                where=base,
+                fix="make it readable, then run the same command again",
+            ) from error
         if empty:
             yield folder, None
 
@@ -57,19 +61,11 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _status(entry: "os.DirEntry[str]", base: str) -> os.stat_result | None:
+def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:
     try:
         return entry.stat(follow_symlinks=False)
     except FileNotFoundError:  # removed meanwhile: that it is missing will tell
         return None
     except OSError as error:
-        error.filename = error.filename or entry.path
-        raise _unreadable(error, base) from error
-
-
-def _unreadable(error: OSError, base: str) -> StorageError:
-    return StorageError(
-        f"{str(error.filename)!r} cannot be read: {error.strerror}",
-        where=base,
-        fix="make it readable, then run the same command again",
-    )
+        error.filename = entry.path
+        raise
