@@ -8,9 +8,9 @@ from typing import TypeAlias
 from scidata.errors import StorageError
 from scidata.manifest import PAYLOAD
 
-Stamp: TypeAlias = tuple[int, int, int]
-"""Size in bytes, time of change in ns and inode of a file: one of them changes with whoever
-writes to it."""
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""Size in bytes, time of writing and time of change (mtime, ctime) in ns, and inode of a file:
+what changes when somebody writes to it."""
 Stamps: TypeAlias = Mapping[str, Stamp]
 """By the file's path, such as ``data/events.parquet``."""
 
@@ -58,7 +58,7 @@ def stamps(staged: Path) -> Stamps:
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """Return the stamp of a file."""
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from scidata.errors import ConflictError
 from scidata.facts import Asset
+from scidata.inventory import read_history
 from scidata.locations import Index, Locations, read_index
 from scidata.manifest import Manifest
 from scidata.resolve import read_commit, read_manifest
@@ -79,6 +81,26 @@ def read_held(store: Store, parent: CommitRecord) -> tuple[Held, ...]:
     return tuple(_read_one(store, commit) for commit in commits)
 
 
+def refuse_purged(store: Store, commit: CommitRecord) -> None:
+    """Look, just before a version is committed, that nobody purged what it relies on.
+
+    Raises
+    ------
+    ConflictError
+        If somebody did: its files go, or are gone.
+    """
+    for prefix in commit.prefixes[:-1]:
+        number = VersionNumber.parse(prefix.removeprefix("v"))
+        status = read_history(store, commit.dataset, number).status
+        if status is not None and status.state == "purged":
+            raise ConflictError(
+                f"{commit.dataset}@{number}, on which {commit.name} would rely, was purged on "
+                f"{status.date}: {status.reason}",
+                where=store.address,
+                fix="publish under the next version number, which will inherit nothing of it",
+            )
+
+
 def _read_one(store: Store, commit: CommitRecord) -> Held:
     manifest = read_manifest(store, commit)
     return Held(commit=commit, manifest=manifest, index=read_index(store, commit, manifest))
@@ -143,12 +165,15 @@ def inherit(
 
 
 def _same(parent: Held, manifest: Manifest, sizes: Mapping[str, int]) -> list[str]:
-    """Return the files that the parent has, too: same path, sha256 and size."""
+    """Return the files that the parent has in the store itself: same path, sha256, size."""
     theirs, their_sizes = parent.manifest.hexes, parent.index.sizes
+    outside = parent.index.locations.outside
     return [
         path
         for path, value in manifest.hexes.items()
-        if theirs.get(path) == value and their_sizes[path] == sizes[path]
+        if theirs.get(path) == value
+        and their_sizes[path] == sizes[path]
+        and path not in outside
     ]
 
 
@@ -180,7 +205,7 @@ def _keys_by_bytes(held: Sequence[Held], wanted: Set[str]) -> dict[tuple[str, in
     keys: dict[tuple[str, int], str] = {}
     for version in reversed(held):
         for path, value in version.manifest.hexes.items():
-            if value in wanted:
+            if value in wanted and path not in version.index.locations.outside:
                 size = version.index.sizes[path]
                 keys[value, size] = version.index.locations.of(path).key
     return keys
@@ -192,6 +217,7 @@ def _removed(used: set[str], manifest: Manifest, held: Sequence[Held]) -> Iterat
     for version in held:
         name = version.commit.version
         if name in used:
-            since = version.index.locations.since
-            there |= {p for p in version.manifest.hexes if since.get(p, name) == name}
+            since, outside = version.index.locations.since, version.index.locations.outside
+            own = (p for p in version.manifest.hexes if since.get(p, name) == name)
+            there |= {p for p in own if p not in outside}
     yield from sorted(there - manifest.hexes.keys())

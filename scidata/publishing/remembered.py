@@ -1,8 +1,10 @@
 """Digests of staged files, kept between runs: what did not change is not read again.
 
-A file counts as unchanged if its path, size, time of change in ns and inode are those of the
-run that read it, and it had not been written in the two seconds before that reading: within the
-resolution of a clock a write may leave no trace. A damaged memory counts as none.
+A file counts as unchanged if its path, size, inode and both its times are those of the run that
+read it: when its contents were written, which anybody can set back, and when anything of it was
+changed, which the system alone sets. In the two seconds before that reading nothing of it may
+have changed: within the resolution of a clock a write may leave no trace. A damaged memory
+counts as none.
 """
 
 import json
@@ -17,7 +19,7 @@ from typing import Any
 
 from scidata.measure.files import Stamp, Stamps
 
-SCHEMA = "scidata-hashes/2"
+SCHEMA = "scidata-hashes/3"
 SETTLED_NS = 2 * 10**9
 MAX_BYTES = 2**30
 _HEXES = re.compile(r"(?:[0-9a-f]{64})*+")
@@ -62,7 +64,7 @@ def note(
     kept = {
         path: (stamp, hexes[path])
         for path, stamp in stamps.items()
-        if stamp[1] < settled and path in hexes
+        if max(stamp[1], stamp[2]) < settled and path in hexes
     }
     if kept == recalled:
         return
@@ -86,12 +88,12 @@ def _read(held: Any) -> Iterator[tuple[Stamp, str]]:  # Any: JSON
     hexes = held["sha256"]
     if not _HEXES.fullmatch(hexes):
         raise ValueError("sha256")
-    columns = held["stamps"] or [[], [], []]
+    columns = held["stamps"] or [[], [], [], []]
     if any(set(map(type, column)) - {int} for column in columns):
         raise TypeError("stamps")
-    sizes, times, inodes = columns
+    sizes, written, changed, inodes = columns
     digests = (hexes[at : at + 64] for at in range(0, len(hexes), 64))
-    return zip(zip(sizes, times, inodes, strict=True), digests, strict=True)
+    return zip(zip(sizes, written, changed, inodes, strict=True), digests, strict=True)
 
 
 def _texts(paths: Any) -> list[str]:  # Any: JSON

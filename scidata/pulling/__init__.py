@@ -25,6 +25,7 @@ from scidata.errors import (
 from scidata.hashing import Meter, Progress, hash_each, tell_files
 from scidata.locations import read_index
 from scidata.manifest import DECLARATION, MANIFEST, PAYLOAD, Manifest
+from scidata.outside import reaching
 from scidata.parallel import each
 from scidata.pulling.durable import Durable
 from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
@@ -216,6 +217,7 @@ def apply(plan: PullPlan, store: Store, *, progress: Progress | None = None) -> 
     By then all others are on the disk: a folder that is a bag, or says which part of one it
     holds, outlives a power failure. What had arrived before one is read by the next pull.
     """
+    store = reaching(store, plan.commit)
     _refuse_full_disk(plan)
     kept = sum(plan.kept.values())
     meter = Meter(plan.bytes + kept, progress)
