@@ -3,9 +3,12 @@
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 from scidata.errors import InvalidError
+
+Block: TypeAlias = bytes | memoryview
+"""A piece of a file; a view of bytes that arrived spares a copy of each."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import NotFoundError, StorageError
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -67,7 +67,7 @@ def cpu_count() -> int:
     return os.cpu_count() or 1
 
 
-def hash_stream(blocks: Iterable[bytes]) -> tuple[Digest, int]:
+def hash_stream(blocks: Iterable[Block]) -> tuple[Digest, int]:
     """Digest bytes as they arrive, holding one block at a time.
 
     Returns
@@ -271,7 +271,7 @@ class Meter:
             if self._done - self._told >= _TELL:
                 self.tell()
 
-    def metered(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    def metered(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Pass blocks on, counting them."""
         for block in blocks:
             yield block

@@ -27,6 +27,8 @@ PAYLOAD = "data/"
 MAX_PATH_BYTES = 900
 MAX_PROBLEMS = 100
 
+_HEX_DIGITS = 64
+_HEXES = re.compile(r"[0-9a-f]*+")
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 # Characters that some consumer escapes: bags, URLs, Windows. A manifest then needs no escaping.
 _FORBIDDEN = re.compile(r'[%\\:*?"<>|\x00-\x1f\x7f-\x9f]')
@@ -104,9 +106,12 @@ def path_problems(paths: Iterable[str]) -> Iterator[Problem]:
     Two collide that differ by case only, in any folder on the way, or of which one is a file
     where the other has a folder: no disk of every system can hold both.
     """
+    listed = dict.fromkeys(paths)
+    if _are_plain(listed):
+        return
     files: dict[str, str] = {}
     folders: dict[str, str] = {}
-    for path in paths:
+    for path in listed:
         fault = path_fault(path) or _collision(path, files, folders)
         if fault is not None:
             yield Problem(
@@ -146,8 +151,6 @@ class Manifest(Mapping[str, Digest]):
         # Text, not Digest: a manifest may have millions of lines, of which few are looked at.
         # Characters sort as their UTF-8 bytes do.
         self._files = {path: files[path].hex for path in sorted(files)}
-        if _are_plain(self._files):
-            return
         problems = list(islice(path_problems(self._files), MAX_PROBLEMS))
         if problems:
             raise _refusal("manifest", problems)
@@ -165,6 +168,28 @@ class Manifest(Mapping[str, Digest]):
         files = _plain_lines(data)
         if files is None:
             return cls(_checked_lines(data, where))
+        return cls._checked(files)
+
+    @classmethod
+    def of_hexes(cls, files: Mapping[str, str]) -> Self:
+        """Make a manifest of many files from their sha256 values without their algorithm.
+
+        Raises
+        ------
+        InvalidError
+            If a value is malformed, or a path breaks a rule.
+        """
+        values = list(files.values())
+        if any(len(value) != _HEX_DIGITS for value in values) or not _HEXES.fullmatch(
+            "".join(values)
+        ):
+            return cls({path: Digest(value) for path, value in files.items()})
+        if problems := list(islice(path_problems(files), MAX_PROBLEMS)):
+            raise _refusal("manifest", problems)
+        return cls._checked({path: files[path] for path in sorted(files)})
+
+    @classmethod
+    def _checked(cls, files: dict[str, str]) -> Self:
         manifest = cls({})
         manifest._files = files
         return manifest
@@ -192,12 +217,15 @@ class Manifest(Mapping[str, Digest]):
         while block := "".join([f"{v}  {p}\n" for p, v in islice(lines, _LINES_AT_ONCE)]):
             yield block.encode()
 
-    def under(self, path: str) -> "Manifest":
-        """Return the part below a directory, with the directory stripped from the paths."""
+    def under(self, path: str, files: Iterable[str] | None = None) -> "Manifest":
+        """Return the part below a directory, with the directory stripped from the paths.
+
+        `files` are all that lie there, in the manifest's order, for those who know them.
+        """
         prefix = path.rstrip("/") + "/"
-        return Manifest(
-            {p.removeprefix(prefix): self[p] for p in self._files if p.startswith(prefix)}
-        )
+        below = (p for p in self._files if p.startswith(prefix)) if files is None else files
+        # Shorter paths break no rule that the whole ones keep.
+        return self._checked({p.removeprefix(prefix): self._files[p] for p in below})
 
     def __getitem__(self, path: str) -> Digest:
         return Digest(self._files[path])
@@ -281,7 +309,7 @@ def _sound_block(block: bytes, last: str) -> tuple[list[str], list[str]] | None:
     return (paths, hexes) if sound else None
 
 
-def _are_plain(files: Mapping[str, str]) -> bool:
+def _are_plain(files: Mapping[str, object]) -> bool:
     """Tell quickly that no path breaks a rule; False if it takes a closer look to say so."""
     folded: list[str] = []
     paths = iter(files)
@@ -321,7 +349,7 @@ def _in_order(paths: list[str]) -> bool:
     return all(map(lt, paths, islice(paths, 1, None)))
 
 
-def _have_twins(files: Mapping[str, str], unfolded: list[str]) -> bool:
+def _have_twins(files: Mapping[str, object], unfolded: list[str]) -> bool:
     """Tell whether two paths collide, given all that differ from their folded form."""
     folded = {path.casefold() for path in unfolded}
     if len(folded) < len(unfolded) or any(p in files for p in folded.difference(unfolded)):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import InvalidError, NotFoundError
 from scidata.parallel import each
 from scidata.storage.base import ObjectFacts, Store
@@ -106,7 +106,7 @@ class OutsideStore:
         held, name = self._find(key)
         return held.read(name, limit=limit)
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         """Yield an object's bytes from `start`."""
         held, name = self._find(key)
         return held.stream(name, start=start)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import (
     ConflictError,
     Damage,
@@ -142,7 +142,7 @@ def _bring_large(source: Store, target: Store, name: str, item: Transfer) -> Dam
     return _bad(item, found)
 
 
-def _fill(path: Path, write: Callable[[bytes], int], source: Store, item: Transfer) -> str:
+def _fill(path: Path, write: Callable[[Block], int], source: Store, item: Transfer) -> str:
     """Write an object to the disk; returns what was found of it."""
     hasher, size = hashlib.sha256(), 0
     for block in source.stream(item.key):

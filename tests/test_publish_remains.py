@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import scidata.measure.files as measured_files
 from scidata.errors import ConflictError, IntegrityError, StorageError
+from scidata.measure.files import stamps
 from scidata.publishing import PublishOptions, Surroundings, plan_publish, publish
-from scidata.publishing.upload import stamps
 from scidata.storage.base import Store
 from scidata.storage.memory import MemoryStore
 from scidata.testing.faults import Crash, FaultyStore
@@ -52,16 +54,28 @@ def test_a_stray_file_beside_the_commit_records_does_not_stop_publishing(bare: P
     assert publish(bare, memory, version="1.0.0").already
 
 
+class Unseen:
+    """An entry of a folder that the system does not describe."""
+
+    def __init__(self, entry: "os.DirEntry[str]", error: OSError) -> None:
+        self.path, self._error = entry.path, error
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        raise self._error
+
+
 def test_a_staged_file_that_vanishes_or_cannot_be_looked_at_is_no_traceback(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(error: OSError) -> None:
-        def lstat(self: Path) -> os.stat_result:
-            if self.name == "one.txt":
-                raise error
-            return os.lstat(self)
+    look_at: Any = measured_files._status  # Any: it is given what looks like an entry
 
-        monkeypatch.setattr(Path, "lstat", lstat)
+    def failing(error: OSError) -> None:
+        def look(entry: "os.DirEntry[str]") -> os.stat_result | None:
+            seen = Unseen(entry, error) if entry.name == "one.txt" else entry
+            found: os.stat_result | None = look_at(seen)
+            return found
+
+        monkeypatch.setattr(measured_files, "_status", look)
 
     failing(FileNotFoundError(2, "gone"))
     assert list(stamps(bare)) == ["data/deep/two.txt"]

@@ -1,5 +1,6 @@
 """Whatever goes wrong, a pull brings right bytes or none, resumes, and stays in its folder."""
 
+import errno
 import http.server
 import json
 import os
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from scidata.errors import (
 )
 from scidata.hashing import Meter
 from scidata.parallel import each
-from scidata.pulling import pull
+from scidata.pulling import durable, pull
+from scidata.pulling.durable import Durable
 from scidata.pulling.fetch import PART, Fetch, fetch
-from scidata.resolve import resolve
+from scidata.resolve import read_manifest, resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.testing.faults import Crash, Fault, FaultyStore
@@ -362,3 +364,37 @@ def test_an_index_of_sizes_for_other_files_is_refused(memory: Store, tmp_path: P
     memory.replace("tiny/versions/1.0.0.json", commit_bytes(changed))
     with pytest.raises(InvalidError, match="lists other files"):
         pull("tiny@1.0.0", tmp_path / "out", memory)
+
+
+@pytest.mark.parametrize("system", ["syncs a whole disk", "syncs files alone"])
+def test_a_folder_becomes_a_bag_only_after_all_its_files_are_on_the_disk(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    out, synced = tmp_path / "out", set[str]()
+    settle, sync = Durable.settle, os.fsync
+
+    def noted(file: int) -> None:
+        synced.add(str(Path(f"/proc/self/fd/{file}").readlink()))
+        sync(file)
+
+    def failing(disk: Durable, paths: Iterable[Path]) -> None:
+        listed = list(paths)
+        assert {path.relative_to(out).as_posix() for path in listed} == set(manifest)
+        assert all(path.is_file() for path in listed)
+        settle(disk, listed)
+        if system == "syncs files alone":
+            assert {str(path) for path in listed} <= synced
+            assert str(out / "data") in synced
+        raise OSError(errno.EIO, "Input/output error")
+
+    manifest = read_manifest(open_store(published), resolve("tiny@1.1.0", published))
+    if system == "syncs files alone":
+        monkeypatch.setattr(durable, "_of_the_system", lambda name: None)
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Durable, "settle", failing)
+    with pytest.raises(StorageError, match="Input/output error"):
+        pull("tiny@1.1.0", out, published)
+    assert not (out / "bagit.txt").exists()
+    monkeypatch.undo()
+    assert pull("tiny@1.1.0", out, published).fetched == 0
+    assert verify(out, published).sound

@@ -203,7 +203,7 @@ class _FlipsOnce(Counting):
         for block in super().stream(key, start=start):
             if key.endswith(TABLE) and not self.spoilt:
                 self.spoilt = 1
-                yield flip(block)
+                yield flip(bytes(block))
             else:
                 yield block
 

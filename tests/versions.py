@@ -5,7 +5,7 @@ from pathlib import Path
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.facts import Facts
 from scidata.formats import Placed, tag_files
 from scidata.index import rebuild
@@ -97,7 +97,7 @@ class Counting:
         self.requests.append(f"read {key}")
         return self._store.read(key, limit=limit)
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         self.requests.append(f"stream {key} from {start}")
         return self._store.stream(key, start=start)
 

@@ -35,6 +35,7 @@ from scidata.formats.media import UNKNOWN, media_type
 from scidata.hashing import Progress
 from scidata.manifest import PAYLOAD, Manifest, path_problems
 from scidata.measure import Measured, asset_key, measure
+from scidata.measure.files import stamps
 from scidata.publishing import (
     Published,
     PublishOptions,
@@ -44,7 +45,6 @@ from scidata.publishing import (
     publish_surveyed,
     published_numbers,
 )
-from scidata.publishing.upload import stamps
 from scidata.record import Record, read_record_bytes
 from scidata.references import Referenced
 from scidata.storage import StoreLike, open_store

@@ -17,7 +17,7 @@ from scidata.check.variables import (
 )
 from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
 from scidata.facts import STATISTICS
-from scidata.measure import survey
+from scidata.measure import Surveyed, survey
 from scidata.record import Record, check_record, read_record_bytes
 
 
@@ -28,6 +28,8 @@ class Checked:
     record: Record | None
     """None if the record itself has errors."""
     problems: tuple[Problem, ...]
+    surveyed: Surveyed | None = None
+    """The data; None if there are none, or the record alone was checked."""
     staged: bool
     """Data were checked too, not the record alone."""
 
@@ -81,17 +83,20 @@ def _check(path: Path) -> Checked:
             fix=f"write one with: scidata init NAME --out {file}",
         )
     record, problems = check_record(read_record_bytes(file), where=str(file))
-    problems += tuple(_data_problems(path, record))
-    ordered = sorted(problems, key=lambda problem: problem.severity != "error")
-    return Checked(record=record, problems=tuple(ordered), staged=True)
-
-
-def _data_problems(staged: Path, record: Record | None) -> Iterator[Problem]:
+    surveyed = None
     try:
-        surveyed = survey(staged)
+        surveyed = survey(path)
     except InvalidError as refused:
-        yield error("no-data", "data", "there is no folder data/", refused.fix)
-        return
+        problems += (error("no-data", "data", "there is no folder data/", refused.fix),)
+    else:
+        problems += tuple(_data_problems(path, record, surveyed))
+    ordered = sorted(problems, key=lambda problem: problem.severity != "error")
+    return Checked(record=record, problems=tuple(ordered), surveyed=surveyed, staged=True)
+
+
+def _data_problems(
+    staged: Path, record: Record | None, surveyed: Surveyed
+) -> Iterator[Problem]:
     yield from surveyed.problems
     yield from opaque_warnings(surveyed)
     if record is None:

@@ -4,6 +4,7 @@
 the bag. ``PARTIAL-VERSION.txt`` is for people: the same in words, with commands.
 """
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from scidata.manifest import MANIFEST
 
 FETCH = "fetch.txt"
 PARTIAL_VERSION = "PARTIAL-VERSION.txt"
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]++")
+"""Paths that need no escaping in a URL, as nearly all."""
 REMOVE = "remove  "
 """What begins a line that names a file of an older version which this one does not have."""
 
@@ -32,9 +35,11 @@ def fetch_txt(
     since: Mapping[str, str], sizes: Mapping[str, int], facts: Facts, base: str
 ) -> bytes:
     """Return ``fetch.txt``: URL, bytes and path of each inherited file, by path."""
+    top = f"{base}/{facts.dataset}/v"
+    plain = _PLAIN.fullmatch
     lines = (
-        f"{base}/{facts.dataset}/v{version}/{quote(path)} {sizes[path]} {path}\n"
-        for path, version in sorted(since.items(), key=lambda item: item[0].encode())
+        f"{top}{since[path]}/{path if plain(path) else quote(path)} {sizes[path]} {path}\n"
+        for path in sorted(since)
     )
     return "".join(lines).encode()
 

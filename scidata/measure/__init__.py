@@ -5,20 +5,21 @@ written. Publishing belongs to `scidata.publish`, and what the facts look like o
 `scidata.formats`.
 """
 
-import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from scidata.digest import Digest
-from scidata.errors import Damage, IntegrityError, InvalidError, Problem, StorageError
+from scidata.errors import Damage, IntegrityError, InvalidError, Problem
 from scidata.facts import STATISTICS, Asset, AssetKind, Facts, Variable
 from scidata.formats.media import HDF5, NETCDF, PARQUET, TEXT, UNKNOWN, ZARR, media_type
 from scidata.hashing import Progress, hash_files
 from scidata.manifest import MAX_PROBLEMS, PAYLOAD, Manifest, path_fault, path_problems
+from scidata.measure.files import Stamp, Stamps, stamp_of, walk
 from scidata.measure.hdf5 import file_variables
 from scidata.measure.variables import parquet_variables, zarr_variables
 from scidata.split import SPLITS
@@ -40,20 +41,41 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stamp:
-    """What changes when somebody writes to a file."""
+class Entry:
+    """A top-level entry of ``data/``, before its bytes are known."""
 
-    size: int
-    modified_ns: int
-    changed_ns: int
-    inode: int
+    path: str
+    files: tuple[str, ...]
+    kind: AssetKind
+    media_type: str
+    variables: tuple[Variable, ...] = ()
+    consolidated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surveyed:
+    """What lies in a staged dataset, as far as names and metadata tell."""
+
+    stamps: Stamps
+    """Of every file, sorted by path."""
+    entries: tuple[Entry, ...]
+    """What can be read."""
+    broken: frozenset[str]
+    """Keys of the assets that could not be read."""
+    problems: tuple[Problem, ...]
+    """Everything for which `measure` would refuse to hash a byte."""
 
     @property
-    def as_tuple(self) -> tuple[int, int, int, int]:
-        return self.size, self.modified_ns, self.changed_ns, self.inode
+    def variables(self) -> Mapping[str, tuple[Variable, ...]]:
+        """Of each array store and table, by the asset's key."""
+        tables = (entry for entry in self.entries if entry.kind in {"zarr", "parquet"})
+        return {_key(entry): entry.variables for entry in tables}
 
-    def __str__(self) -> str:
-        return f"{self.size} bytes, modified at {self.modified_ns} ns"
+    @property
+    def opaque(self) -> Mapping[str, str]:
+        """Paths of the assets of other forms, by key: no record is compared with them."""
+        files = (entry for entry in self.entries if entry.kind == "file")
+        return {_key(entry): entry.path for entry in files if entry.path != STATISTICS}
 
 
 def measure(
@@ -63,7 +85,8 @@ def measure(
     version: str,
     created: str,
     parent: str | None = None,
-    known: Mapping[str, tuple[tuple[int, int, int, int], str]] = MappingProxyType({}),
+    known: Mapping[str, tuple[Stamp, str]] = MappingProxyType({}),
+    surveyed: Surveyed | None = None,
     progress: Progress | None = None,
 ) -> Measured:
     """Hash and describe what lies in ``data/`` of a staged dataset.
@@ -79,9 +102,11 @@ def measure(
     parent : str, optional
         Version number that this one continues.
     known : mapping of str to (stamp, str), optional
-        Sha256 of files that were read before, by path, with the size in bytes, times of writing
-        and of change in ns and inode that they had then: while these are the same, it is
-        believed.
+        Sha256 of files that were read before, by path, with the stamp that they had then:
+        while it is the same, the sha256 is believed.
+    surveyed : Surveyed, optional
+        What `survey` found just now. Whoever gives it compares its stamps again at the end;
+        here only the files are looked at again that were read.
     progress : callable, optional
         Called with bytes done and bytes in all.
 
@@ -96,18 +121,21 @@ def measure(
     StorageError
         If a file or folder cannot be read.
     """
-    before = _survey(staged)
-    entries = _entries(staged, before)
-    believed = {
-        path: (Digest(known[path][1]), stamp.size)
+    found = surveyed or survey(staged)
+    if found.problems:
+        raise _refusal(str(staged), list(found.problems))
+    before = found.stamps
+    hexes = {
+        path: known[path][1]
         for path, stamp in before.items()
-        if path in known and known[path][0] == stamp.as_tuple
+        if path in known and known[path][0] == stamp
     }
-    fresh = ((path, staged / path) for path in before if path not in believed)
-    hashed = believed | hash_files(fresh, progress=progress)
-    _refuse_changes(before, _survey(staged), hashed, where=str(staged))
-    manifest = Manifest({path: digest for path, (digest, _) in hashed.items()})
-    sizes = {path: hashed[path][1] for path in manifest}
+    fresh = {path: staged / path for path in before if path not in hexes}
+    hashed = hash_files(fresh.items(), progress=progress)
+    again = _stamps_of(fresh) if surveyed else _look(staged)[0]
+    _refuse_changes(hashed if surveyed else before, before, again, hashed, where=str(staged))
+    manifest = Manifest.of_hexes(hexes | {p: digest.hex for p, (digest, _) in hashed.items()})
+    sizes = {path: before[path][0] for path in manifest}
     facts = Facts(
         dataset=dataset,
         version=version,
@@ -115,24 +143,10 @@ def measure(
         files=len(manifest),
         bytes=sum(sizes.values()),
         created=created,
-        assets=tuple(_asset(entry, manifest, sizes) for entry in entries),
+        assets=tuple(_asset(entry, manifest, sizes) for entry in found.entries),
         parent=parent,
     )
     return Measured(manifest=manifest, sizes=sizes, facts=facts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surveyed:
-    """What lies in a staged dataset, as far as names and metadata tell."""
-
-    variables: Mapping[str, tuple[Variable, ...]]
-    """Of each array store and table, by the asset's key."""
-    opaque: Mapping[str, str]
-    """Paths of the assets of other forms, by key: no record is compared with them."""
-    broken: frozenset[str]
-    """Keys of the assets that could not be read."""
-    problems: tuple[Problem, ...]
-    """Everything for which `measure` would refuse to hash a byte."""
 
 
 def survey(staged: Path) -> Surveyed:
@@ -146,40 +160,25 @@ def survey(staged: Path) -> Surveyed:
         If a file or folder cannot be read.
     """
     files, problems, irregular = _look(staged)
-    variables: dict[str, tuple[Variable, ...]] = {}
-    opaque: dict[str, str] = {}
+    entries: list[Entry] = []
     broken = {asset_key(top) for top in irregular}
     for top, paths in _tops(files).items():
-        key = asset_key(top)
         if top in irregular:
             continue
         try:
-            entry = _entry(staged, top, paths)
+            entries.append(_entry(staged, top, paths))
         except InvalidError as refused:
-            broken.add(key)
+            broken.add(asset_key(top))
             problems.append(_unreadable(PAYLOAD + top, refused))
-            continue
-        if entry.kind in {"zarr", "parquet"}:
-            variables[key] = entry.variables
-        elif entry.kind == "file" and entry.path != STATISTICS:
-            opaque[key] = entry.path
     return Surveyed(
-        variables=variables,
-        opaque=opaque,
+        stamps=files,
+        entries=tuple(entries),
         broken=frozenset(broken),
         problems=tuple(problems),
     )
 
 
-def _survey(staged: Path) -> dict[str, _Stamp]:
-    """List every file below ``data/``, or raise with every path that may not be published."""
-    files, problems, _ = _look(staged)
-    if problems:
-        raise _refusal(str(staged), problems)
-    return files
-
-
-def _look(staged: Path) -> tuple[dict[str, _Stamp], list[Problem], frozenset[str]]:
+def _look(staged: Path) -> tuple[dict[str, Stamp], list[Problem], frozenset[str]]:
     """List every file, every problem, and the top-level names that hold more than files."""
     data = staged / PAYLOAD.rstrip("/")
     if data.is_symlink() or not data.is_dir():
@@ -188,68 +187,53 @@ def _look(staged: Path) -> tuple[dict[str, _Stamp], list[Problem], frozenset[str
             where=str(staged),
             fix="make a staged dataset with `scidata build`, or put the files into data/",
         )
-    files: dict[str, _Stamp] = {}
+    files: dict[str, Stamp] = {}
     faults: dict[str, str] = {}
-    try:
-        for path, found in _walk(data, PAYLOAD.rstrip("/")):
-            if isinstance(found, _Stamp):
-                files[path] = found
-            else:
-                faults[path] = found
-    except OSError as error:
-        raise StorageError(
-            f"{str(error.filename)!r} cannot be read: {error.strerror}",
-            where=str(staged),
-            fix="make it readable, then run the same command again",
-        ) from error
-    files = dict(sorted(files.items(), key=lambda item: item[0].encode("utf-8", "replace")))
+    for path, status in walk(staged):
+        if status is not None and stat.S_ISREG(status.st_mode):
+            files[path] = stamp_of(status)
+        else:
+            faults[path] = _fault(status.st_mode if status else None)
+    files = {path: files[path] for path in sorted(files)}
     problems = [_problem(path, fault) for path, fault in sorted(faults.items())]
     problems += path_problems(files)
     problems += _asset_problems(files)
     return files, problems, frozenset(path.split("/")[1] for path in faults if "/" in path)
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, _Stamp | str]]:
-    """Yield each file's stamp, or what is wrong with an entry, without following a link."""
-    empty = True
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            empty = False
-            path = f"{prefix}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), path)
-            else:
-                yield path, _stamp(entry.stat(follow_symlinks=False))
-    if empty:
-        yield prefix, "is an empty folder, which no object store can hold"
-
-
-def _stamp(status: os.stat_result) -> _Stamp | str:
-    if stat.S_ISLNK(status.st_mode):
+def _fault(mode: int | None) -> str:
+    if mode is None:
+        return "is an empty folder, which no object store can hold"
+    if stat.S_ISLNK(mode):
         return "is a symbolic link; only the file it points to could be published"
-    if not stat.S_ISREG(status.st_mode):
-        return "is no regular file"
-    return _Stamp(
-        size=status.st_size,
-        modified_ns=status.st_mtime_ns,
-        changed_ns=status.st_ctime_ns,
-        inode=status.st_ino,
-    )
+    return "is no regular file"
+
+
+def _stamps_of(files: Mapping[str, Path]) -> dict[str, Stamp]:
+    """Look at some files again."""
+    found: dict[str, Stamp] = {}
+    for path, file in files.items():
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found[path] = stamp_of(file.lstat())
+    return found
 
 
 def _refuse_changes(
-    before: Mapping[str, _Stamp],
-    after: Mapping[str, _Stamp],
+    looked_at: Iterable[str],
+    before: Stamps,
+    after: Stamps,
     hashed: Mapping[str, tuple[Digest, int]],
     *,
     where: str,
 ) -> None:
-    damage = [Damage(path=p, state="missing") for p in before if p not in after]
+    damage = [Damage(path=p, state="missing") for p in looked_at if p not in after]
     damage += [Damage(path=p, state="extra") for p in after if p not in before]
-    for path, stamp in before.items():
+    for path in looked_at:
+        stamp = before[path]
         now = after.get(path, stamp)
-        if now != stamp or hashed[path][1] != stamp.size:
-            damage.append(Damage(path=path, state="bad", expected=str(stamp), found=str(now)))
+        if now != stamp or (path in hashed and hashed[path][1] != stamp[0]):
+            expected, found = (f"{s[0]} bytes, modified at {s[1]} ns" for s in (stamp, now))
+            damage.append(Damage(path=path, state="bad", expected=expected, found=found))
     if damage:
         raise IntegrityError(
             f"{len(damage)} files changed while they were hashed, first {damage[0].path!r}",
@@ -296,37 +280,24 @@ def asset_key(name: str) -> str:
     return path.stem
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """A top-level entry of ``data/``, before its bytes are known."""
-
-    path: str
-    files: tuple[str, ...]
-    kind: AssetKind
-    media_type: str
-    variables: tuple[Variable, ...] = ()
-    consolidated: bool = False
-
-
-def _entries(staged: Path, files: Iterable[str]) -> list[_Entry]:
-    """Read metadata first: a store that cannot be read is refused before hours of hashing."""
-    return [_entry(staged, top, paths) for top, paths in _tops(files).items()]
+def _key(entry: Entry) -> str:
+    return asset_key(entry.path.removeprefix(PAYLOAD))
 
 
 def _tops(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Group the files by their top-level name in ``data/``."""
     groups: dict[str, list[str]] = {}
     for path in files:
-        groups.setdefault(path.split("/")[1], []).append(path)
+        groups.setdefault(path.split("/", 2)[1], []).append(path)
     return {top: tuple(paths) for top, paths in groups.items()}
 
 
-def _entry(staged: Path, top: str, files: tuple[str, ...]) -> _Entry:
+def _entry(staged: Path, top: str, files: tuple[str, ...]) -> Entry:
     path = PAYLOAD + top
     folder = files != (path,)
     if folder and top.endswith(".zarr"):
         variables, consolidated = zarr_variables(staged / path)
-        return _Entry(
+        return Entry(
             path=path,
             files=files,
             kind="zarr",
@@ -336,21 +307,21 @@ def _entry(staged: Path, top: str, files: tuple[str, ...]) -> _Entry:
         )
     if top.endswith(".parquet") and all(name.endswith(".parquet") for name in files):
         variables = parquet_variables([staged / name for name in files])
-        return _Entry(
+        return Entry(
             path=path, files=files, kind="parquet", media_type=PARQUET, variables=variables
         )
     if folder and path == SPLITS.rstrip("/"):
-        return _Entry(path=path, files=files, kind="splits", media_type=TEXT)
+        return Entry(path=path, files=files, kind="splits", media_type=TEXT)
     # A folder of one sort of files has that sort's media type.
     types = {media_type(name) for name in files}
     form = types.pop() if len(types) == 1 else UNKNOWN
     described = file_variables(staged / path) if form in {HDF5, NETCDF} and not folder else ()
-    return _Entry(path=path, files=files, kind="file", media_type=form, variables=described)
+    return Entry(path=path, files=files, kind="file", media_type=form, variables=described)
 
 
-def _asset(entry: _Entry, manifest: Manifest, sizes: Mapping[str, int]) -> Asset:
+def _asset(entry: Entry, manifest: Manifest, sizes: Mapping[str, int]) -> Asset:
     return Asset(
-        key=asset_key(entry.path.removeprefix(PAYLOAD)),
+        key=_key(entry),
         kind=entry.kind,
         path=entry.path,
         media_type=entry.media_type,
@@ -362,11 +333,10 @@ def _asset(entry: _Entry, manifest: Manifest, sizes: Mapping[str, int]) -> Asset
     )
 
 
-def _asset_digest(entry: _Entry, manifest: Manifest) -> Digest:
+def _asset_digest(entry: Entry, manifest: Manifest) -> Digest:
     if entry.files == (entry.path,):
         return manifest[entry.path]
-    base = entry.path + "/"
-    return Manifest({p.removeprefix(base): manifest[p] for p in entry.files}).digest
+    return manifest.under(entry.path, entry.files).digest
 
 
 def _problem(path: str, message: str) -> Problem:
@@ -380,6 +350,7 @@ def _unreadable(path: str, refused: InvalidError) -> Problem:
 
 
 def _refusal(where: str, problems: list[Problem]) -> InvalidError:
-    listed = InvalidError.listing(problems, where=where, fix="see each problem's remedy")
+    fix = problems[0].fix if len(problems) == 1 else "see each problem's remedy"
+    listed = InvalidError.listing(problems, where=where, fix=fix)
     listed.problems = listed.problems[:MAX_PROBLEMS]
     return listed

@@ -28,6 +28,8 @@ from scidata.index import rebuild
 from scidata.inventory import read_history
 from scidata.locations import read_locations
 from scidata.measure import Measured, measure
+from scidata.measure import Surveyed as SurveyedData
+from scidata.measure.files import Stamps, stamps
 from scidata.publishing.claim import (
     Claim,
     first_claim,
@@ -54,7 +56,6 @@ from scidata.publishing.plan import (
 )
 from scidata.publishing.remembered import memory_of, note, recall
 from scidata.publishing.upload import (
-    Stamps,
     check_held,
     check_inherited,
     check_listing,
@@ -62,7 +63,6 @@ from scidata.publishing.upload import (
     commit,
     existing_commit,
     present,
-    stamps,
     upload,
 )
 from scidata.record import Record, read_record_bytes
@@ -289,19 +289,21 @@ def survey(
     """
     options = options or PublishOptions()
     number = VersionNumber.parse(version)
-    record, record_bytes = _record(staged)
+    begun_ns = int(options.surroundings.now().timestamp() * 10**9)
+    record, record_bytes, data = _record(staged)
     # Before the bytes are read, which may take hours: can the store be reached at all?
     published = published_numbers(store, record.id, version)
     parent = parent_of(store, record.id, version, published, options)
     held = _held(store, parent, options.layout)
-    noted = stamps(staged)
-    measured = _measure(staged, record.id, version, options, noted=noted, progress=progress)
+    measured = _measure(
+        staged, record.id, version, options, data=data, begun_ns=begun_ns, progress=progress
+    )
     return Surveyed(
         staged=staged,
         record=record,
         record_bytes=record_bytes,
         measured=measured,
-        stamps=noted,
+        stamps=data.stamps,
         parent=parent,
         held=held,
         layout=options.layout or layout_of(number, measured.manifest, measured.sizes, held),
@@ -371,26 +373,28 @@ def _measure(
     version: str,
     options: PublishOptions,
     *,
-    noted: Stamps,
+    data: SurveyedData,
+    begun_ns: int,
     progress: Progress | None,
 ) -> Measured:
     """Hash and describe what is staged, but for what an earlier run hashed and is the same."""
     around = options.surroundings
     memory = memory_of(around.memory.parent, staged)
-    begun_ns = int(around.now().timestamp() * 10**9)
+    recalled = recall(memory)
     measured = measure(
         staged,
         dataset=dataset,
         version=version,
         created="",
-        known={} if options.rehash else recall(memory),
+        known={} if options.rehash else recalled,
+        surveyed=data,
         progress=progress,
     )
-    note(memory, noted, measured.manifest.hexes, begun_ns=begun_ns)
+    note(memory, data.stamps, measured.manifest.hexes, begun_ns=begun_ns, recalled=recalled)
     return measured
 
 
-def _record(staged: Path) -> tuple[Record, bytes]:
+def _record(staged: Path) -> tuple[Record, bytes, SurveyedData]:
     checked = check(staged)
     if not checked.staged:
         raise InvalidError(
@@ -398,7 +402,7 @@ def _record(staged: Path) -> tuple[Record, bytes]:
             where=str(staged),
             fix="give the folder that holds record.yaml and data/",
         )
-    if checked.record is None or checked.errors:
+    if checked.record is None or checked.surveyed is None or checked.errors:
         count = counted(len(checked.errors), "problem")
         raise InvalidError(
             f"the staged dataset cannot be published: {count}",
@@ -406,7 +410,7 @@ def _record(staged: Path) -> tuple[Record, bytes]:
             fix=f"correct what is listed, then see: scidata check {staged}",
             problems=checked.errors,
         )
-    return checked.record, read_record_bytes(staged / "record.yaml")
+    return checked.record, read_record_bytes(staged / "record.yaml"), checked.surveyed
 
 
 def _held(store: Store, parent: CommitRecord | None, layout: Layout | None) -> tuple[Held, ...]:

@@ -6,7 +6,7 @@ another path, or had them before: a rule that inherited those, too, would break 
 All else is new, and uploaded.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -42,16 +42,6 @@ class Held:
     def number(self) -> VersionNumber:
         """Its number."""
         return self.commit.number
-
-    def version_of(self, path: str) -> str:
-        """Return the version in whose prefix one of its files lies."""
-        return self.index.locations.since.get(path, self.commit.version)
-
-    def has(self, path: str, value: str, size: int) -> bool:
-        """Tell whether it has a file of this path, sha256 and size, in the store itself."""
-        if path in self.index.locations.outside:
-            return False
-        return self.manifest.hexes.get(path) == value and self.index.sizes[path] == size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +115,7 @@ def layout_of(
     """Choose full or delta, where nobody said which."""
     if not held or number.major != held[0].number.major:
         return "full"
-    same = [path for path, value in manifest.hexes.items() if _same(held, path, value, sizes)]
+    same = _same(held[0], manifest, sizes)
     worth = len(same) >= WORTH_FILES or sum(sizes[path] for path in same) >= WORTH_BYTES
     return "delta" if worth else "full"
 
@@ -155,33 +145,36 @@ def inherit(
         return Inheritance()
     since: dict[str, str] = {}
     if layout == "delta":
-        same = {
-            path: held[0].version_of(path)
-            for path, value in manifest.hexes.items()
-            if _same(held, path, value, sizes)
-        }
+        where, own = held[0].index.locations.since, held[0].commit.version
+        same = {path: where.get(path, own) for path in _same(held[0], manifest, sizes)}
         dropped: set[str] = set()
         for asset in assets:
             files = _files(asset, manifest)
             if asset.kind in WHOLE and not _lies_whole(asset, files, same, held[0]):
                 dropped.update(files)
         since = {path: version for path, version in same.items() if path not in dropped}
-    keys = _keys_by_bytes(held)
-    wanted = {path: (value, sizes[path]) for path, value in manifest.hexes.items()}
+    wanted = {p: (v, sizes[p]) for p, v in manifest.hexes.items() if p not in since}
+    keys = _keys_by_bytes(held, {value for value, _ in wanted.values()})
+    copies = {path: keys[bytes_] for path, bytes_ in wanted.items() if bytes_ in keys}
     return Inheritance(
         since=since,
-        copies={
-            path: keys[bytes_]
-            for path, bytes_ in wanted.items()
-            if path not in since and bytes_ in keys
-        },
-        known=frozenset(path for path, bytes_ in wanted.items() if bytes_ in keys),
+        copies=copies,
+        known=frozenset(since) | copies.keys(),
         removed=tuple(_removed(set(since.values()), manifest, held)),
     )
 
 
-def _same(held: Sequence[Held], path: str, value: str, sizes: Mapping[str, int]) -> bool:
-    return held[0].has(path, value, sizes[path])
+def _same(parent: Held, manifest: Manifest, sizes: Mapping[str, int]) -> list[str]:
+    """Return the files that the parent has in the store itself: same path, sha256, size."""
+    theirs, their_sizes = parent.manifest.hexes, parent.index.sizes
+    outside = parent.index.locations.outside
+    return [
+        path
+        for path, value in manifest.hexes.items()
+        if theirs.get(path) == value
+        and their_sizes[path] == sizes[path]
+        and path not in outside
+    ]
 
 
 def _files(asset: Asset, manifest: Manifest) -> list[str]:
@@ -207,12 +200,12 @@ def _lies_whole(
     return all(path in same for path in files) and len({same[path] for path in files}) == 1
 
 
-def _keys_by_bytes(held: Sequence[Held]) -> dict[tuple[str, int], str]:
-    """Return where bytes lie, by sha256 and size; the parent's word goes first."""
+def _keys_by_bytes(held: Sequence[Held], wanted: Set[str]) -> dict[tuple[str, int], str]:
+    """Return where bytes of some sha256 lie, by it and size; the parent's word goes first."""
     keys: dict[tuple[str, int], str] = {}
     for version in reversed(held):
         for path, value in version.manifest.hexes.items():
-            if path not in version.index.locations.outside:  # the store has no such bytes
+            if value in wanted and path not in version.index.locations.outside:
                 size = version.index.sizes[path]
                 keys[value, size] = version.index.locations.of(path).key
     return keys
@@ -224,7 +217,7 @@ def _removed(used: set[str], manifest: Manifest, held: Sequence[Held]) -> Iterat
     for version in held:
         name = version.commit.version
         if name in used:
-            outside = version.index.locations.outside
-            own = (p for p in version.manifest if version.version_of(p) == name)
+            since, outside = version.index.locations.since, version.index.locations.outside
+            own = (p for p in version.manifest.hexes if since.get(p, name) == name)
             there |= {p for p in own if p not in outside}
-    yield from sorted(there - manifest.keys(), key=str.encode)
+    yield from sorted(there - manifest.hexes.keys())

@@ -8,7 +8,7 @@ from scidata.digest import Digest
 from scidata.errors import ConflictError, InvalidError
 from scidata.facts import Facts
 from scidata.formats import Placed, catalog_of, prefix_of
-from scidata.manifest import Manifest
+from scidata.manifest import PAYLOAD, Manifest
 from scidata.publishing.inheritance import Inheritance
 from scidata.version import (
     MAX_COMMIT_BYTES,
@@ -118,10 +118,12 @@ def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: 
 
 def hrefs_of(facts: Facts, manifest: Manifest, inheritance: Inheritance) -> dict[str, str]:
     """Return where each asset lies below the dataset's prefix, by its key."""
-    found: dict[str, set[str]] = {asset.path: set() for asset in facts.assets}
-    for path in manifest:
-        top = path if path in found else "/".join(path.split("/")[:2])
-        found[top].add(inheritance.since.get(path, facts.version))
+    # Of a million files there are few pairs of top-level name and version.
+    since, version = inheritance.since, facts.version
+    pairs = {(path.split("/", 2)[1], since.get(path, version)) for path in manifest.hexes}
+    found: dict[str, set[str]] = {}
+    for top, held in pairs:
+        found.setdefault(PAYLOAD + top, set()).add(held)
     own = {facts.version}
     return {
         asset.key: prefix_of(next(iter(held))) + asset.path
@@ -181,9 +183,11 @@ def check_same(existing: CommitRecord, digest: Digest) -> None:
 
 
 def _inherited(version: Version) -> dict[str, int]:
-    facts = version.facts
-    locations = version.inheritance.locations(facts.dataset, facts.version)
-    return {locations.of(path).key: version.sizes[path] for path in version.inheritance.since}
+    top = version.facts.dataset
+    since = version.inheritance.since
+    return {
+        f"{top}/{prefix_of(held)}{path}": version.sizes[path] for path, held in since.items()
+    }
 
 
 def _payload(version: Version, base: str, present: Mapping[str, int]) -> tuple[Step, ...]:
@@ -192,12 +196,12 @@ def _payload(version: Version, base: str, present: Mapping[str, int]) -> tuple[S
         Step(
             key=base + path,
             size=version.sizes[path],
-            digest=digest,
+            digest=version.manifest[path],
             source=version.staged / path,
             present=base + path in present,
             copy=copies.get(path),
         )
-        for path, digest in version.manifest.items()
+        for path in version.manifest
         if path not in since and path not in version.placed.sources
     )
 
@@ -219,7 +223,7 @@ def _tags(version: Version, present: Mapping[str, int]) -> tuple[Step, ...]:
 def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
     facts = version.facts
     hrefs = hrefs_of(facts, version.manifest, version.inheritance)
-    new = version.manifest.keys() - version.inheritance.known
+    new = version.manifest.hexes.keys() - version.inheritance.known
     return CommitRecord(
         dataset=facts.dataset,
         version=facts.version,

@@ -8,33 +8,27 @@ counts as none.
 """
 
 import json
-import os
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
-from scidata.digest import Digest
+from scidata.measure.files import Stamp, Stamps
 
-Stamp: TypeAlias = tuple[int, int, int, int]
-"""Size in bytes, time of writing and time of change (mtime, ctime) in ns, and inode."""
-
-SCHEMA = "scidata-hashes/2"
+SCHEMA = "scidata-hashes/3"
 SETTLED_NS = 2 * 10**9
 MAX_BYTES = 2**30
+_HEXES = re.compile(r"(?:[0-9a-f]{64})*+")
 
 
 def memory_of(folder: Path, staged: Path) -> Path:
     """Return where the digests of a staged dataset are kept, in the user's state folder."""
     name = sha256(str(staged.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
     return folder / "hashes" / f"{name[:32]}.json.z"
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Return what changes when somebody writes to a file."""
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
@@ -49,26 +43,60 @@ def recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
         held = json.loads(text)
         if held["schema"] != SCHEMA:
             return {}
-        return {
-            str(path): ((int(size), int(written), int(changed), int(inode)), Digest(value).hex)
-            for path, (size, written, changed, inode, value) in held["files"].items()
-        }
+        return dict(zip(_texts(held["paths"]), _read(held), strict=True))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zlib.error):
         return {}
 
 
 def note(
-    memory: Path, stamps: Mapping[str, Stamp], hexes: Mapping[str, str], *, begun_ns: int
+    memory: Path,
+    stamps: Stamps,
+    hexes: Mapping[str, str],
+    *,
+    begun_ns: int,
+    recalled: Mapping[str, tuple[Stamp, str]],
 ) -> None:
-    """Keep what was read by a run that began at `begun_ns`; not being able to harms nobody."""
-    files = {
-        path: (*stamp, hexes[path])
+    """Keep what was read by a run that looked at the files after `begun_ns`.
+
+    Nothing is written if it is what was `recalled`; not being able to write harms nobody.
+    """
+    settled = begun_ns - SETTLED_NS
+    kept = {
+        path: (stamp, hexes[path])
         for path, stamp in stamps.items()
-        if path in hexes and max(stamp[1], stamp[2]) < begun_ns - SETTLED_NS
+        if max(stamp[1], stamp[2]) < settled and path in hexes
     }
-    packed = zlib.compress(json.dumps({"schema": SCHEMA, "files": files}).encode(), 1)
+    if kept == recalled:
+        return
+    held = {
+        "schema": SCHEMA,
+        "paths": list(kept),
+        # Columns, because a version may have a million files.
+        "stamps": [list(column) for column in zip(*(s for s, _ in kept.values()), strict=True)],
+        "sha256": "".join(value for _, value in kept.values()),
+    }
+    packed = zlib.compress(json.dumps(held, separators=(",", ":")).encode(), 1)
     beside = memory.with_suffix(".new")
     with suppress(OSError):
         memory.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(packed)
         beside.replace(memory)
+
+
+def _read(held: Any) -> Iterator[tuple[Stamp, str]]:  # Any: JSON
+    """Yield the columns' rows; `ValueError` or `TypeError` if they are not what is written."""
+    hexes = held["sha256"]
+    if not _HEXES.fullmatch(hexes):
+        raise ValueError("sha256")
+    columns = held["stamps"] or [[], [], [], []]
+    if any(set(map(type, column)) - {int} for column in columns):
+        raise TypeError("stamps")
+    sizes, written, changed, inodes = columns
+    digests = (hexes[at : at + 64] for at in range(0, len(hexes), 64))
+    return zip(zip(sizes, written, changed, inodes, strict=True), digests, strict=True)
+
+
+def _texts(paths: Any) -> list[str]:  # Any: JSON
+    if not all(map(isinstance, paths, repeat(str))):
+        raise TypeError("paths")
+    return list(paths)

@@ -1,16 +1,14 @@
 """Carrying out a plan: upload, look that everything is there, commit. No decisions."""
 
 import hashlib
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import (
     ConflictError,
     Damage,
@@ -21,9 +19,9 @@ from scidata.errors import (
 from scidata.formats import prefix_of
 from scidata.hashing import Progress, hash_parts, tell_files
 from scidata.locations import Locations
+from scidata.measure.files import Stamps
 from scidata.parallel import each
 from scidata.publishing.plan import Plan, Step, conflict, refuse_strangers
-from scidata.publishing.remembered import Stamp, stamp_of
 from scidata.resolve import commit_key, read_commit
 from scidata.storage.addresses import options_of
 from scidata.storage.base import ObjectFacts, Store
@@ -36,10 +34,6 @@ LARGE_AT_ONCE = 4
 """Files over `SMALL`; how much memory they take together is the store's to bound."""
 LOOKS = 3
 PAUSE_S = 0.5
-
-Stamps = Mapping[str, Stamp]
-"""What changes when somebody writes to a staged file, by its path."""
-
 
 Deed = Literal["sent", "copied", "found"]
 """How an object came to exist: uploaded, copied inside the store, or there already."""
@@ -238,44 +232,6 @@ def present(store: Store, prefix: str) -> dict[str, int]:
     return {facts.key: facts.size for facts in store.list(prefix)}
 
 
-def stamps(staged: Path) -> Stamps:
-    """Note what changes when somebody writes to a staged file.
-
-    Raises
-    ------
-    StorageError
-        If a file cannot be looked at.
-    """
-    found: dict[str, Stamp] = {}
-    waiting = ["data"]
-    while waiting:
-        folder = waiting.pop()
-        with (
-            suppress(FileNotFoundError, NotADirectoryError),
-            os.scandir(staged / folder) as entries,
-        ):
-            for entry in entries:
-                path = f"{folder}/{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(path)
-                elif status := _status(staged / path, staged):
-                    found[path] = stamp_of(status)
-    return found
-
-
-def _status(path: Path, staged: Path) -> os.stat_result | None:
-    try:
-        return path.lstat()
-    except FileNotFoundError:  # removed meanwhile: that it is missing will tell
-        return None
-    except OSError as error:
-        raise StorageError(
-            f"{str(path)!r} cannot be read: {error.strerror}",
-            where=str(staged),
-            fix="make it readable, then run the same command again",
-        ) from error
-
-
 def _size(store: Store, committed: CommitRecord, key: str) -> int:
     try:
         return store.head(f"{committed.dataset}/{key}").size
@@ -356,7 +312,7 @@ def _composed(store: Store, step: Step, facts: ObjectFacts) -> Digest | None:
     return found if composite == stored.parts_sha256 else None
 
 
-def _digest(blocks: Iterable[bytes]) -> Digest:
+def _digest(blocks: Iterable[Block]) -> Digest:
     hasher = hashlib.sha256()
     for block in blocks:
         hasher.update(block)

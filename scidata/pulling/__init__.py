@@ -7,6 +7,7 @@ bag; a partial one is not, and lists what it holds in ``partial-sha256.txt``.
 import shutil
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from scidata.locations import read_index
 from scidata.manifest import DECLARATION, MANIFEST, PAYLOAD, Manifest
 from scidata.outside import reaching
 from scidata.parallel import each
+from scidata.pulling.durable import Durable
 from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.storage import StoreLike, open_store
@@ -210,14 +212,20 @@ def select(
 
 
 def apply(plan: PullPlan, store: Store, *, progress: Progress | None = None) -> Pulled:
-    """Do what the plan says. The file that makes the folder a bag comes last."""
+    """Do what the plan says. The file that makes the folder a bag comes last.
+
+    By then all others are on the disk: a folder that is a bag, or says which part of one it
+    holds, outlives a power failure. What had arrived before one is read by the next pull.
+    """
     store = reaching(store, plan.commit)
     _refuse_full_disk(plan)
     kept = sum(plan.kept.values())
     meter = Meter(plan.bytes + kept, progress)
     meter.add(kept)
     write_whole(plan.destination / MANIFEST, plan.manifest.text)
-    _fetch_all(plan, store, meter, progress)
+    with disk_errors(plan.destination), closing(Durable(plan.destination)) as disk:
+        _fetch_all(plan, store, meter, progress)
+        disk.settle(plan.destination / item.path for item in plan.fetches)
     if plan.partial:
         _remove(plan.destination, [DECLARATION])
     _write_tags(plan, store)

@@ -1,7 +1,8 @@
 """One object of a store into one file: resumed, hashed while it is written, then named.
 
 Under its own name a file only ever has the bytes of its digest; what is on its way is called
-``NAME.part``.
+``NAME.part``. That these bytes outlive a power failure is seen to once, when all files are
+there: `scidata.pulling.durable`.
 """
 
 import errno
@@ -13,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import Damage, InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.hashing import BLOCK, Meter
 from scidata.parallel import ONE_REQUEST
+from scidata.pulling.durable import AHEAD, begin
 from scidata.storage.base import Store
 
 PART = ".part"
@@ -113,6 +115,7 @@ def _receive(
         value = hashlib.sha256()
         size = _hash_begun(file, value, item.size)
         meter.add(size)
+        told = size
         try:
             for block in _blocks(store, item, size):
                 size += len(block)
@@ -121,9 +124,11 @@ def _receive(
                 _write(file, block)
                 value.update(block)
                 meter.add(len(block))
+                if size - told >= AHEAD:
+                    begin(file, told, size - told)
+                    told = size
         except InvalidError:  # the store holds a larger object under this key
             return None
-        os.fsync(file)
     return Digest(value.hexdigest())
 
 
@@ -139,7 +144,7 @@ def _hash_begun(file: int, value: "hashlib._Hash", size: int) -> int:
     return begun
 
 
-def _blocks(store: Store, item: Fetch, start: int) -> Iterable[bytes]:
+def _blocks(store: Store, item: Fetch, start: int) -> Iterable[Block]:
     if start == item.size and start:
         return ()
     if start == 0 and item.size <= ONE_REQUEST:
@@ -162,7 +167,7 @@ def _opened(part: Path) -> Iterator[int]:
         os.close(file)
 
 
-def _write(file: int, data: bytes) -> None:
+def _write(file: int, data: Block) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]

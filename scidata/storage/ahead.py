@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from scidata.digest import Block
+
 
 class Ahead:
     """What all streams of a store share: threads, and how many ranges may wait in memory.
@@ -21,10 +23,10 @@ class Ahead:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="ranges")
 
     def read(
-        self, get: Callable[[int, int], bytes], starts: range, size: int
-    ) -> Iterator[bytes]:
+        self, get: Callable[[int, int], Block], starts: range, size: int
+    ) -> Iterator[Block]:
         """Yield ``get(start, end)`` of each range in order; the last one ends at `size`."""
-        waiting: deque[tuple[Future[bytes], bool]] = deque()
+        waiting: deque[tuple[Future[Block], bool]] = deque()
         left = deque(starts)
         try:
             while left or waiting:
@@ -40,7 +42,7 @@ class Ahead:
                 if lent:
                     self._free.release()
 
-    def _next(self, waiting: deque[tuple[Future[bytes], bool]]) -> bytes:
+    def _next(self, waiting: deque[tuple[Future[Block], bool]]) -> Block:
         future, lent = waiting.popleft()
         try:
             return future.result()

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class Store(Protocol):
         """Return a small object: `NotFoundError` if absent, `InvalidError` over `limit`, B."""
         ...
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         """Yield an object's bytes from offset `start`, in blocks of a few MiB at most.
 
         `NotFoundError` if absent; nothing is yielded if `start` is at or past the end.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import InvalidError, StorageError
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts
@@ -36,7 +36,7 @@ class HttpStore:
         """Return a small object."""
         return self._objects.read(key, limit)
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         """Yield an object's bytes from `start`."""
         return self._objects.stream(key, start)
 

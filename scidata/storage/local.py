@@ -16,14 +16,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import quote
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import InvalidError, ScidataError
 from scidata.storage import refusals
 from scidata.storage.base import ObjectFacts, Unfinished
@@ -67,7 +67,7 @@ class LocalStore:
                 raise refusals.too_large(size, limit, where=str(self.root / key))
             return file.read(limit + 1)
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         """Yield an object's bytes from `start`."""
         with self._opened(key) as file:
             file.seek(start)
@@ -364,5 +364,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
 
 
 def _facts(key: str, status: os.stat_result) -> ObjectFacts:
-    modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
-    return ObjectFacts(key=key, size=status.st_size, modified=modified.replace("+00:00", "Z"))
+    return ObjectFacts(key=key, size=status.st_size, modified=_moment(int(status.st_mtime)))
+
+
+@lru_cache(maxsize=64)  # files that are listed together were often written together
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

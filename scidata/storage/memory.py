@@ -7,7 +7,7 @@ from pathlib import Path
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.storage import refusals
 from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked, checked_prefix
@@ -37,7 +37,7 @@ class MemoryStore:
             raise refusals.too_large(len(data), limit, where=self._where(key))
         return data
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         """Yield an object's bytes from `start`."""
         data = self._data(key)
         for position in range(start, len(data), BLOCK):

@@ -4,6 +4,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +13,7 @@ import obstore
 import obstore.store
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import NotFoundError, StorageError
 from scidata.storage import refusals
 from scidata.storage.ahead import Ahead
@@ -61,10 +62,11 @@ class Objects:
 
         return self._patiently(get, key)
 
-    def stream(self, key: str, start: int) -> Iterator[bytes]:
+    def stream(self, key: str, start: int) -> Iterator[Block]:
         """Yield blocks from `start`: by ranges, of which several are on their way at once."""
         key = checked(key)
-        data, size = b"", 0
+        data: Block = b""
+        size = 0
         try:
             if self.knows_ranges:
                 data, size = self._first(key, start)
@@ -81,7 +83,7 @@ class Objects:
         del data  # one range less in memory while the others are waited for
         yield from self._ahead.read(partial(self._range, key), range(start, size, RANGE), size)
 
-    def _first(self, key: str, start: int) -> tuple[bytes, int]:
+    def _first(self, key: str, start: int) -> tuple[Block, int]:
         """Return the first range from `start`, if there is one, and the object's size."""
         options: GetOptions = {"range": (start, start + RANGE)}
         try:
@@ -92,18 +94,17 @@ class Objects:
             return b"", 0
         size = answer.meta["size"]
         end = min(start + RANGE, size)
-        try:
-            data = bytes(answer.bytes())
-        except BaseError:
-            data = b""
+        data: Block = b""
+        with suppress(BaseError):
+            data = memoryview(answer.bytes())
         return data if len(data) == end - start else self._range(key, start, end, 1), size
 
-    def _range(self, key: str, start: int, end: int, failures: int = 0) -> bytes:
+    def _range(self, key: str, start: int, end: int, failures: int = 0) -> Block:
         """Read a part of an object that is there; what breaks off is asked for again."""
         while True:
             try:
                 options: GetOptions = {"range": (start, end)}
-                data = bytes(obstore.get(self.view, key, options=options).bytes())
+                data = memoryview(obstore.get(self.view, key, options=options).bytes())
                 if len(data) == end - start:
                     return data
                 raise _cut_off(start + len(data), end, self._where(key))
@@ -116,7 +117,7 @@ class Objects:
                     raise self._translated(error, key) from error
                 time.sleep(PAUSES_S[failures - 1])
 
-    def _stream_whole(self, key: str, start: int) -> Iterator[bytes]:
+    def _stream_whole(self, key: str, start: int) -> Iterator[Block]:
         """Yield blocks from a server that knows no ranges, each time from the beginning."""
         first = self._patiently(lambda: obstore.get(self.view, key), key)
         size = first.meta["size"]
@@ -259,7 +260,7 @@ class Objects:
         return f"{key or '(all keys)'} in {self.address}"
 
 
-def _blocks(answer: "GetResult", skip: int) -> Iterator[bytes]:
+def _blocks(answer: "GetResult", skip: int) -> Iterator[Block]:
     if answer.meta["size"] <= BLOCK:  # one call instead of a stream: a third less work
         data = bytes(answer.bytes())
         yield data[skip:] if skip else data
@@ -270,7 +271,7 @@ def _blocks(answer: "GetResult", skip: int) -> Iterator[bytes]:
         skip = max(skip - len(whole), 0)
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
+def _pieces(data: bytes) -> Iterator[Block]:
     for start in range(0, len(data), BLOCK):
         yield data[start : start + BLOCK]
 

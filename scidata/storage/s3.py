@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.parallel import Budget
 from scidata.storage import checksums, refusals, s3_copy, s3_unfinished
@@ -130,7 +130,7 @@ class S3Store:
         """Return a small object."""
         return self._objects.read(key, limit)
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         """Yield an object's bytes from `start`."""
         return self._objects.stream(key, start)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import NotFoundError
 from scidata.storage.base import ObjectFacts, Store
 
@@ -40,7 +40,7 @@ class SingleWriterStore:
         """Return a small object."""
         return self._store.read(key, limit=limit)
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         """Yield an object's bytes from `start`."""
         return self._store.stream(key, start=start)
 

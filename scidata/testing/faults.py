@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import obstore.store
 
-from scidata.digest import Digest
+from scidata.digest import Block, Digest
 from scidata.errors import ScidataError, StorageError
 from scidata.storage.base import KeepsUnfinished, ObjectFacts, Store, Unfinished
 
@@ -85,7 +85,7 @@ class FaultyStore:
         data = self._around(due, lambda: self.store.read(key, limit=limit))
         return _spoilt(data, self.fault) if due else data
 
-    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+    def stream(self, key: str, *, start: int = 0) -> Iterator[Block]:
         """Stream, or fail."""
         due = self._due("stream", key)
         if due and self.fault in {"cut", "flipped"}:
