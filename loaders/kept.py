@@ -6,6 +6,7 @@ begin. What is said later stands in memory that they share.
 
 import multiprocessing
 import os
+from typing import Any
 
 import torch
 
@@ -19,7 +20,8 @@ class Word:
 
     def __init__(self, epoch: int) -> None:
         self._owner = os.getpid()
-        self._numbers = torch.tensor([epoch, 0], dtype=torch.int64).share_memory_()
+        numbers: Any = torch.tensor([epoch, 0])  # Any: share_memory_ has no types
+        self._numbers: torch.Tensor = numbers.share_memory_()
 
     @property
     def is_own(self) -> bool:

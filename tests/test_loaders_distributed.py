@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from torch import multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
 from scidata.loaders.order import Order
@@ -40,7 +41,6 @@ class Trained:
     entries: list[list[int]]
     gradients: list[float]
     weights: list[float]
-    state: dict[str, Any]  # Any: plain values
 
 
 @pytest.fixture(scope="module")
@@ -66,22 +66,42 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> "Source":
     )
 
 
-def _train(rank: int, source: "Source", folder: Path, stop: int | None, resume: bool) -> None:
-    """Train one rank through an epoch, or to a batch of it, or from there to its end."""
+def _train(rank: int, source: "Source", folder: Path) -> None:
+    """Be one rank: an epoch as a whole, then to a batch of it, then anew from there."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    store = dist.FileStore(str(folder / f"meet-{stop}-{resume}"), RANKS)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=RANKS)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=RANKS
+    )
+    kept = folder / f"checkpoint-{rank}.pt"
+    found = [
+        _epoch(rank, source),
+        _epoch(rank, source, stop=STOP, save=kept),
+        _epoch(rank, source, load=kept),
+    ]
+    torch.save([vars(trained) for trained in found], folder / f"rank-{rank}.pt")
+    dist.destroy_process_group()
+
+
+def _epoch(
+    rank: int,
+    source: "Source",
+    *,
+    stop: int | None = None,
+    save: Path | None = None,
+    load: Path | None = None,
+) -> Trained:
+    """Train a new model with a new stream; what a rank goes on with comes from a file."""
     order = Order(
         batch_size=BATCH, shuffle="window", seed=5, rank=rank, world_size=RANKS, last="drop"
     )
     stream = Stream(source, order, memory=MEMORY, threads=1)
-    torch.manual_seed(rank)  # DistributedDataParallel takes the weights of rank 0
+    # DistributedDataParallel takes rank 0's weights; a resume's own would be others.
+    torch.manual_seed(rank + 10 * (load is not None))
     model = DistributedDataParallel(torch.nn.Linear(8, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    kept = folder / f"checkpoint-{rank}.pt"
-    if resume:
-        held = torch.load(kept, weights_only=True)
+    if load is not None:
+        held = torch.load(load, weights_only=True)
         stream.load_state_dict(held["stream"])
         model.load_state_dict(held["model"])
         optimizer.load_state_dict(held["optimizer"])
@@ -91,58 +111,56 @@ def _train(rank: int, source: "Source", folder: Path, stop: int | None, resume: 
         assert batch["values"][:, 0].tolist() == entries[-1]
         optimizer.zero_grad()
         predicted = model(batch["values"][:, 1:9])
-        torch.nn.functional.mse_loss(predicted, batch["values"][:, 9:10]).backward()
+        loss: Any = torch.nn.functional.mse_loss(predicted, batch["values"][:, 9:10])
+        loss.backward()  # Any: it has no types
         gradients.extend(_flat([p.grad for p in model.parameters()]))
         optimizer.step()
-    states = {
-        "stream": stream.state_dict(),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    if stop is not None:
-        torch.save(states, kept)
-    weights = _flat(list(model.parameters()))
-    found = Trained(entries, gradients, weights, stream.state_dict())
-    torch.save(vars(found), folder / f"rank-{rank}.pt")
+    if save is not None:
+        states = {
+            "stream": stream.state_dict(),
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+        torch.save(states, save)
     stream.close()
-    dist.destroy_process_group()
+    return Trained(entries, gradients, _flat(list(model.parameters())))
 
 
 def _flat(tensors: list[Any]) -> list[float]:  # Any: parameters, and gradients that may lack
     return [float(value) for tensor in tensors for value in tensor.flatten()]
 
 
-def _ranks(source: "Source", folder: Path, *, stop: int | None, resume: bool) -> list[Trained]:
-    torch.multiprocessing.spawn(_train, (source, folder, stop, resume), nprocs=RANKS)
-    files = (folder / f"rank-{rank}.pt" for rank in range(RANKS))
-    return [Trained(**torch.load(file, weights_only=True)) for file in files]
-
-
 @pytest.fixture(scope="module")
-def whole(source: "Source", tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
-    return _ranks(source, tmp_path_factory.mktemp("whole"), stop=None, resume=False)
+def ranks(source: "Source", tmp_path_factory: pytest.TempPathFactory) -> list[list[Trained]]:
+    """Of each rank: the whole epoch, its first part, and what came after the resume."""
+    folder = tmp_path_factory.mktemp("trained")
+    start: Any = multiprocessing.spawn  # Any: it has no types
+    start(_train, (source, folder), nprocs=RANKS)
+    files = (folder / f"rank-{rank}.pt" for rank in range(RANKS))
+    return [[Trained(**f) for f in torch.load(file, weights_only=True)] for file in files]
 
 
-def test_the_ranks_share_an_epoch_completely_and_no_sample_twice(whole: list[Trained]) -> None:
-    shares = [set(chain(*rank.entries)) for rank in whole]
+def test_the_ranks_share_an_epoch_completely_and_no_sample_twice(
+    ranks: list[list[Trained]],
+) -> None:
+    shares = [set(chain(*whole.entries)) for whole, _, _ in ranks]
     assert shares[0].isdisjoint(shares[1])
     assert shares[0] | shares[1] == set(range(ENTRIES))
-    assert [len(rank.entries) for rank in whole] == [ENTRIES // BATCH // RANKS] * RANKS
+    assert [len(rank[0].entries) for rank in ranks] == [ENTRIES // BATCH // RANKS] * RANKS
 
 
-def test_the_ranks_have_the_same_gradients_and_weights(whole: list[Trained]) -> None:
-    first, second = whole
-    assert first.gradients == second.gradients
-    assert first.weights == second.weights
-    assert any(first.gradients)
+def test_the_ranks_have_the_same_gradients_and_weights(ranks: list[list[Trained]]) -> None:
+    for first, second in zip(*ranks, strict=True):
+        assert first.gradients == second.gradients
+        assert first.weights == second.weights
+        assert any(first.gradients)
 
 
 def test_training_that_stopped_in_the_middle_ends_as_if_it_had_not(
-    source: "Source", whole: list[Trained], tmp_path: Path
+    ranks: list[list[Trained]],
 ) -> None:
-    before = _ranks(source, tmp_path, stop=STOP, resume=False)
-    after = _ranks(source, tmp_path, stop=None, resume=True)
-    for rank, first, second in zip(whole, before, after, strict=True):
-        assert first.entries + second.entries == rank.entries
-        assert first.gradients + second.gradients == rank.gradients
-        assert second.weights == rank.weights
+    for whole, before, after in ranks:
+        assert len(before.entries) == STOP
+        assert before.entries + after.entries == whole.entries
+        assert before.gradients + after.gradients == whole.gradients
+        assert after.weights == whole.weights
