@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from scidata.loaders.order import Order
@@ -134,7 +134,7 @@ def _flat(tensors: list[Any]) -> list[float]:  # Any: parameters, and gradients 
 def ranks(source: "Source", tmp_path_factory: pytest.TempPathFactory) -> list[list[Trained]]:
     """Of each rank: the whole epoch, its first part, and what came after the resume."""
     folder = tmp_path_factory.mktemp("trained")
-    start: Any = multiprocessing.spawn  # Any: it has no types
+    start: Any = spawn  # Any: it has no types
     start(_train, (source, folder), nprocs=RANKS)
     files = (folder / f"rank-{rank}.pt" for rank in range(RANKS))
     return [[Trained(**f) for f in torch.load(file, weights_only=True)] for file in files]
