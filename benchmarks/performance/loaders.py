@@ -6,10 +6,11 @@ tensorstore's; later epochs as fast as the best local cache on W1, 1.5 times on 
 zarr and s3fs; peak memory 1 GB, first batch within 1 s; CPU seconds a GB below every peer's.
 
 Each loader runs on each workload in a fresh process of its own environment; a crash or a
-time-out is a row that says so. Needs Linux and the binary nginx (``apt-get install
-nginx-light``). ``python benchmarks/performance/loaders.py --prepare`` installs the peers and
-writes the workloads, some 25 GB; then run it without, and with nothing else running. ``--scale
-0.02`` takes minutes and says only that everything works. Peers and their terms: ``peers/``.
+time-out is a row that says so, and so are samples that are not the workload's. Needs Linux and
+the binary nginx (``apt-get install nginx-light``). ``python
+benchmarks/performance/loaders.py --prepare`` installs the peers and writes the workloads, some
+25 GB; then run it without, and with nothing else running. ``--scale 0.02`` takes minutes and
+says only that everything works. Peers and their terms: ``peers/``.
 """
 
 import json
