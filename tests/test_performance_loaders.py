@@ -114,7 +114,7 @@ def test_samples_are_known_by_their_bits_and_a_flipped_one_is_not(name: str) -> 
 
 def test_crops_are_known_by_their_bits_wherever_they_were_cut() -> None:
     rng = np.random.default_rng(1)
-    block = {
+    block: Block = {
         "radiance": rng.standard_normal((1, 9, 300, 400), dtype=np.float32),
         "mask": rng.integers(0, 2, (1, 300, 400), dtype=np.uint8),
     }
