@@ -12,6 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from scidata.errors import InvalidError
 from scidata.loaders.engine import Batch, Engine
+from scidata.loaders.kept import Word
 from scidata.loaders.meter import Gauge, Meter
 from scidata.loaders.order import Order, Progress, Walk, walk
 from scidata.loaders.plan import Axis
@@ -73,6 +74,9 @@ class Stream(IterableDataset[Batch]):
         self._next = 0
         self._resume = 0
         self._loaded = False
+        self._word = Word(order.epoch)
+        self._loads = 0
+        self._iterated_in: int | None = None
         self._way: Walk | None = None
         self._opened: Opened | None = None
         self._engine: Engine | None = None
@@ -119,6 +123,9 @@ class Stream(IterableDataset[Batch]):
         """
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        if worker and self._iterated_in == os.getpid():
+            self._listen()
+        self._iterated_in = os.getpid()
         if not self._loaded and self.order.history:
             self.order = replace(self.order, history=())
         self._next, self._resume, self._loaded = self._resume, 0, False
@@ -134,13 +141,14 @@ class Stream(IterableDataset[Batch]):
         """Choose the epoch that the next iteration goes through, from its beginning.
 
         The epoch of a state that was loaded goes on where the state says.
-        Worker processes get it when the ``DataLoader`` is iterated anew; those that it keeps
-        (``persistent_workers``) do not.
+        Worker processes get it when the ``DataLoader`` is iterated anew, also those that it
+        keeps (``persistent_workers``): call this between two epochs.
         """
         if self._loaded and epoch == self.order.epoch:
             return
         self.order = replace(self.order, epoch=epoch, history=())
         self._next, self._resume, self._loaded = 0, 0, False
+        self._say()
 
     def state_dict(self) -> dict[str, Any]:
         """Say where this process is: plain numbers and strings.
@@ -163,7 +171,8 @@ class Stream(IterableDataset[Batch]):
         """Continue after the batch that a state was taken at.
 
         On another number of ranks, what no rank has seen yet is shared anew; every rank of the
-        old run must have got the same number of batches.
+        old run must have got the same number of batches. Worker processes that a ``DataLoader``
+        keeps (``persistent_workers``) cannot take it up, and say so: make another loader.
 
         Raises
         ------
@@ -192,6 +201,9 @@ class Stream(IterableDataset[Batch]):
         self.order = replace(self.order, epoch=epoch, history=history)
         self._next = self._resume = min(max(batch, 0), len(self)) if same else 0
         self._loaded = True
+        if get_worker_info() is None:
+            self._loads += 1
+        self._say()
 
     def close(self) -> None:
         """End the threads and let go of the memory; the next iteration begins them anew."""
@@ -209,8 +221,29 @@ class Stream(IterableDataset[Batch]):
             "_engine": None,
             "_end": None,
             "_opened_in": None,
+            "_iterated_in": None,
             "_way": None,
         }
+
+    def _say(self) -> None:
+        """Tell the workers that this process keeps."""
+        if get_worker_info() is not None:
+            return
+        if not self._word.is_own:  # it came from another process, which says other things
+            self._word = Word(self.order.epoch)
+        self._word.say(self.order.epoch, loads=self._loads)
+
+    def _listen(self) -> None:
+        """Take up, in a worker that is kept, what was said since it began."""
+        if not self._word.is_heard or self._word.loads != self._loads:
+            raise InvalidError(
+                "this worker process is kept, and cannot be told where to go on",
+                where=self.source.where,
+                fix="make a DataLoader after load_state_dict; call set_epoch before it is "
+                "iterated first, or give persistent_workers=False",
+            )
+        if self._word.epoch != self.order.epoch:
+            self.set_epoch(self._word.epoch)
 
     def _identity(self) -> dict[str, Any]:
         order, source = self.order, self.source

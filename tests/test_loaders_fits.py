@@ -95,6 +95,74 @@ def test_a_dataloader_returns_the_same_batches_in_the_same_order(
     stream.close()
 
 
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+def test_workers_that_are_kept_go_through_the_epoch_that_was_chosen(
+    source: "Source", context: str
+) -> None:
+    stream, other = _stream(source), _stream(source)
+    loader: DataLoader[Batch] = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=2,
+        multiprocessing_context=context,
+        persistent_workers=True,
+    )
+    for epoch in (0, 3, 3, 1):
+        stream.set_epoch(epoch)
+        other.set_epoch(epoch)
+        assert _entries(loader) == _entries(other)
+    stream.close()
+    other.close()
+
+
+def test_workers_that_are_kept_refuse_what_they_cannot_be_told(source: "Source") -> None:
+    stream = _stream(source)
+    loader: DataLoader[Batch] = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=1,
+        multiprocessing_context="fork",
+        persistent_workers=True,
+    )
+    list(loader)
+    stream.load_state_dict(stream.state_dict())
+    # torch raises what a worker met as its own error, with the text of ours.
+    with pytest.raises(RuntimeError, match="InvalidError: this worker process is kept"):
+        list(loader)
+    stream.close()
+
+
+def test_a_stream_that_came_from_another_process_tells_workers_of_its_own(
+    source: "Source",
+) -> None:
+    context = torch.multiprocessing.get_context("spawn")
+    stream = _stream(source)
+    told = context.Queue()
+    process = context.Process(target=_train_two_epochs, args=(stream, told))
+    process.start()
+    found = told.get(timeout=50)
+    process.join()
+    assert found[0] == _entries(stream)
+    stream.set_epoch(1)
+    assert found[1] == _entries(stream)
+    stream.close()
+
+
+def _train_two_epochs(stream: Stream, told: Any) -> None:  # Any: a queue
+    loader: DataLoader[Batch] = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=1,
+        multiprocessing_context="fork",
+        persistent_workers=True,
+    )
+    found = []
+    for epoch in range(2):
+        stream.set_epoch(epoch)
+        found.append(_entries(loader))
+    told.put(found)
+
+
 # What torchdata imports of torch is deprecated there.
 @pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore::UserWarning:torchdata")
 @pytest.mark.parametrize("shuffle", SHUFFLES)

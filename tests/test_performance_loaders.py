@@ -13,6 +13,7 @@ import pytest
 from scidata.benchmarks.performance import environments, report, runner
 from scidata.benchmarks.performance.peers import PEERS, Job, Terms
 from scidata.benchmarks.performance.peers.pools import Selection, Values, open_pools
+from scidata.benchmarks.performance.sameness import differing
 from scidata.benchmarks.performance.workloads import (
     CROP,
     STRIDE,
@@ -20,6 +21,7 @@ from scidata.benchmarks.performance.workloads import (
     WORKLOADS,
     Block,
     Workload,
+    crops,
     samples,
     workload,
 )
@@ -91,6 +93,37 @@ def test_crops_have_image_and_mask_of_one_place(order: str) -> None:
     assert found["radiance"].shape == (56, 1, CROP, CROP)
     assert np.array_equal(found["radiance"][:, 0], found["mask"])
     assert len({int(mask[0, 0]) for mask in found["mask"]}) > 50
+
+
+@pytest.mark.parametrize("name", ["W2", "W3", "W4"])
+def test_samples_are_known_by_their_bits_and_a_flipped_one_is_not(name: str) -> None:
+    work = workload(name, SMALL)
+    arrays = held(work)
+
+    def batches(changed: Block) -> list[Block]:
+        return epochs(work, "pool", changed)[:1]
+
+    assert differing(work, batches(arrays), limit_s=60) == ""
+    for array in work.arrays:
+        flipped = {**arrays, array: arrays[array].copy()}
+        size = flipped[array].itemsize
+        flipped[array].reshape(-1).view(np.uint8)[::size] ^= 1
+        assert "0 samples are those" in differing(work, batches(flipped), limit_s=60)
+    assert "lack" in differing(work, [{}], limit_s=60)
+
+
+def test_crops_are_known_by_their_bits_wherever_they_were_cut() -> None:
+    rng = np.random.default_rng(1)
+    block: Block = {
+        "radiance": rng.standard_normal((1, 9, 300, 400), dtype=np.float32),
+        "mask": rng.integers(0, 2, (1, 300, 400), dtype=np.uint8),
+    }
+    work = replace(workload("W1", SMALL), make=lambda _rng, _length: block)
+    cut = {n: np.stack([c[n] for c in crops(0, block)]) for n in block}
+    assert differing(work, [cut], limit_s=60) == ""
+    assert "0 samples" in differing(
+        work, [{**cut, "mask": np.ones_like(cut["mask"])}], limit_s=60
+    )
 
 
 def test_a_crash_is_a_row_that_names_the_error() -> None:

@@ -6,17 +6,17 @@ tensorstore's; later epochs as fast as the best local cache on W1, 1.5 times on 
 zarr and s3fs; peak memory 1 GB, first batch within 1 s; CPU seconds a GB below every peer's.
 
 Each loader runs on each workload in a fresh process of its own environment; a crash or a
-time-out is a row that says so. Needs Linux and the binary nginx (``apt-get install
-nginx-light``). ``python benchmarks/performance/loaders.py --prepare`` installs the peers and
-writes the workloads, some 25 GB; then run it without, and with nothing else running. ``--scale
-0.02`` takes minutes and says only that everything works. Peers and their terms: ``peers/``.
+time-out is a row that says so, and so are samples that are not the workload's. Needs Linux and
+the binary nginx (``apt-get install nginx-light``). ``python
+benchmarks/performance/loaders.py --prepare`` installs the peers and writes the workloads, some
+25 GB; then run it without, and with nothing else running. ``--scale 0.02`` takes minutes and
+says only that everything works. Peers and their terms: ``peers/``.
 """
 
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -167,24 +167,27 @@ def rows_of(
         )
 
 
-def run(
-    workloads: tuple[str, ...],
-    loaders: tuple[str, ...],
-    options: Options,
-    *,
-    only_prepare: bool,
-) -> dict[str, Any]:  # Any: JSON
-    """Prepare what is missing and measure; rounds go over all loaders, one after the other."""
+Ready = dict[str, tuple[Job, list[tuple[Row, Job]]]]
+"""By workload: the published one, and each variant's empty row with the job that fills it."""
+
+
+def make_ready(workloads: tuple[str, ...], loaders: tuple[str, ...], options: Options) -> Ready:
+    """Publish workloads, and write the loaders' own formats, unless they are there."""
+    ready: Ready = {}
+    for workload in workloads:
+        ours = _published_job(workload, options)
+        if publish_workload(ours):
+            click.echo(f"published {ours.dataset}", err=True)
+        ready[workload] = ours, list(rows_of(workload, loaders, options))
+    return ready
+
+
+def run(ready: Ready, options: Options) -> dict[str, Any]:  # Any: JSON
+    """Measure; rounds go over all loaders, one after the other."""
     limits: dict[str, Limits] = {}
     summaries = []
-    with _served(options, only_prepare=only_prepare) as server:
-        for workload in workloads:
-            ours = _published_job(workload, options)
-            if publish_workload(ours):
-                click.echo(f"published {ours.dataset}", err=True)
-            pairs = list(rows_of(workload, loaders, options))
-            if server is None:
-                continue
+    with serving(options.root, latency_ms=options.latency_ms, lists=True) as server:
+        for workload, (ours, pairs) in ready.items():
             limits[workload] = measure_limits(ours, options, server)
             for _ in range(options.rounds):
                 for row, job in pairs:
@@ -204,16 +207,6 @@ def run(
         "goals": goals(summaries),
         "rows": summaries,
     }
-
-
-@contextmanager
-def _served(options: Options, *, only_prepare: bool) -> Iterator[Server | None]:
-    if only_prepare:
-        yield None
-        return
-    options.root.mkdir(parents=True, exist_ok=True)
-    with serving(options.root, latency_ms=options.latency_ms) as server:
-        yield server
 
 
 def _published_job(workload: str, options: Options) -> Job:
@@ -306,12 +299,15 @@ def main(
     for workload in workloads or tuple(WORKLOADS):
         tuple(chosen(loaders, workload))
     environments.make(options.environments, names)
-    document = run(workloads or tuple(WORKLOADS), loaders, options, only_prepare=only_prepare)
+    # Before the server begins, which does not list what is written later.
+    ready = make_ready(workloads or tuple(WORKLOADS), loaders, options)
+    if only_prepare:
+        return
+    document = run(ready, options)
     if json_file:
         json_file.write_text(json.dumps(document, indent=1) + "\n")
-    if not only_prepare:
-        print_tables(document)
-        raise SystemExit(0 if all(document["goals"].values()) else 1)
+    print_tables(document)
+    raise SystemExit(0 if all(document["goals"].values()) else 1)
 
 
 if __name__ == "__main__":

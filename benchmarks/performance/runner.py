@@ -15,6 +15,7 @@ from typing import Any
 
 from scidata.benchmarks.performance.meters import peak_bytes, read
 from scidata.benchmarks.performance.peers import Epochs, Job
+from scidata.benchmarks.performance.sameness import differing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,13 @@ def read_order(text: str) -> Order:
 
 
 def measure(order: Order, peer: Any, out: Path) -> None:  # Any: a module of `peers`
-    """Run the epochs and add a line for each. Opening is part of the first one."""
+    """Run the epochs and add a line for each. Opening is part of the first one.
+
+    Raises
+    ------
+    ValueError
+        If one more epoch, which is not measured, has not the workload's own samples.
+    """
     import_module("torch")
     epochs: Epochs | None = None
     for number in range(order.epochs):
@@ -57,6 +64,10 @@ def measure(order: Order, peer: Any, out: Path) -> None:  # Any: a module of `pe
         row = {"epoch": number, **wanted, **line, **spent}
         with out.open("a") as file:
             file.write(json.dumps(row) + "\n")
+    if epochs is not None:
+        said = differing(order.job.work, epochs(order.epochs), limit_s=order.epoch_s)
+        if said:
+            raise ValueError(said)
 
 
 def _epoch(
