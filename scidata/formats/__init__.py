@@ -5,12 +5,13 @@ interrupted publication that runs again writes the same files.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from scidata.digest import Digest
 from scidata.facts import Facts
-from scidata.formats import bag, card, datacite, intake, manifest_table, stac, terms
-from scidata.formats.text import to_json, to_yaml
+from scidata.formats import bag, manifest_table, terms
+from scidata.formats.forms import FORMS
+from scidata.formats.subject import Placed, Subject
+from scidata.formats.text import to_json
 from scidata.manifest import (
     DECLARATION,
     FACTS,
@@ -22,20 +23,20 @@ from scidata.manifest import (
 from scidata.record import Record
 
 RECORD = "meta/record.yaml"
-ITEM = "meta/item.json"
-DATACITE = "meta/datacite.json"
+ITEM = FORMS["stac"].path
 LICENSE = "meta/LICENSE"
-README = "README.md"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Placed:
-    """Where the payload of a version lies, as far as not in its own prefix."""
-
-    since: Mapping[str, str] = field(default_factory=dict)
-    """By path, the older version in whose prefix a file lies."""
-    hrefs: Mapping[str, str] = field(default_factory=dict)
-    """By asset key, where the asset lies below the dataset's prefix."""
+__all__ = [
+    "FORMS",
+    "ITEM",
+    "LICENSE",
+    "RECORD",
+    "Placed",
+    "Subject",
+    "catalog_of",
+    "prefix_of",
+    "tag_files",
+]
 
 
 def prefix_of(version: str) -> str:
@@ -76,21 +77,24 @@ def tag_files(
         By key below the dataset's prefix: the bag's tag files, such as ``v1.0.0/bagit.txt``,
         and the version's Intake catalog beside the bag, ``catalog-1.0.0.yaml``.
     """
-    placed = placed or Placed()
+    subject = Subject(
+        record=record,
+        facts=facts,
+        manifest=manifest,
+        sizes=sizes,
+        placed=placed or Placed(),
+    )
     tags = {
         DECLARATION: bag.bagit_txt(),
         "bag-info.txt": bag.bag_info(record, facts),
         MANIFEST: manifest.text,
-        MANIFEST_TABLE: manifest_table.to_parquet(manifest, sizes, facts, placed.since),
+        MANIFEST_TABLE: manifest_table.to_parquet(manifest, sizes, facts, subject.placed.since),
         RECORD: record_bytes,
         FACTS: to_json(facts.model_dump(mode="json")),
-        ITEM: to_json(stac.item(record, facts, manifest, sizes, placed.hrefs)),
-        DATACITE: to_json(datacite.attributes(record, facts)),
         LICENSE: terms.license_file(record, facts),
-        README: card.readme(record, facts),
+        **{form.path: form.write(subject) for form in FORMS.values() if form.path},
     }
     digests = {path: Digest.of(data) for path, data in tags.items()}
     tags[TAG_MANIFEST] = bag.tag_manifest(digests)
     keyed = {prefix_of(facts.version) + path: data for path, data in tags.items()}
-    catalog = intake.version_catalog(record, facts, placed.hrefs)
-    return keyed | {catalog_of(facts.version): to_yaml(catalog)}
+    return keyed | {catalog_of(facts.version): FORMS["intake"].write(subject)}

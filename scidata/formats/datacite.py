@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from scidata.facts import Facts
+from scidata.formats.linked import ACCESS, COAR
 from scidata.formats.text import license_name, license_url, orcid_url, ror_url
 from scidata.record import Contributor, Creator, Funding, NamedLicense, Record
 from scidata.wording import amount, counted
@@ -20,13 +21,6 @@ SCHEMA_VERSION = "http://datacite.org/schema/kernel-4"
 
 _ORCID = {"nameIdentifierScheme": "ORCID", "schemeUri": "https://orcid.org"}
 _ROR_NAME = {"nameIdentifierScheme": "ROR", "schemeUri": "https://ror.org"}
-_COAR = "http://purl.org/coar/access_right/"
-_ACCESS = {
-    "open": ("open access", "c_abf2"),
-    "embargoed": ("embargoed access", "c_f1cf"),
-    "restricted": ("restricted access", "c_16ec"),
-    "metadata-only": ("metadata only access", "c_14cb"),
-}
 
 
 def attributes(record: Record, facts: Facts) -> Attributes:
@@ -150,8 +144,8 @@ def _rights(record: Record) -> Iterator[Attributes]:
         }
     yield rights
     # Access stands apart: in one entry, readers take the access words for the licence.
-    words, code = _ACCESS[record.access]
-    yield {"rights": words, "rightsUri": _COAR + code}
+    words, code = ACCESS[record.access]
+    yield {"rights": words, "rightsUri": COAR + code}
 
 
 def _relations(record: Record) -> Iterator[Attributes]:

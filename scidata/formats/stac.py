@@ -47,6 +47,7 @@ _NO_PLACE = (
 )
 _PAPERS = {"IsDescribedBy", "IsDocumentedBy", "IsSupplementTo", "Cites", "References"}
 _GEOJSON = "application/geo+json"
+_JSON_LD = "application/ld+json"
 
 
 def item(
@@ -261,6 +262,12 @@ def _tag_assets(facts: Facts, manifest: Manifest) -> dict[str, Document]:
         "datacite": ("datacite.json", media.JSON, "DataCite metadata"),
         "license": ("LICENSE", media.TEXT, "Under which terms, and whom to name"),
         "readme": ("../README.md", "text/markdown", "What it is and how to check it"),
+        "croissant": ("croissant.json", _JSON_LD, "Croissant metadata"),
+        "rocrate": ("../ro-crate-metadata.json", _JSON_LD, "RO-Crate metadata"),
+        "schemaorg": ("schemaorg.jsonld", _JSON_LD, "schema.org description"),
+        "dcat": ("dcat.jsonld", _JSON_LD, "DCAT-AP description"),
+        "cff": ("CITATION.cff", media.YAML, "Citation File Format"),
+        "bibtex": ("citation.bib", "application/x-bibtex", "BibTeX entry"),
         "intake": (f"../../catalog-{facts.version}.yaml", media.YAML, "Intake catalog"),
     }
     assets = {
