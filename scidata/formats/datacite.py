@@ -128,9 +128,10 @@ def _descriptions(record: Record) -> Iterator[Attributes]:
         "TechnicalInfo": "\n".join(step.activity for step in record.provenance.steps),
         "Other": record.synthetic_note,
     }
-    for kind, text in texts.items():
-        if text:
-            yield {"description": text, "descriptionType": kind, "lang": record.language}
+    known = [(kind, text) for kind, text in texts.items() if text]
+    known += [("Other", limit.description) for limit in record.limitations]
+    for kind, text in known:
+        yield {"description": text, "descriptionType": kind, "lang": record.language}
 
 
 def _rights(record: Record) -> Iterator[Attributes]:
@@ -157,12 +158,22 @@ def _relations(record: Record) -> Iterator[Attributes]:
             "resourceTypeGeneral": relation.kind,
         }
     related = {relation.id for relation in record.relations}
-    for source in record.provenance.sources:
-        if source.doi and source.doi not in related:
+    sources = (source.doi or source.url for source in record.provenance.sources)
+    for found in dict.fromkeys(filter(None, sources)):
+        if found not in related:
             yield {
-                "relatedIdentifier": source.doi,
-                "relatedIdentifierType": "DOI",
+                "relatedIdentifier": found,
+                "relatedIdentifierType": "DOI" if found.startswith("10.") else "URL",
                 "relationType": "IsDerivedFrom",
+            }
+    tools = (software.url for software in record.provenance.software)
+    for address in dict.fromkeys(filter(None, tools)):
+        if address not in related:
+            yield {
+                "relatedIdentifier": address,
+                "relatedIdentifierType": "URL",
+                "relationType": "IsCompiledBy",
+                "resourceTypeGeneral": "Software",
             }
 
 

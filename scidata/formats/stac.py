@@ -17,6 +17,7 @@ from scidata.digest import Digest
 from scidata.facts import Asset, Facts
 from scidata.formats import media, stac_status
 from scidata.formats.stac_cube import cube_fields, table_fields
+from scidata.formats.subject import link_url
 from scidata.formats.text import citation, license_name, license_url, orcid_url, ror_url
 from scidata.identifiers import instants
 from scidata.manifest import MANIFEST, Manifest
@@ -65,7 +66,8 @@ def item(
     for it is ``scidata:sha256``, the digest of its lines in the manifest.
     """
     places = {a.key: f"../{a.path}" for a in facts.assets}
-    places |= {key: f"../../{href}" for key, href in hrefs.items()}
+    own = f"v{facts.version}/"
+    places |= {k: f"../../{h}" for k, h in hrefs.items() if not h.startswith(own)}
     found = [a for a in facts.assets if a.kind != "splits"]
     assets = {a.key: {"href": places[a.key], **_asset(record, a)} for a in found}
     splits = next((places[a.key] for a in facts.assets if a.kind == "splits"), "")
@@ -304,7 +306,18 @@ def _item_links(record: Record, facts: Facts) -> Iterator[Document]:
     if facts.parent is not None:
         href = f"../../v{facts.parent}/meta/item.json"
         yield link("predecessor-version", href, _GEOJSON, title=facts.parent)
+    yield from _sources(record)
     yield license_link(record)
+
+
+def _sources(record: Record) -> Iterator[Document]:
+    """Yield a link to each work that the data are derived from."""
+    titles = {r.id: r.note for r in record.relations if r.type == "IsDerivedFrom"}
+    for source in record.provenance.sources:
+        if at := source.doi or source.url:
+            titles[at] = source.title
+    for at, title in titles.items():
+        yield link("derived_from", link_url(at), "text/html", title=title)
 
 
 def _collection_links(
