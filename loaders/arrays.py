@@ -21,7 +21,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
 from scidata.digest import Digest
-from scidata.errors import Damage, StorageError
+from scidata.errors import Damage, InvalidError, StorageError
 from scidata.loaders.places import AssetObjects, Place, Spread, damaged
 from scidata.manifest import Manifest
 from scidata.storage import STARTED_IN
@@ -30,6 +30,8 @@ from scidata.storage.refusals import refuses_ranges
 SMALL, SMALL_OBJECTS = 64 * 2**10, 64
 """Bytes of an object that is kept once read, and how many of them: 4 MiB at most."""
 METADATA = "zarr.json"
+MAX_LABELS = 2**28
+"""Elements of an array that names the places of a dimension: it is held in memory whole."""
 
 
 class PublishedArrays(WrapperStore[Store]):
@@ -86,8 +88,9 @@ class PublishedArrays(WrapperStore[Store]):
             return self._small[key]
         if byte_range is None and key.endswith(f"/{METADATA}"):
             held = await self._from_root(key, prototype)
-            if held is not None:
-                return held
+            found = await self._fetch(key, prototype, None) if held is None else held
+            check_index(key.split("/")[-2], found.to_bytes(), f"{key} in {self.where}")
+            return found
         return await self._fetch(key, prototype, byte_range)
 
     async def _from_root(self, key: str, prototype: BufferPrototype) -> Buffer | None:
@@ -145,6 +148,32 @@ class PublishedArrays(WrapperStore[Store]):
     async def exists(self, key: str) -> bool:
         """Answer from the manifest, without a request."""
         return key in self.manifest
+
+
+def check_index(name: str, metadata: bytes, where: str) -> None:
+    """Refuse labels so many that to open the array would fill the memory.
+
+    xarray reads the labels of a dimension when it opens a store, and an array without chunks
+    costs its publisher nothing, of whatever shape.
+
+    Raises
+    ------
+    InvalidError
+        If an array that is its own dimension has more than `MAX_LABELS` elements.
+    """
+    try:
+        node = json.loads(metadata)
+    except (ValueError, RecursionError):
+        return  # zarr will say so
+    shape = node.get("shape") if isinstance(node, dict) else None
+    if shape is None or node.get("dimension_names") != [name]:
+        return
+    if not isinstance(shape, list) or len(shape) != 1 or not 0 <= int(shape[0]) <= MAX_LABELS:
+        raise InvalidError(
+            f"{name!r} labels its dimension with an array of the shape {str(shape)[:80]}",
+            where=where,
+            fix="do not trust this version; scidata show says who published it",
+        )
 
 
 def _slice(asked: ByteRequest, size: int) -> slice:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from scidata.loaders.samples import Field
 
-KEPT = 4
-"""Buffers of a variable that are kept: those under way, and some that the loop still holds."""
+SPARE = 3
+"""Buffers of a variable besides those that are being filled: one that waits, and some that the
+loop still holds."""
 
 
 def _holders(kept: Sequence[object], n: int) -> int:
@@ -34,12 +35,14 @@ class Buffers:
     Parameters
     ----------
     batch_size : int
+    filled : int
+        Batches that are being filled at once.
     pinned : bool
         In page-locked memory, which a GPU copies from without waiting.
     """
 
-    def __init__(self, batch_size: int, *, pinned: bool) -> None:
-        self._batch_size, self._pinned = batch_size, pinned
+    def __init__(self, batch_size: int, *, filled: int, pinned: bool) -> None:
+        self._batch_size, self._most, self._pinned = batch_size, filled + SPARE, pinned
         self._kept: dict[str, list[npt.NDArray[Any]]] = {}
 
     def take(self, field: Field, samples: int) -> Tensor:
@@ -55,6 +58,6 @@ class Buffers:
             if _holders(kept, n) == _NOBODY:
                 return torch.from_numpy(kept[n])
         fresh = np.empty(shape, field.layout.dtype)
-        if len(kept) < KEPT:
+        if len(kept) < self._most:
             kept.append(fresh)
         return torch.from_numpy(fresh)

@@ -3,7 +3,9 @@
 An object lies under its sha256, so that versions share what they have in common, and nothing in
 the folder can be stale. It enters after its digest was compared, under another name first, so
 that no process sees part of it. When the folder is full, what was not used for longest goes; a
-process that reads it at that moment keeps reading, since its file is open.
+process that reads it at that moment keeps reading, since its file is open. What enters is not
+forced to the disk, which would wait for it: an object that was last used before this machine
+began to run, and so may have lost its end with the power, is compared once more.
 """
 
 import fcntl
@@ -24,6 +26,7 @@ _ROOM = 0.9
 """Of the limit, what is kept when something has to go: else every object would evict one."""
 _RECOUNT = 0.02
 """The folder is counted anew after this part of the limit was added."""
+_UNSURE_S = 60.0
 _LOCK, _UNFINISHED, _STALE_S = "lock", "unfinished-", 24 * 3600
 
 
@@ -78,9 +81,13 @@ class Cache:
             return None
         except OSError as error:
             raise self._failed(error) from error
+        file = CachedFile(descriptor)
+        if os.fstat(descriptor).st_mtime < _began() and not _is(file, digest):
+            path.unlink(missing_ok=True)
+            return None
         with suppress(OSError):  # of another owner, or read-only: then others tell its age
             os.utime(descriptor)
-        return CachedFile(descriptor)
+        return file
 
     def put(self, digest: Digest, data: memoryview | bytes) -> CachedFile | None:
         """Keep an object whose digest was compared; None if it is larger than the limit.
@@ -99,7 +106,6 @@ class Cache:
             try:
                 with os.fdopen(descriptor, "wb", buffering=0) as file:
                     _write_all(file.fileno(), memoryview(data))
-                    os.fsync(file.fileno())  # a name must never stand for half of an object
                 Path(name).replace(path)
             except BaseException:
                 Path(name).unlink(missing_ok=True)
@@ -172,6 +178,16 @@ class Cache:
     def __setstate__(self, state: dict[str, object]) -> None:
         """Begin anew."""
         self.__init__(**state)  # type: ignore[misc]  # a lock cannot travel
+
+
+def _began() -> float:
+    """Return when this machine began to run, or a little later: clocks are set meanwhile."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.time() - time.clock_gettime(clock) + _UNSURE_S
+
+
+def _is(file: CachedFile, digest: Digest) -> bool:
+    return Digest.of(file.read(0, len(file))) == digest
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

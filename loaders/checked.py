@@ -6,13 +6,14 @@ cache on disk if there is one, else in memory while it is likely to be asked for
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from scidata.digest import Digest
 from scidata.errors import Damage
 from scidata.loaders.cache import Cache
-from scidata.loaders.fetch import Buffer, Objects
+from scidata.loaders.fetch import Buffer, Objects, Range
 from scidata.loaders.places import damaged
 from scidata.manifest import Manifest
 
@@ -78,13 +79,13 @@ class CheckedObjects:
     _coming: "dict[str, asyncio.Task[Held]]" = field(default_factory=dict)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def read(self, path: str, start: int, stop: int) -> Buffer:
-        """Return a range of an object that was compared."""
+    async def read(self, path: str, ranges: Sequence[Range]) -> Sequence[Buffer]:
+        """Return ranges of an object that was compared."""
         held = await self._held(path)
-        if stop > len(held):
-            found = f"{len(held)} bytes, of which {start} to {stop} were asked for"
+        if (last := max(stop for _, stop in ranges)) > len(held):
+            found = f"{len(held)} bytes, of which those up to {last} were asked for"
             raise damaged(path, self.where, _bad(path, "what its index says", found))
-        return held.read(start, stop)
+        return [held.read(start, stop) for start, stop in ranges]
 
     async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
         """Return the last or the first bytes of an object that was compared."""

@@ -5,7 +5,6 @@ copied out of it; with ``exact`` the chunks that each batch touches are read str
 batch. Variables that are small as a whole are read once and stay.
 """
 
-import itertools
 import json
 import threading
 from collections import deque
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count, islice
 from queue import Empty, Full, Queue
 from typing import Any, TypeAlias
 
@@ -29,7 +29,7 @@ from scidata.loaders.order import IntArray, Walk
 from scidata.loaders.plan import Located, Tiling
 from scidata.loaders.pool import Pool, gather
 from scidata.loaders.reader import Reader
-from scidata.loaders.requests import Read
+from scidata.loaders.requests import Read, box
 from scidata.loaders.samples import Field
 
 Batch: TypeAlias = dict[str, Tensor]
@@ -37,7 +37,7 @@ Batch: TypeAlias = dict[str, Tensor]
 QUEUED = 1
 """Batches that wait for the loop, while the next one is put together."""
 EXACT_AHEAD = 4
-"""Batches that are read side by side with the shuffle ``exact``."""
+"""Groups of batches that are read side by side with the shuffle ``exact``."""
 BLOCK = 8192
 """Samples that are located at a time."""
 _POLL_S = 0.1
@@ -55,6 +55,9 @@ class Program:
     """Tiles that samples are mixed from."""
     ahead: int
     """Tiles that are read before they are needed."""
+    group: int = 1
+    """Batches that are planned together with the shuffle ``exact``: the more, the more of what
+    they need lies in the same objects."""
 
     @property
     def signature(self) -> str:
@@ -84,7 +87,8 @@ class Engine:
     ) -> None:
         self._program, self._reader, self._gauge = program, reader, gauge
         self._finish = finish
-        self._buffers = Buffers(batch_size, pinned=pinned)
+        filled = 1 if program.slots else program.group * EXACT_AHEAD
+        self._buffers = Buffers(batch_size, filled=filled, pinned=pinned)
         self._residents: dict[str, npt.NDArray[Any]] = {}
         self._resident: Future[None] | None = None
         self._pool: Pool | None = None
@@ -108,14 +112,14 @@ class Engine:
                 self._ahead.close()
             ahead = self._ahead = _Ahead(make(walk, numbers, stop), stop)
         try:
-            for count in itertools.count():
+            for taken in count():
                 with self._gauge.timed("wait"):
                     made = ahead.take()
                 if isinstance(made, _End):
                     if made.error is not None:
                         raise made.error
                     return
-                if count == 0:
+                if taken == 0:
                     self._gauge.first(begin)
                 yield made
         finally:
@@ -180,46 +184,39 @@ class Engine:
     ) -> Iterator[tuple[int, Batch]]:
         self._load_resident(stop)
         course = _Course(walk, self._program.tiling)
-        pending: deque[tuple[int, Batch, IntArray, Future[None]]] = deque()
-        todo = iter(numbers)
-        while True:
-            for number in todo:
-                pending.append(self._begin(course, number))
-                if len(pending) >= EXACT_AHEAD:
-                    break
-            if not pending:
-                return
-            number, batch, starts, done = pending.popleft()
+        size = self._program.group
+        todo = (numbers[at : at + size] for at in range(0, len(numbers), size))
+        pending = deque(self._begin(course, group) for group in islice(todo, EXACT_AHEAD - 1))
+        while pending:
+            pending.extend(self._begin(course, group) for group in islice(todo, 1))
+            batches, done = pending.popleft()
             _wait(done, stop)
-            with self._gauge.timed("assemble"):
-                self._fill_rest(batch, slice(None), starts)
-            yield number, self._finished(batch)
+            for number, batch, starts in batches:
+                with self._gauge.timed("assemble"):
+                    self._fill_rest(batch, slice(None), starts)
+                yield number, self._finished(batch)
 
     def _begin(
-        self, course: "_Course", number: int
-    ) -> "tuple[int, Batch, IntArray, Future[None]]":
-        parts = [located.starts for _, located in course.parts(number)]
-        starts = np.concatenate(parts, axis=1)
-        batch = self._empty(starts.shape[1])
-        reads = []
-        for field in self._program.tiled:
-            out, sizes = batch[field.name].numpy(), np.array(field.sizes)
-            corners = field.corners(starts)
-            for i, (low, high) in enumerate(
-                zip(corners.tolist(), (corners + sizes).tolist(), strict=True)
-            ):
-                box = out[i : i + 1].reshape(field.sizes)  # of a scalar, `out[i]` is a copy
-                reads.append(Read(field.layout, tuple(low), tuple(high), box))
-        return number, batch, starts, self._reader.submit(reads)
+        self, course: "_Course", numbers: Sequence[int]
+    ) -> "tuple[list[tuple[int, Batch, IntArray]], Future[None]]":
+        reads, batches = list[Read](), []
+        for number in numbers:
+            parts = [located.starts for _, located in course.parts(number)]
+            starts = np.concatenate(parts, axis=1)
+            batch = self._empty(starts.shape[1])
+            batches.append((number, batch, starts))
+            for field in self._program.tiled:
+                out = batch[field.name].numpy().reshape(starts.shape[1], *field.sizes)
+                reads.append(Read(field.layout, field.corners(starts), field.sizes, out))
+        return batches, self._reader.submit(reads)
 
     def _load_resident(self, stop: threading.Event) -> None:
         if self._resident is None:
             reads = []
             for field in self._program.resident:
-                shape = field.layout.shape
-                out = np.empty(shape, field.layout.dtype)
+                out = np.empty(field.layout.shape, field.layout.dtype)
                 self._residents[field.name] = out
-                reads.append(Read(field.layout, (0,) * len(shape), shape, out))
+                reads.append(box(field.layout, (0,) * out.ndim, out))
             self._resident = self._reader.submit(reads)
         try:
             _wait(self._resident, stop)

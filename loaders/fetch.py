@@ -9,7 +9,7 @@ import asyncio
 import io
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeAlias
@@ -25,6 +25,8 @@ from scidata.storage.refusals import refuses_ranges
 from scidata.storage.stored_file import StoredFile
 
 Buffer: TypeAlias = memoryview | bytes
+Range: TypeAlias = tuple[int, int]
+"""First byte and one past the last."""
 
 TRIES = 3
 TIMEOUT_S = 20.0
@@ -48,8 +50,8 @@ _TRANSPORT = (obstore.exceptions.BaseError, OSError, TimeoutError)
 class Objects(Protocol):
     """Objects of one asset, by their path in it. Every method raises as `patiently` does."""
 
-    async def read(self, path: str, start: int, stop: int) -> Buffer:
-        """Return bytes `start` to `stop` of an object, all of them."""
+    async def read(self, path: str, ranges: Sequence[Range]) -> Sequence[Buffer]:
+        """Return some ranges of an object, all bytes of each."""
         ...
 
     async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
@@ -66,24 +68,25 @@ class _ShortError(OSError):
 
 
 async def patiently(
-    call: Callable[[], Awaitable[Buffer]],
+    call: Callable[[], Awaitable[Sequence[Buffer]]],
     path: str,
     where: str,
     *,
-    length: int | None = None,
+    lengths: Sequence[int] | None = None,
     timeout_s: float | None = None,
-) -> Buffer:
-    """Await what `call` fetches; again if that can help.
+) -> Sequence[Buffer]:
+    """Await what `call` fetches of an object; again if that can help.
 
     Raises
     ------
     IntegrityError
-        If the object is missing, or stays shorter than `length`.
+        If the object is missing, or its parts stay shorter than `lengths`.
     StorageError
         If the store cannot be reached, refuses, or stalls.
     """
     error: Exception = OSError()
-    limit_s = (TIMEOUT_S if timeout_s is None else timeout_s) + (length or 0) / SLOWEST
+    wanted = list(lengths) if lengths is not None else None
+    limit_s = (TIMEOUT_S if timeout_s is None else timeout_s) + sum(wanted or ()) / SLOWEST
     for attempt in range(TRIES):
         if attempt:
             # Apart from each other: readers that failed together do not come back together.
@@ -91,9 +94,10 @@ async def patiently(
         try:
             async with asyncio.timeout(limit_s):
                 found = await call()
-            if length is None or len(found) == length:
+            came = [len(part) for part in found]
+            if wanted is None or came == wanted:
                 return found
-            error = _ShortError(f"{len(found)} bytes came instead of {length}")
+            error = _ShortError(f"{sum(came)} bytes came instead of {sum(wanted)}")
         except (FileNotFoundError, obstore.exceptions.NotFoundError) as missing:
             raise damaged(path, where, Damage(path=path, state="missing")) from missing
         except _FINAL as refusal:
@@ -141,19 +145,23 @@ class RustObjects:
     store: obstore.store.ObjectStore
     where: str
 
-    async def read(self, path: str, start: int, stop: int) -> Buffer:
-        """Ask for a range."""
+    async def read(self, path: str, ranges: Sequence[Range]) -> Sequence[Buffer]:
+        """Ask for ranges, by one call: each call from Python costs as much as a request."""
+        starts, ends = zip(*ranges, strict=True)
 
-        async def call() -> Buffer:
+        async def call() -> Sequence[Buffer]:
             try:
-                found = await obstore.get_range_async(self.store, path, start=start, end=stop)
+                found = await obstore.get_ranges_async(
+                    self.store, path, starts=starts, ends=ends, coalesce=0
+                )
             except obstore.exceptions.BaseError as error:
                 if not refuses_ranges(error):
                     raise
-                return (await self._all(path))[start:stop]
-            return memoryview(found)
+                whole = await self._all(path)
+                return [whole[start:stop] for start, stop in ranges]
+            return [memoryview(part) for part in found]
 
-        return await patiently(call, path, self.where, length=stop - start)
+        return await patiently(call, path, self.where, lengths=_lengths(ranges))
 
     async def _all(self, path: str) -> memoryview:
         """Ask a server that answers no ranges for the whole object."""
@@ -163,29 +171,29 @@ class RustObjects:
     async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
         """Ask for the last or the first bytes."""
         if not at_end:
-            return await self.read(path, 0, length)
+            return (await self.read(path, [(0, length)]))[0]
 
-        async def call() -> Buffer:
+        async def call() -> Sequence[Buffer]:
             options: Any = {"range": {"suffix": length}}  # Any: obstore's own dictionary
             try:
                 found = await obstore.get_async(self.store, path, options=options)
             except obstore.exceptions.BaseError as error:
                 if not refuses_ranges(error):
                     raise
-                return (await self._all(path))[-length:]
-            return memoryview(await found.bytes_async())
+                return [(await self._all(path))[-length:]]
+            return [memoryview(await found.bytes_async())]
 
-        return await patiently(call, path, self.where, length=length)
+        return (await patiently(call, path, self.where, lengths=[length]))[0]
 
     async def whole(self, path: str, *, limit: int) -> Buffer:
         """Ask for all of it."""
 
-        async def call() -> Buffer:
+        async def call() -> Sequence[Buffer]:
             found = await obstore.get_async(self.store, path)
             _check_size(found.meta["size"], limit, path, self.where)
-            return memoryview(await found.bytes_async())
+            return [memoryview(await found.bytes_async())]
 
-        return await patiently(call, path, self.where, timeout_s=WHOLE_TIMEOUT_S)
+        return (await patiently(call, path, self.where, timeout_s=WHOLE_TIMEOUT_S))[0]
 
 
 @dataclass(frozen=True)
@@ -195,35 +203,43 @@ class FileObjects:
     folder: Path
     where: str
 
-    async def read(self, path: str, start: int, stop: int) -> Buffer:
-        """Read part of a file, in a thread."""
-        call = lambda: asyncio.to_thread(_read_file, self.folder / path, start, stop)  # noqa: E731
-        return await patiently(call, path, self.where, length=stop - start)
+    async def read(self, path: str, ranges: Sequence[Range]) -> Sequence[Buffer]:
+        """Read parts of a file, in a thread."""
+        call = lambda: asyncio.to_thread(_read_file, self.folder / path, ranges)  # noqa: E731
+        return await patiently(call, path, self.where, lengths=_lengths(ranges))
 
     async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
         """Read the last or the first bytes of a file, in a thread."""
-        start = -length if at_end else 0
-        call = lambda: asyncio.to_thread(_read_file, self.folder / path, start, length)  # noqa: E731
-        return await patiently(call, path, self.where, length=length)
+        ends = [(-length, 0) if at_end else (0, length)]
+        call = lambda: asyncio.to_thread(_read_file, self.folder / path, ends)  # noqa: E731
+        return (await patiently(call, path, self.where, lengths=[length]))[0]
 
     async def whole(self, path: str, *, limit: int) -> Buffer:
         """Read a file, in a thread."""
 
-        def read() -> bytes:
+        def read() -> Sequence[Buffer]:
             file = self.folder / path
             _check_size(file.stat().st_size, limit, path, self.where)
-            return file.read_bytes()
+            return [file.read_bytes()]
 
-        return await patiently(lambda: asyncio.to_thread(read), path, self.where)
+        return (await patiently(lambda: asyncio.to_thread(read), path, self.where))[0]
 
 
-def _read_file(path: Path, start: int, stop: int) -> bytes:
+def _read_file(path: Path, ranges: Sequence[Range]) -> Sequence[Buffer]:
+    """Read ranges of a file; one that begins before 0 is its end, or all if it is shorter."""
+    found = []
     with path.open("rb", buffering=0) as file:
-        if start < 0:  # from the end; all of it if it is shorter
-            file.seek(-min(-start, os.fstat(file.fileno()).st_size), os.SEEK_END)
-            return file.read(-start)
-        file.seek(start)
-        return file.read(stop - start)
+        for start, stop in ranges:
+            if start < 0:
+                file.seek(-min(-start, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            else:
+                file.seek(start)
+            found.append(file.read(stop - start))
+    return found
+
+
+def _lengths(ranges: Sequence[Range]) -> list[int]:
+    return [stop - start for start, stop in ranges]
 
 
 @dataclass(frozen=True)
@@ -234,31 +250,37 @@ class PythonObjects:
     root: str
     where: str
 
-    async def read(self, path: str, start: int, stop: int) -> Buffer:
-        """Ask for a range."""
-        return await self._cat(path, start, stop, stop - start)
+    async def read(self, path: str, ranges: Sequence[Range]) -> Sequence[Buffer]:
+        """Ask for ranges, side by side."""
+        return await self._cat(path, ranges, _lengths(ranges))
 
     async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
         """Ask for the last or the first bytes."""
-        start, stop = (-length, None) if at_end else (0, length)
-        return await self._cat(path, start, stop, length)
+        ends = [(-length, None) if at_end else (0, length)]
+        return (await self._cat(path, ends, [length]))[0]
 
     async def whole(self, path: str, *, limit: int) -> Buffer:
         """Ask for all of it."""
         info = await self.files._info(f"{self.root}/{path}")
         _check_size(info["size"], limit, path, self.where)
-        return await self._cat(path, None, None, None)
+        return (await self._cat(path, [(None, None)], None))[0]
 
     async def _cat(
-        self, path: str, start: int | None, stop: int | None, length: int | None
-    ) -> Buffer:
-        async def call() -> Buffer:
+        self,
+        path: str,
+        ranges: Sequence[tuple[int | None, int | None]],
+        lengths: Sequence[int] | None,
+    ) -> Sequence[Buffer]:
+        async def one(start: int | None, stop: int | None) -> bytes:
             found: bytes = await self.files._cat_file(
                 f"{self.root}/{path}", start=start, end=stop
             )
             return found
 
-        return await patiently(call, path, self.where, length=length)
+        async def call() -> Sequence[Buffer]:
+            return await asyncio.gather(*(one(*part) for part in ranges))
+
+        return await patiently(call, path, self.where, lengths=lengths)
 
 
 @dataclass(frozen=True)
@@ -269,9 +291,9 @@ class SpreadObjects:
     number: Mapping[str, int]
     """By path, which of the parts holds it."""
 
-    async def read(self, path: str, start: int, stop: int) -> Buffer:
+    async def read(self, path: str, ranges: Sequence[Range]) -> Sequence[Buffer]:
         """Ask the part that holds it."""
-        return await self.parts[self.number[path]].read(path, start, stop)
+        return await self.parts[self.number[path]].read(path, ranges)
 
     async def edge(self, path: str, length: int, *, at_end: bool) -> Buffer:
         """Ask the part that holds it."""

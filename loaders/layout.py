@@ -7,9 +7,8 @@ value, only if the manifest does not list its object, or the index of its shard 
 import base64
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -29,8 +28,7 @@ _WIDE = 4
 _SINCE = " since "
 
 
-@dataclass(frozen=True)
-class Extent:
+class Extent(NamedTuple):
     """Where a chunk's bytes are; the whole object if `stop` is None."""
 
     path: str
@@ -145,8 +143,10 @@ class Shards:
     def extent(self, chunk: Coordinates, path: str, index: Index | None) -> Extent | None:
         """Look the chunk up in the shard's index."""
         assert index is not None  # noqa: S101  # a table with an index is asked with it
-        inside = tuple(c % n for c, n in zip(chunk, self.per_shard, strict=True))
-        offset, length = index[int(np.ravel_multi_index(inside, self.per_shard))].tolist()
+        at = 0
+        for c, n in zip(chunk, self.per_shard, strict=True):
+            at = at * n + c % n
+        offset, length = index[at].tolist()
         if offset == length == _ABSENT:
             return None
         if offset + length >= 2**63:
@@ -187,14 +187,6 @@ class Layout:
     def nbytes(self) -> int:
         """Bytes of the whole array in memory."""
         return math.prod(self.shape) * self.dtype.itemsize
-
-    def touched(self, start: Sequence[int], stop: Sequence[int]) -> Iterator[Coordinates]:
-        """Yield the chunks that a box touches."""
-        ranges = [
-            range(low // n, -(-high // n))
-            for low, high, n in zip(start, stop, self.chunks, strict=True)
-        ]
-        yield from product(*ranges)
 
 
 def understood(

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from scidata.loaders.plan import Group, Tiling
 from scidata.loaders.reader import Reader
-from scidata.loaders.requests import Read
+from scidata.loaders.requests import Read, box
 from scidata.loaders.samples import Field, lengths
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
-
-_LARGE = 8 * 2**10
-"""Bytes of a sample from which one copy a sample is faster than one call for all."""
 
 
 class Pool:
@@ -97,9 +95,8 @@ class Pool:
     def _reads(self, tile: int, slot: int) -> Iterator[Read]:
         groups = self._tiling.tile(tile)
         for field in self._fields:
-            for start, stop, at in _boxes(field, groups):
-                out = self.arrays[field.name][slot][at]
-                yield Read(field.layout, start, stop, out)
+            for start, at in _boxes(field, groups):
+                yield box(field.layout, start, self.arrays[field.name][slot][at])
 
 
 def _failed(done: "Future[None]") -> bool:
@@ -108,22 +105,18 @@ def _failed(done: "Future[None]") -> bool:
 
 def _boxes(
     field: Field, groups: Sequence[Group]
-) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[slice, ...]]]:
-    """Yield the boxes of an array that a tile needs, and where they go in its slot."""
+) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+    """Yield where the boxes of an array begin that a tile needs, and where they go in it."""
     along = []
     for axis, length in zip(field.axes, field.layout.shape, strict=True):
         runs = ((0, length),) if axis is None else groups[axis].runs
         at, placed = 0, []
         for start, stop in runs:
-            placed.append((start, stop, slice(at, at + stop - start)))
+            placed.append((start, slice(at, at + stop - start)))
             at += stop - start
         along.append(placed)
-    for box in product(*along):
-        yield (
-            tuple(start for start, _, _ in box),
-            tuple(stop for _, stop, _ in box),
-            tuple(at for _, _, at in box),
-        )
+    for chosen in product(*along):
+        yield tuple(start for start, _ in chosen), tuple(at for _, at in chosen)
 
 
 def gather(
@@ -153,16 +146,11 @@ def gather(
     strides = np.array([prod(shape[dim + 1 :]) for dim in range(len(shape))], np.int64)
     begins = slots * prod(shape) + corners @ strides
     length = prod(field.sizes)
-    flat, rows = array.reshape(-1), out.reshape(len(out), length)
-    if length * array.itemsize >= _LARGE:
-        for i, begin in enumerate(begins.tolist()):
-            rows[i] = flat[begin : begin + length]
-    elif not (begins % length).any() and flat.size % length == 0:
-        held = flat.reshape(-1, length)
-        np.take(held, begins // length, axis=0, out=rows, mode="clip")
-    else:
-        windows = np.lib.stride_tricks.sliding_window_view(flat, length)
-        rows[...] = windows[begins]
+    flat = torch.from_numpy(array.reshape(-1))
+    # Every place where a sample may begin is a row of this view: one call copies them all.
+    held = flat.as_strided((max(flat.numel() - length + 1, 0), length), (1, 1))
+    rows = torch.from_numpy(out.reshape(len(out), length))
+    torch.index_select(held, 0, torch.from_numpy(begins), out=rows)
 
 
 def _in_one_piece(sizes: Sequence[int], shape: Sequence[int]) -> bool:

@@ -7,7 +7,7 @@ bytes under way, batches, and the rest for tiles.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -39,6 +39,8 @@ CHUNK_SHARE = 2
 BATCH_SHARE = 8
 """Batches are given at least one part in eight, so that an epoch that goes on with another
 batch size, on other ranks, has the same tiles."""
+GROUP_SHARE, MAX_GROUP = 3, 8
+"""With the shuffle ``exact`` a third of the memory is for batches, if they are not too many."""
 _BATCHES = QUEUED + 2
 """Batches at once: those that wait, the one that is made, the one that the loop has."""
 
@@ -93,17 +95,26 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
         found += _joined(source, held)
     _refuse_namesakes([*(f.name for f in found), *(axis.dimension for axis in axes)], source)
     in_flight = max(min(IN_FLIGHT_BYTES, memory // 8), 1)
-    batches = max(_batch_bytes(found, order, source, memory), memory // BATCH_SHARE)
-    room = _Room(memory, memory - in_flight - batches)
-    program = _program(found, axes, source, order, room)
+    group = _group(found, order, memory)
+    at_once = _BATCHES + (EXACT_AHEAD * group if order.shuffle == "exact" else 0)
+    batches = _batch_bytes(found, order, source, memory, at_once)
+    room = _Room(memory, memory - in_flight - max(batches, memory // BATCH_SHARE))
+    program = replace(_program(found, axes, source, order, room), group=group)
     return Opened(
         source=source, sizes=sizes, program=program, memory=memory, in_flight=in_flight
     )
 
 
-def _batch_bytes(found: Sequence[Field], order: Order, source: Source, memory: int) -> int:
+def _group(found: Sequence[Field], order: Order, memory: int) -> int:
+    """Return how many batches are planned together with the shuffle ``exact``."""
+    batch = sum(f.nbytes for f in found) * order.batch_size
+    return min(max(memory // GROUP_SHARE // (EXACT_AHEAD * max(batch, 1)), 1), MAX_GROUP)
+
+
+def _batch_bytes(
+    found: Sequence[Field], order: Order, source: Source, memory: int, at_once: int
+) -> int:
     """Return what all batches at once take; chunks are looked at, too."""
-    at_once = _BATCHES + (EXACT_AHEAD if order.shuffle == "exact" else 0)
     needed = sum(f.nbytes for f in found) * order.batch_size * at_once
     chunk = max((f.layout.decoder.nbytes for f in found), default=0)
     if needed > memory or chunk > memory // CHUNK_SHARE:

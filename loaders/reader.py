@@ -13,7 +13,8 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeAlias
+from itertools import chain, groupby
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -25,13 +26,12 @@ from scidata.loaders.places import damaged
 from scidata.loaders.requests import (
     Chunk,
     Numbers,
+    Parts,
     Read,
-    Target,
+    Request,
     bundles,
-    bytes_of,
+    parts,
     requests,
-    span,
-    targets,
 )
 
 IN_FLIGHT_BYTES = 64 * 2**20
@@ -43,18 +43,26 @@ REQUESTS_AT_ONCE = 64
 """However few bytes each asks for."""
 
 _Indexes: TypeAlias = dict[tuple[str, str], Index]
-_Wanted: TypeAlias = dict[tuple[int, Coordinates], tuple[Layout, list[Target]]]
+
+
+class _Wanted(NamedTuple):
+    """A chunk that boxes touch."""
+
+    layout: Layout
+    place: Coordinates
+    path: str | None
+    parts: list[tuple[Parts, int]]
 
 
 class Budget:
-    """Bytes that may be under way; whoever asks first gets them first."""
+    """Bytes, or requests, that may be under way; whoever asks first gets them first."""
 
     def __init__(self, limit: int) -> None:
         self._free = self._limit = limit
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size: int) -> int:
-        """Wait until `size` bytes are free, or all are, and return what was taken."""
+        """Wait until `size` are free, or all are, and return what was taken."""
         size = min(size, self._limit)
         if self._waiting or self._free < size:
             turn = asyncio.get_running_loop().create_future()
@@ -110,7 +118,7 @@ class Reader:
         self._decoding = ThreadPoolExecutor(cores, thread_name_prefix="scidata-decode")
         self._loop = asyncio.new_event_loop()
         self._budget = Budget(in_flight)
-        self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._requests = Budget(REQUESTS_AT_ONCE)
         self._indexes: OrderedDict[tuple[str, str], Index] = OrderedDict()
         self._coming: dict[tuple[str, str], asyncio.Task[Index]] = {}
         self._under_way: set[Future[None]] = set()
@@ -148,20 +156,16 @@ class Reader:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, reads: Sequence[Read]) -> None:
-        wanted: _Wanted = {}
-        for read in reads:
-            for chunk, target in targets(read):
-                held = wanted.setdefault((id(read.layout), chunk), (read.layout, []))
-                held[1].append(target)
-        chunks: list[Chunk] = []
+        wanted = _wanted(reads)
         indexes = await self._needed_indexes(wanted)
-        for (_, where), (layout, asked) in wanted.items():
-            extent = _extent(layout, where, indexes)
+        chunks: list[Chunk] = []
+        for layout, place, path, goals in wanted:
+            extent = None if path is None else _extent(layout, place, path, indexes)
             if extent is None:
-                for target in asked:
-                    target.out[...] = layout.fill
+                for held, row in goals:
+                    held[row][0][...] = layout.fill
             else:
-                chunks.append(Chunk(layout, extent, asked))
+                chunks.append(Chunk(layout, extent, goals))
         try:
             async with asyncio.TaskGroup() as group:
                 for bundle in bundles(requests(chunks)):
@@ -169,12 +173,12 @@ class Reader:
         except* Exception as errors:  # noqa: BLE001  # one of them is raised
             raise _first(errors) from None
 
-    async def _needed_indexes(self, wanted: "_Wanted") -> "_Indexes":
-        needed: dict[tuple[str, str], Layout] = {}
-        for (_, chunk), (layout, _) in wanted.items():
-            path = layout.table.object_of(chunk)
-            if path is not None and layout.table.index_bytes():
-                needed[layout.asset, path] = layout
+    async def _needed_indexes(self, wanted: Sequence[_Wanted]) -> _Indexes:
+        needed = {
+            (layout.asset, path): layout
+            for layout, _, path, _ in wanted
+            if path is not None and layout.table.index_bytes()
+        }
         found = await asyncio.gather(*(self._index(path, n) for (_, path), n in needed.items()))
         return dict(zip(needed, found, strict=True))
 
@@ -204,18 +208,20 @@ class Reader:
         raw = await self._objects[layout.asset].edge(
             path, table.index_bytes(), at_end=table.index_at_end
         )
-        self._count(raw, begin)
+        self._count([raw], begin)
         try:
             return table.parse(raw)
         except ValueError as error:
             raise _undecodable(path, layout, error) from error
 
-    async def _fetch(self, bundle: Sequence[Sequence[Chunk]]) -> None:
-        size = sum(map(bytes_of, bundle))
-        taken = await self._budget.take(size)
+    async def _fetch(self, bundle: Sequence[Request]) -> None:
+        taken = await self._budget.take(sum(request.nbytes for request in bundle))
         try:
-            raws = await asyncio.gather(*(self._fetch_one(request) for request in bundle))
-            work = self._loop.run_in_executor(self._decoding, self._decode, bundle, raws)
+            ours = [[*held] for _, held in groupby(bundle, lambda r: (r.layout.asset, r.path))]
+            raws = await asyncio.gather(*map(self._fetch_together, ours))
+            work = self._loop.run_in_executor(
+                self._decoding, self._decode, bundle, [*chain.from_iterable(raws)]
+            )
             try:
                 await asyncio.shield(work)
             except asyncio.CancelledError:
@@ -225,62 +231,81 @@ class Reader:
         finally:
             self._budget.give(taken)
 
-    async def _fetch_one(self, request: Sequence[Chunk]) -> Buffer:
-        path, start, stop = span(request)
-        layout = request[0].layout
+    async def _fetch_together(self, held: Sequence[Request]) -> Sequence[Buffer]:
+        """Fetch what some requests ask of one object."""
+        layout, path = held[0].layout, held[0].path
         objects = self._objects[layout.asset]
-        async with self._requests:
+        ranges = [(r.start, r.stop) for r in held if r.stop is not None]
+        taken = await self._requests.take(len(held))
+        try:
             begin = time.perf_counter()
-            if stop is None:
-                raw = await objects.whole(path, limit=_most(layout))
+            if ranges:
+                raws = await objects.read(path, ranges)
             else:
-                raw = await objects.read(path, start, stop)
-            self._count(raw, begin)
-        return raw
+                raws = [await objects.whole(path, limit=_most(layout))]
+            self._count(raws, begin)
+            return raws
+        finally:
+            self._requests.give(taken)
 
-    def _count(self, raw: Buffer, begin: float) -> None:
+    def _count(self, raws: Sequence[Buffer], begin: float) -> None:
         took = time.perf_counter() - begin
-        self._gauge.add(requests=1, fetched=len(raw), fetch_s=took)
+        self._gauge.add(requests=len(raws), fetched=sum(map(len, raws)), fetch_s=took)
 
-    def _decode(self, bundle: Sequence[Sequence[Chunk]], raws: Sequence[Buffer]) -> None:
+    def _decode(self, bundle: Sequence[Request], raws: Sequence[Buffer]) -> None:
         with self._gauge.timed("decode"):
             for request, raw in zip(bundle, raws, strict=True):
-                base, view = request[0].extent.start, memoryview(raw)
-                for chunk in request:
-                    low, stop = chunk.extent.start - base, chunk.extent.stop
-                    part = view[low:] if stop is None else view[low : stop - base]
+                view = memoryview(raw)
+                for chunk in request.chunks:
+                    path, start, stop = chunk.extent
+                    end = len(view) if stop is None else stop - request.start
+                    part = view[start - request.start : end]
                     try:
                         _place(chunk, part)
                     except (ValueError, RuntimeError) as error:
-                        raise _undecodable(chunk.extent.path, chunk.layout, error) from error
+                        raise _undecodable(path, chunk.layout, error) from error
 
 
 def _place(chunk: Chunk, raw: memoryview) -> None:
     """Decode a chunk and put its parts where they go."""
     layout, decoder = chunk.layout, chunk.layout.decoder
-    only = chunk.targets[0].out
-    if len(chunk.targets) == 1 and layout.scaling is None and decoder.direct(only):
+    targets = [held[row] for held, row in chunk.parts]
+    only, _ = targets[0]
+    if len(targets) == 1 and layout.scaling is None and decoder.direct(only):
         decoder.into(raw, only)
         return
     numbers: Numbers = decoder.decode(raw, chunk.extent)
-    for target in chunk.targets:
-        part = numbers[target.source]
+    for out, source in targets:
+        part = numbers[source]
         if layout.scaling is None:
-            np.copyto(target.out, part, casting="unsafe")
+            np.copyto(out, part, casting="unsafe")
         else:
             scale = layout.scaling
             values = part * np.float64(scale.factor) + scale.offset
             for missing in scale.missing:
                 values = np.where(part == missing, np.nan, values)
-            target.out[...] = values
+            out[...] = values
 
 
-def _extent(layout: Layout, chunk: Coordinates, indexes: "_Indexes") -> Extent | None:
-    path = layout.table.object_of(chunk)
-    if path is None:
-        return None
+def _wanted(reads: Sequence[Read]) -> list[_Wanted]:
+    """Find the chunks that boxes touch, each once however many reads ask for it."""
+    found: dict[tuple[int, Coordinates], _Wanted] = {}
+    for read in reads:
+        layout = read.layout
+        held, chunks = parts(read)
+        for place, rows in chunks:
+            named = id(layout), place
+            if named not in found:
+                found[named] = _Wanted(layout, place, layout.table.object_of(place), [])
+            found[named].parts.extend((held, row) for row in rows)
+    return [*found.values()]
+
+
+def _extent(
+    layout: Layout, place: Coordinates, path: str, indexes: "_Indexes"
+) -> Extent | None:
     try:
-        extent = layout.table.extent(chunk, path, indexes.get((layout.asset, path)))
+        extent = layout.table.extent(place, path, indexes.get((layout.asset, path)))
         if extent is not None and extent.stop is not None:
             _check_length(extent.stop - extent.start, layout)
     except ValueError as error:

@@ -33,6 +33,8 @@ class Asset:
     manifest: Manifest
     """Relative to `objects`."""
     consolidated: bool = False
+    references: bytes = b""
+    """Of kind ``references``: the index of its files, compressed by zlib."""
     where: str
     """For messages."""
     compared: bool = False
@@ -98,6 +100,11 @@ class Source:
     """Compare every object with its digest before it is decoded."""
     cache: Cache | None = None
     """Objects on the local disk; what comes from it was compared, too."""
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Along which samples stand; batches hold the index of each under these names."""
+        return (*self.samples.each, *(window.dimension for window in self.samples.windows))
 
     @property
     def whole_objects(self) -> bool:

@@ -145,8 +145,9 @@ class Stream(IterableDataset[Batch]):
     def state_dict(self) -> dict[str, Any]:
         """Say where this process is: plain numbers and strings.
 
-        With worker processes the batches are counted there: put the number of batches that you
-        got under ``batch`` before you load the state.
+        With worker processes the batches are counted there, and this process's state knows
+        nothing of them: use torchdata's ``StatefulDataLoader``, or put the number of batches
+        that you got under ``batch`` before you load the state.
         """
         order = self.order
         return {
@@ -263,8 +264,13 @@ def _finish(source: Source, batch: Batch) -> Batch:
     if source.transform is None:
         return batch
     size = len(next(iter(batch.values())))
-    changed = [
-        source.transform({name: values[i] for name, values in batch.items()})
-        for i in range(size)
-    ]
+    changed = []
+    for i in range(size):
+        sample = {name: values[i] for name, values in batch.items()}
+        try:
+            changed.append(source.transform(dict(sample)))
+        except Exception as error:
+            place = ", ".join(f"{dim} {int(sample[dim])}" for dim in source.dimensions)
+            error.add_note(f"in the transform of the sample at {place} of {source.where}")
+            raise
     return {name: torch.stack([sample[name] for sample in changed]) for name in changed[0]}

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError
 from scidata.hashing import Hashed, unreadable
+from scidata.sshsig import PublicKey
 
 MAX_LINES_TOLD = 5
 
@@ -69,6 +70,8 @@ class Verified:
     """Every bad, missing and extra file, by path."""
     partial: bool = False
     """The folder lists what it holds of the version, and no more was compared."""
+    signer: PublicKey | None = None
+    """The trusted key that signed the version, if such a signature was asked for."""
     notes: tuple[str, ...] = ()
     """What else the reader should know, as sentences."""
 

@@ -7,7 +7,8 @@ The tree, with the exit code that the command line gives each class::
     ├── InvalidError        4   also ValueError; carries every Problem found
     ├── IntegrityError      5   also ValueError; carries every Damage found
     ├── StorageError        6   also OSError
-    └── ConflictError       7   also FileExistsError
+    ├── ConflictError       7   also FileExistsError
+    └── SignatureError      8   also PermissionError; says which signature failed, and how
 
 ``kind`` and ``exit_code`` are append-only: scripts match on them.
 """
@@ -129,3 +130,27 @@ class ConflictError(ScidataError, FileExistsError):
 
     kind = "conflict"
     exit_code = 7
+
+
+class SignatureError(ScidataError, PermissionError):
+    """No trusted key signed a version; ``state`` says what there is instead.
+
+    Not an `IntegrityError`: nothing is said of the version's files, which were not looked at.
+    """
+
+    kind = "signature"
+    exit_code = 8
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str,
+        fix: str,
+        state: Literal["missing", "malformed", "wrong", "untrusted"],
+        problems: Iterable[Problem] = (),
+    ) -> None:
+        super().__init__(message, where=where, fix=fix)
+        self.state = state
+        self.problems = tuple(problems)
+        """One for each signature that was found; its code is ``signature-`` and its state."""

@@ -11,16 +11,18 @@ from pathlib import Path
 from scidata.errors import InvalidError
 from scidata.formats import FORMS, Placed, Subject
 from scidata.formats.forms import Form
+from scidata.formats.manifest_table import Sourced
 from scidata.hashing import Progress
 from scidata.identifiers import check_url
 from scidata.locations import read_index
 from scidata.measure import measure
+from scidata.outside import address_of
 from scidata.published import read_facts, read_record
 from scidata.record import parse_record, read_record_bytes
 from scidata.resolve import read_manifest, resolve
 from scidata.storage import StoreLike, open_store
 from scidata.surroundings import Surroundings
-from scidata.version import VersionNumber
+from scidata.version import OutsidePlace, VersionNumber
 
 FIRST = "1.0.0"
 
@@ -101,16 +103,27 @@ def _published(reference: str, store: StoreLike | None, base_url: str | None) ->
     opened = open_store(store)
     commit = resolve(reference, opened)
     manifest = read_manifest(opened, commit)
-    index = read_index(opened, commit, manifest)
+    index = read_index(opened, commit, manifest, full=False)
+    located = index.locations
+    outside = {
+        path: Sourced(url=_address(commit.outside[number], path))
+        for path, number in located.outside.items()
+    }
     hrefs = {asset.key: asset.href for asset in commit.assets}
     return Subject(
         record=read_record(opened, commit),
         facts=read_facts(opened, commit),
         manifest=manifest,
         sizes=index.sizes,
-        placed=Placed(since=index.locations.since, hrefs=hrefs),
+        placed=Placed(
+            since=located.since, hrefs=hrefs, outside=commit.outside, sources=outside
+        ),
         base_url=base_url,
     )
+
+
+def _address(place: OutsidePlace, path: str) -> str:
+    return address_of(place, path.removeprefix(f"{place.path}/"))
 
 
 def _staged(

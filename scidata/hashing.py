@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from scidata.digest import Digest
 from scidata.errors import NotFoundError, StorageError
@@ -20,6 +20,26 @@ from scidata.errors import NotFoundError, StorageError
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how much is done and how much there is in all, in bytes unless it is said
 otherwise; from any thread."""
+
+
+@runtime_checkable
+class FileProgress(Protocol):
+    """A `Progress` that also wants to know how many files are done, of how many."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take bytes done and in all."""
+        ...
+
+    def files(self, done: int, total: int) -> None:
+        """Take files done and in all."""
+        ...
+
+
+def tell_files(progress: Progress | None, done: int, total: int) -> None:
+    """Tell how many files are done, if anybody wants to know."""
+    if isinstance(progress, FileProgress):
+        progress.files(done, total)
+
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -61,6 +81,42 @@ def hash_stream(blocks: Iterable[bytes]) -> tuple[Digest, int]:
         value.update(block)
         size += len(block)
     return Digest(value.hexdigest()), size
+
+
+def hash_parts(path: FilePath, part: int) -> tuple[Digest, str]:
+    """Digest a file as a whole and part by part, reading it once.
+
+    Parameters
+    ----------
+    part : int
+        Bytes of each part but the last.
+
+    Returns
+    -------
+    tuple of Digest and str
+        The sha256 of the file, and in hex the sha256 of its parts' sha256 values one after
+        another: what S3 calls a composite checksum.
+
+    Raises
+    ------
+    NotFoundError, StorageError
+        If the file is missing or cannot be read.
+    """
+    whole, parts = hashlib.sha256(), hashlib.sha256()
+    block = memoryview(bytearray(BLOCK))
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - any path
+            size = os.fstat(file.fileno()).st_size
+            for start in range(0, size, part):
+                one, left = hashlib.sha256(), min(part, size - start)
+                while left and (count := file.readinto(block[: min(left, BLOCK)])):
+                    one.update(block[:count])
+                    whole.update(block[:count])
+                    left -= count
+                parts.update(one.digest())
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return Digest(whole.hexdigest()), parts.hexdigest()
 
 
 def hash_files(

@@ -30,7 +30,7 @@ from scidata.resolve import read_commit, read_tag
 from scidata.status import History
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
-from scidata.version import CommitRecord, Reference, VersionNumber
+from scidata.version import CommitRecord, OutsidePlace, Reference, VersionNumber
 
 ROOT_INTAKE = "index.yaml"
 ROOT_STAC = "catalog.json"
@@ -81,6 +81,8 @@ class SoundVersion:
     """The STAC item for the dataset's folder, of a version that has a status."""
     hrefs: Mapping[str, str] = field(default_factory=dict)
     """Where each asset lies below the dataset's prefix, by its key."""
+    outside: tuple[OutsidePlace, ...] = ()
+    """Places of files that were adopted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +206,9 @@ def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, byt
         for v in versions
         if v.item is not None
     }
-    catalog = intake.dataset_catalog(record, facts, pins, newest.hrefs, statuses=known)
+    catalog = intake.dataset_catalog(
+        record, facts, pins, newest.hrefs, newest.outside, statuses=known
+    )
     return {
         **items,
         f"{name}/{DATASET_INTAKE}": to_yaml(catalog),
@@ -279,6 +283,7 @@ def _read_sound(
         catalog=Digest.of(catalog),
         history=history,
         hrefs={asset.key: asset.href for asset in commit.assets},
+        outside=commit.outside,
         item=_item(store, commit, history),
     )
 

@@ -7,8 +7,10 @@ from typing import Any, cast
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.facts import STATISTICS, Facts, parse_facts
+from scidata.formats import references_of
 from scidata.locations import Locations, read_locations
 from scidata.manifest import FACTS, Manifest
+from scidata.outside import reaching
 from scidata.record import Record, SplitRule, parse_record
 from scidata.resolve import read_manifest, read_tag
 from scidata.split import MAX_PART_BYTES, parse, split_path
@@ -55,7 +57,7 @@ def read_published(store: Store, commit: CommitRecord) -> Published:
     """Read the manifest of a version, compared with the commit record, and locate its files."""
     manifest = read_manifest(store, commit)
     return Published(
-        store=store,
+        store=reaching(store, commit),
         commit=commit,
         manifest=manifest,
         locations=read_locations(store, commit, manifest),
@@ -72,6 +74,12 @@ def read_facts(store: Store, commit: CommitRecord) -> Facts:
     """Read the facts of a version."""
     key = f"v{commit.version}/{FACTS}"
     return parse_facts(read_tag(store, commit, key), where=f"{commit.name}/{FACTS}")
+
+
+def references_key(commit: CommitRecord, asset: CommitAsset) -> str | None:
+    """Return the key of the index that makes one store of an asset's files, if there is one."""
+    key = f"v{commit.version}/{references_of(asset.key)}"
+    return key if key in commit.tags else None
 
 
 def is_consolidated(facts: Facts, key: str) -> bool:
@@ -170,14 +178,24 @@ def read_statistics(
 ) -> dict[str, Any]:  # Any: JSON
     """Read the statistics of one asset, or of all by key; see `Dataset.statistics`."""
     name = published.commit.name
-    document = json.loads(read_file(published, STATISTICS))
+    data = read_file(published, STATISTICS)
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        document = None
+    assets = document.get("assets") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(assets, dict):
+        raise InvalidError(
+            "the statistics are not JSON with a field 'assets'",
+            where=f"{name}/{STATISTICS}",
+            fix="report it to whoever published the version",
+        )
     if document.get("schema") != "scidata-statistics/1":
         raise InvalidError(
             f"schema {document.get('schema')!r}",
             where=f"{name}/{STATISTICS}",
             fix="upgrade scidata",
         )
-    assets: dict[str, Any] = document["assets"]
     if asset is None:
         return assets
     if asset not in assets:

@@ -6,7 +6,9 @@ Pure. Reading and writing commit records in a store belongs to `scidata.resolve`
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -122,6 +124,22 @@ class CommitAsset(_Frozen):
     """Of the file; for a directory of its manifest lines with the asset's path stripped."""
 
 
+class OutsidePlace(_Frozen):
+    """Where files lie that a version adopted: outside its store, and only listed by it."""
+
+    path: str
+    """The folder of the version that stands for it, such as ``data/scenes``."""
+    url: Annotated[str, Field(max_length=1024)]
+    """``s3://bucket/prefix``, ``https://host/path`` or ``file:///folder``: a file's address is
+    this and its path below the folder."""
+    endpoint: str | None = None
+    """S3 server, if it is not AWS."""
+    anonymous: bool = False
+    """It can be read without credentials."""
+    files: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0)]
+
+
 class ParentVersion(_Frozen):
     """The version that this one continues."""
 
@@ -140,7 +158,8 @@ class CommitRecord(_Frozen):
     files: Annotated[int, Field(ge=0)]
     bytes: Annotated[int, Field(ge=0)]
     new_files: Annotated[int, Field(ge=0)] | None = None
-    """Files with bytes that the parent has nowhere; None in records that do not say."""
+    """Files with bytes that neither the parent has anywhere, nor the older versions on which it
+    relies; None in records that do not say."""
     new_bytes: Annotated[int, Field(ge=0)] | None = None
     """Of these files: what the version added to the store."""
     parent: ParentVersion | None = None
@@ -150,6 +169,8 @@ class CommitRecord(_Frozen):
     tags: dict[str, TagFile]
     """By key below the dataset's prefix: the bag's tag files and the pinned catalog."""
     assets: tuple[CommitAsset, ...]
+    outside: tuple[OutsidePlace, ...] = ()
+    """Where adopted files lie; no other host or bucket is ever asked for them."""
     created: str
     """UTC, ISO 8601 with ``Z``: when publishing began (a resumed run keeps it)."""
     tool: str
@@ -186,6 +207,9 @@ def parse_commit(data: bytes, *, where: str) -> CommitRecord:
     if len(data) > MAX_COMMIT_BYTES:
         raise damaged_commit(f"it has {len(data)} bytes, which are too many", where=where)
     try:
+        # What stands twice would be read here as its last value, elsewhere as its first.
+        if twice := _repeated(data):
+            raise damaged_commit(f"it says {twice!r} twice", where=where)
         return CommitRecord.model_validate_json(data)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
@@ -215,6 +239,19 @@ def damaged_commit(fault: str, *, where: str) -> IntegrityError:
         fix="bring this one file back from another copy of the store, or report it to whoever "
         "runs the store; the other versions can still be read",
     )
+
+
+def _repeated(data: bytes) -> str | None:
+    """Return a name that stands twice in the same JSON object; None also if it is not JSON."""
+    twice: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        counts = Counter(name for name, _ in pairs)
+        twice.extend(name for name, count in counts.items() if count > 1)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(data, object_pairs_hook=note)
+    return twice[0] if twice else None
 
 
 def _newer_format(faults: Sequence[ErrorDetails]) -> str | None:

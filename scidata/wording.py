@@ -1,12 +1,39 @@
 """What people read: amounts of bytes, counted nouns, and text that a terminal only shows."""
 
 import re
+from collections.abc import Mapping
 
 _OBEYED = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"  # controls, escapes, ends of lines
     r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069]"  # what turns the direction of writing
     r"|[\ud800-\udfff]"  # bytes of a file name that are no UTF-8
 )
+
+
+_IN_URL = re.compile(
+    r"(\w+://)[^/\s@'\"]+@|([?&](?:x-amz-[\w-]+|[\w-]*(?:token|secret|sig"
+    r"|signature|key|password)[\w-]*)=)[^&\s'\"]+",
+    re.IGNORECASE,
+)
+SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+_MIN_SECRET = 8
+"""Characters: a shorter value would be found in words that have nothing to do with it."""
+
+
+def discreet(text: str, environ: Mapping[str, str]) -> str:
+    """Leave out the credentials of an environment, and those inside addresses.
+
+    Examples
+    --------
+    >>> discreet("https://me:pass@host/x?X-Amz-Signature=00ff&a=1 c0ffee00",
+    ...     {"AWS_SESSION_TOKEN": "c0ffee00"})
+    'https://***@host/x?X-Amz-Signature=***&a=1 ***'
+    """
+    for name in SECRET_VARIABLES:
+        value = environ.get(name, "")
+        if len(value) >= _MIN_SECRET:
+            text = text.replace(value, "***")
+    return _IN_URL.sub(lambda match: f"{match[1]}***@" if match[1] else f"{match[2]}***", text)
 
 
 def printable(text: str) -> str:

@@ -5,16 +5,19 @@ dishonest store. Neither rejects a wrong checksum: corrupt objects behind the AP
 """
 
 import functools
+import hashlib
 import http.client
 import http.server
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -95,11 +98,14 @@ Fault = Literal[
     "busy",
     "broken",
     "forbidden",
+    "denied",
     "lost",
     "lost-answer",
     "cut",
     "short",
     "flip",
+    "flip-up",
+    "reset",
     "silent",
     "slow",
     "stall",
@@ -119,6 +125,8 @@ class Proxy:
     times: int = 1
     seen: list[str] = field(default_factory=list)
     """Method and path of each request."""
+    checks: bool = False
+    """Whether to refuse what differs from its ``x-amz-checksum-sha256``, as AWS does."""
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the proxy ends: until then it stalls."""
 
@@ -209,39 +217,67 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         fault = self.proxy.fault if self.proxy.due(self.command, self.path) else "none"
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if fault in {"silent", "slow"}:
-            self.proxy.closing.wait(SLOW_S if fault == "slow" else START_TIMEOUT_S)
-        if fault == "silent":
-            self.close_connection = True
+        length = int(self.headers.get("Content-Length", 0))
+        if fault == "reset":
+            self.rfile.read(length // 2)
+            self._reset()
             return
-        if fault in _STATUS:
-            self._answer(_STATUS[fault], {}, b"")
+        body = self.rfile.read(length)
+        if fault == "flip-up":
+            body = _flipped(body)
+        if self._refused(fault, body):
             return
-        link = http.client.HTTPConnection(self.upstream, timeout=30)
-        link.request(self.command, self.path, body, dict(self.headers))
-        answer = link.getresponse()
-        data, headers = answer.read(), dict(answer.getheaders())
-        link.close()
+        status, headers, data = self._pass_on(body)
         if fault == "lost-answer":
             self.close_connection = True
             return
         if fault == "short":
             data = data[:-1]
         if fault == "flip":
-            middle = len(data) // 2
-            data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-        self._answer(
-            answer.status,
-            headers,
-            data,
-            cut=fault in {"cut", "stall"},
-            pause_s=0.2 * (fault == "drip"),
-        )
+            data = _flipped(data)
+        cut, pause_s = fault in {"cut", "stall"}, 0.2 * (fault == "drip")
+        self._answer(status, headers, data, cut=cut, pause_s=pause_s)
         if fault == "stall":
             self.proxy.closing.wait(START_TIMEOUT_S)
 
+    def _refused(self, fault: Fault, body: bytes) -> bool:
+        """Answer what is not passed on, or do not answer it."""
+        if fault in {"silent", "slow"}:
+            self.proxy.closing.wait(SLOW_S if fault == "slow" else START_TIMEOUT_S)
+        if fault == "silent":
+            self.close_connection = True
+        elif fault == "denied":
+            self._answer(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+        elif fault in _STATUS:
+            self._answer(_STATUS[fault], {}, b"")
+        elif self.proxy.checks and not self._is_sound(body):
+            self._answer(400, {}, b"<Error><Code>BadDigest</Code></Error>")
+        else:
+            return False
+        return True
+
+    def _pass_on(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        link = http.client.HTTPConnection(self.upstream, timeout=30)
+        link.request(self.command, self.path, body, dict(self.headers))
+        answer = link.getresponse()
+        data, headers = answer.read(), dict(answer.getheaders())
+        link.close()
+        return answer.status, headers, data
+
     do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - the base's names
+
+    def _is_sound(self, body: bytes) -> bool:
+        expected = self.headers.get("x-amz-checksum-sha256")
+        return expected in {None, b64encode(hashlib.sha256(body).digest()).decode()}
+
+    def _reset(self) -> None:
+        """End the connection as a router does that forgot it."""
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.connection.shutdown(socket.SHUT_RD)
+        self.rfile.close()
+        self.connection.close()
+        self.close_connection = True
 
     def _answer(
         self,
@@ -268,6 +304,11 @@ class _ProxyHandler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         return
+
+
+def _flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
 
 class _RangeHandler(http.server.SimpleHTTPRequestHandler):

@@ -177,6 +177,20 @@ def test_an_object_is_read_on_after_it_was_evicted(tmp_path: Path) -> None:
     assert cache.get(Digest.of(first)) is None
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_an_object_from_before_the_machine_began_is_compared_once_more(
+    tmp_path: Path, lost: int
+) -> None:
+    cache, data = Cache(tmp_path), bytes(range(100))
+    assert cache.put(Digest.of(data), data)
+    (path,) = held(tmp_path)
+    path.write_bytes(data[: len(data) - lost] + b"\0" * lost)
+    os.utime(path, (0, 0))
+    found = cache.get(Digest.of(data))
+    assert (found is None) == bool(lost)
+    assert path.exists() == (not lost)
+
+
 def test_the_lock_is_never_taken_through_a_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")

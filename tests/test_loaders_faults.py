@@ -210,6 +210,12 @@ def test_a_shard_that_the_store_lost_is_no_fill_value(bare: Served) -> None:
         _read_all(_stream(bare.source))
 
 
+def test_batches_that_are_planned_together_may_share_an_object(bare: Served) -> None:
+    stream = _stream(bare.source, "exact", batch_size=1)
+    assert stream._open().program.group > 1
+    _read_all(stream)
+
+
 def test_a_lost_object_is_named_whoever_serves_it(served: Served) -> None:
     served.fails("lost", times=FOREVER)
     with pytest.raises(IntegrityError, match=r"missing values/c/./0"):
@@ -307,7 +313,9 @@ class NoGoodError(Exception):
     """A transform's own error."""
 
 
-def test_the_error_of_a_transform_reaches_the_loop_as_it_is(tmp_path: Path) -> None:
+def test_the_error_of_a_transform_reaches_the_loop_as_it_is_and_names_the_sample(
+    tmp_path: Path,
+) -> None:
     def refuse(sample: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if int(sample["entry"]) == 17:
             raise NoGoodError("17")
@@ -315,9 +323,12 @@ def test_the_error_of_a_transform_reaches_the_loop_as_it_is(tmp_path: Path) -> N
 
     _, source = _local(tmp_path)
     stream = _stream(replace(source, transform=refuse))
-    with pytest.raises(NoGoodError, match="17"):
+    with pytest.raises(NoGoodError, match="17") as caught:
         list(stream)
     stream.close()
+    assert caught.value.__notes__ == [
+        f"in the transform of the sample at entry 17 of {source.where}"
+    ]
 
 
 def test_the_state_after_an_error_of_a_transform_begins_at_the_batch_that_failed(

@@ -11,10 +11,8 @@ import pytest
 from scidata.errors import ConflictError, IntegrityError, StorageError
 from scidata.publishing import PublishOptions, Surroundings, plan_publish, publish
 from scidata.publishing.upload import stamps
-from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.storage.memory import MemoryStore
-from scidata.storage.s3 import ONE_PUT, S3Store
 from scidata.testing.faults import Crash, FaultyStore
 from scidata.verifying import verify
 from tests.versions import Counting
@@ -45,32 +43,6 @@ def test_following_the_remedy_for_an_upload_of_other_data_publishes(
     assert not any("0.9.0" in key for key in removed)
     assert not publish(bare, memory, version="1.0.0").already
     assert verify("bare@1.0.0", memory).damage == ()
-
-
-def test_a_large_object_that_was_torn_on_its_way_is_never_committed(
-    bare: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, big = open_store(s3_url), bare / "data" / "big.bin"
-    big.write_bytes(bytes(ONE_PUT + 1))
-    put = S3Store._put_parts
-
-    def torn(self: S3Store, key: str, source: Path, *arguments: object) -> bool:
-        with source.open("r+b") as file:
-            file.write(b"TORN")
-        sent = put(self, key, source, *arguments)  # type: ignore[arg-type]  # as they came
-        with source.open("r+b") as file:
-            file.write(bytes(4))
-        return sent
-
-    with monkeypatch.context() as patched:
-        patched.setattr(S3Store, "_put_parts", torn)
-        with pytest.raises(IntegrityError):
-            publish(bare, store, version="1.0.0")
-    with pytest.raises(ConflictError, match=r"big\.bin"):
-        publish(bare, store, version="1.0.0")
-    store.delete("bare/v1.0.0/data/big.bin")
-    publish(bare, store, version="1.0.0")
-    assert verify("bare@1.0.0", store).damage == ()
 
 
 def test_a_stray_file_beside_the_commit_records_does_not_stop_publishing(bare: Path) -> None:

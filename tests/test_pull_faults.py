@@ -252,13 +252,14 @@ class Throttled(http.server.SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         data = path.read_bytes()
-        start = int((self.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
+        first, _, last = (self.headers.get("Range") or "bytes=0-")[6:].partition("-")
+        start, stop = int(first), min(int(last or len(data)) + 1, len(data))
         self.send_response(206 if "Range" in self.headers else 200)
-        self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
+        self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        for begin in range(start, len(data), 2**18):
-            block = data[begin : begin + 2**18]
+        for begin in range(start, stop, 2**18):
+            block = data[begin : min(begin + 2**18, stop)]
             try:
                 self.wfile.write(block)
             except OSError:  # the reader was killed

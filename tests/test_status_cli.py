@@ -72,7 +72,15 @@ def test_status_shows_the_history_and_refuses_half_a_command(root: Path) -> None
 
 
 def test_mirror_and_gc_as_json_name_what_they_did(root: Path, tmp_path: Path) -> None:
-    words = ["mirror", "bare", "--store", root, "--to", tmp_path / "mirror", "--json"]
+    words: list[str | Path] = [
+        "mirror",
+        "bare",
+        "--store",
+        root,
+        "--to",
+        tmp_path / "mirror",
+        "--json",
+    ]
     document = json.loads(run(*words).stdout)
     assert document["schema"] == "scidata-mirror/1"
     assert [item["name"] for item in document["versions"]] == [NAME, "bare@1.1.0"]

@@ -1,7 +1,5 @@
 """Stores on servers: large files, credentials, and servers that cannot or will not."""
 
-import errno
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,15 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from scidata.digest import Digest
-from scidata.errors import IntegrityError, NotFoundError, StorageError
+from scidata.errors import StorageError
 from scidata.listing import read_listing
 from scidata.publishing import publish
 from scidata.resolve import resolve
-from scidata.storage import open_store, refusals, s3
-from scidata.storage.base import ObjectFacts, Store
-from scidata.storage.objects import Objects
-from scidata.storage.s3 import ONE_PUT, S3Store
+from scidata.storage import open_store, s3
+from scidata.storage.base import Store
 from tests.servers import (
     Proxy,
     create_bucket,
@@ -38,84 +33,6 @@ def test_a_server_that_ignores_ranges_is_still_streamed_rightly(rclone_url: str)
     store.create("big", data)
     for start in (0, 5, 4 * 2**20 + 1, len(data)):
         assert b"".join(store.stream("big", start=start)) == data[start:]
-
-
-# Large files
-
-
-@pytest.mark.parametrize("url_fixture", ["s3_url", "rclone_url"])
-def test_a_file_too_large_for_one_request_goes_in_parts_and_is_never_overwritten(
-    url_fixture: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    store = open_store(request.getfixturevalue(url_fixture))
-    source = tmp_path / "large"
-    with source.open("wb") as file:
-        file.truncate(ONE_PUT + 1)
-    digest = Digest(hashlib.sha256(bytes(ONE_PUT + 1)).hexdigest())
-    assert store.create("large", source, digest=digest)
-    assert store.head("large").size == ONE_PUT + 1
-    assert store.head("large").digest is None  # the server has not compared it
-    assert not store.create("large", source, digest=digest)
-
-
-def test_a_large_file_that_changes_on_its_way_names_the_object_to_remove(
-    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = tmp_path / "large"
-    with source.open("wb") as file:
-        file.truncate(ONE_PUT + 1)
-    put = S3Store._put_parts
-
-    def meddle(self: S3Store, key: str, path: Path, size: int, digest: Digest | None) -> bool:
-        sent = put(self, key, path, size, digest)
-        os.utime(path, ns=(0, 0))
-        return sent
-
-    monkeypatch.setattr(S3Store, "_put_parts", meddle)
-    with pytest.raises(IntegrityError, match="changed while it was uploaded") as caught:
-        open_store(s3_url).create("a/large", source)
-    assert f"remove {s3_url}/a/large" in caught.value.fix
-
-
-def test_a_large_file_that_loses_a_race_is_not_put_together(
-    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unseen(self: Objects, key: str) -> ObjectFacts:
-        raise NotFoundError("not yet", where=key, fix="")
-
-    store = open_store(s3_url)
-    store.create("large", b"the winner's")
-    with (tmp_path / "large").open("wb") as file:
-        file.truncate(ONE_PUT + 1)
-    with monkeypatch.context() as patched:
-        patched.setattr(Objects, "head", unseen)
-        assert not store.create("large", tmp_path / "large")
-    assert store.read("large") == b"the winner's"
-
-
-def test_a_lost_race_is_recognised_even_if_the_server_does_not_name_the_condition() -> None:
-    from botocore.exceptions import ClientError
-
-    error = OSError(errno.EINVAL, "At least one of the pre-conditions did not hold")
-    assert not refusals.is_taken(error)
-    error.__cause__ = ClientError({"Error": {"Code": "PreconditionFailed"}}, "Complete")
-    assert refusals.is_taken(error)
-    assert refusals.is_taken(FileExistsError())
-
-
-def test_a_large_file_for_a_server_that_is_gone_is_a_storage_error(
-    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unseen(self: Objects, key: str) -> ObjectFacts:
-        raise NotFoundError("not yet", where=key, fix="")
-
-    with (tmp_path / "large").open("wb") as file:
-        file.truncate(ONE_PUT + 1)
-    monkeypatch.setattr(Objects, "head", unseen)
-    gone = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(StorageError, match="cannot be reached") as caught:
-        open_store(s3_url, endpoint_url=gone).create("large", tmp_path / "large")
-    assert gone in str(caught.value)
 
 
 # Servers that cannot or will not

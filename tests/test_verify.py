@@ -17,6 +17,7 @@ from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
 from scidata.verifying import verify
+from scidata.warning import ScidataWarning
 from tests.damage import (
     CHUNK,
     MANIFEST,
@@ -145,7 +146,10 @@ def test_verify_of_a_store_that_refuses_to_list_fails(
     with faulty_proxy(s3_endpoint) as proxy:
         store = open_store(s3_url, endpoint_url=proxy.url)
         proxy.method, proxy.path, proxy.fault, proxy.times = "GET", "list-type", "forbidden", 9
-        with pytest.raises(StorageError, match="403 Forbidden"):
+        with (
+            pytest.warns(ScidataWarning, match="status of tiny@1.0.0 cannot be read"),
+            pytest.raises(StorageError, match="403 Forbidden"),
+        ):
             verify("tiny@1.0.0", store)
 
 

@@ -330,3 +330,33 @@ def test_the_index_tells_checksums_where_it_has_them(published: Path) -> None:
         == (published / "tiny/v1.0.0" / TABLE).stat().st_size
     )
     assert Digest.of(data) != Digest.of(target.getvalue())
+
+
+def test_new_files_under_an_old_manifest_are_told_from_the_old_version(
+    copy: Path, published: Path
+) -> None:
+    """As `aws s3 sync` leaves it: a manifest of the same size is not fetched again."""
+    shutil.copytree(published / "tiny/v1.1.0/data", copy / "data", dirs_exist_ok=True)
+    found = verify(copy, published, name="tiny@1.1.0")
+    assert ("bad", "manifest-sha256.txt") in named(found)
+    assert any("its manifest is that of tiny@1.0.0" in note for note in found.notes)
+    assert not any("holds tiny@1.0.0" in note for note in found.notes)
+
+
+def test_old_files_under_a_new_manifest_are_named_with_the_version_they_are_of(
+    copy: Path, published: Path
+) -> None:
+    shutil.copytree(
+        published / "tiny/v1.1.0",
+        copy,
+        dirs_exist_ok=True,
+        ignore=lambda folder, names: {"statistics.json"} & set(names),
+    )
+    found = verify(copy, published)
+    assert named(found) == {("bad", STATISTICS)}
+    assert found.notes == ("1 bad file is of tiny@1.0.0: versions were mixed in one folder",)
+
+
+def test_a_file_of_no_version_is_damage_and_nothing_else(copy: Path, published: Path) -> None:
+    (copy / STATISTICS).write_bytes(b"[]")
+    assert verify(copy, published).notes == ()

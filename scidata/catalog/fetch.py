@@ -1,11 +1,15 @@
 """One small file, from a path or an address, through fsspec as Intake would read it."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urljoin
 
 from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.storage.addresses import split_url
+from scidata.storage.hosts import Reach, reach_of_url, resolved_reach
 
 SMALL_FILE_S = 15.0
 """Seconds for one request for a catalog."""
@@ -20,6 +24,8 @@ class Fetched:
     url: str
     folder: str
     """What Intake calls ``CATALOG_DIR``: an address without a final slash."""
+    reach: Reach
+    """How far inside a network they came from."""
 
 
 def fetch(
@@ -42,14 +48,15 @@ def fetch(
     import fsspec
 
     scheme, separator, _ = url.partition("://")
-    if (separator and scheme not in _SCHEMES) or "::" in url:
+    # fsspec takes "data:" for a protocol, too, and "::" for a chain of them.
+    if (separator and scheme not in _SCHEMES) or "::" in url or url.startswith("data:"):
         raise InvalidError(
             f"{shown(url)!r} is not an address of a kind that scidata reads",
             where=shown(url),
             fix="give a path, file://, s3://, https:// or http://",
         )
     try:
-        system, path = fsspec.core.url_to_fs(url, **{**_patience(scheme), **options})
+        system, path = fsspec.core.url_to_fs(url, **_careful(scheme, url, options))
         with system.open(path, "rb") as file:
             data: bytes = file.read(limit + 1)
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -63,7 +70,7 @@ def fetch(
             fix="give the address of an Intake catalog, not of data",
         )
     folder = system.unstrip_protocol(system._parent(path))  # as Intake computes it
-    return Fetched(data=data, url=url, folder=folder)
+    return Fetched(data=data, url=url, folder=folder, reach=reach_of_url(url, options))
 
 
 def _patience(scheme: str) -> Mapping[str, Any]:  # Any: fsspec's own options
@@ -71,11 +78,49 @@ def _patience(scheme: str) -> Mapping[str, Any]:  # Any: fsspec's own options
     if scheme == "s3":  # s3fs asks five times
         once = {"total_max_attempts": 1}
         return {"config_kwargs": {"read_timeout": SMALL_FILE_S / 3, "retries": once}}
-    if scheme in {"http", "https"}:  # for the head, then for the file
-        from aiohttp import ClientTimeout
-
-        return {"client_kwargs": {"timeout": ClientTimeout(total=SMALL_FILE_S)}}
     return {}
+
+
+def _careful(
+    scheme: str,
+    url: str,
+    options: Mapping[str, Any],  # Any: fsspec's own options
+) -> Mapping[str, Any]:  # Any: fsspec's own options
+    """Add to the options what keeps a server from making us wait, unpack, or ask elsewhere."""
+    if scheme not in {"http", "https"}:
+        return {**_patience(scheme), **options}
+    from aiohttp import ClientTimeout, TraceConfig
+
+    watch = TraceConfig()
+    watch.on_request_redirect.append(_redirect_watch(url))
+    careful = {
+        "timeout": ClientTimeout(total=SMALL_FILE_S),  # for the head, then for the file
+        "auto_decompress": False,  # what is compressed has no limit before it is unpacked
+        "trace_configs": [watch],
+    }
+    given = options.get("client_kwargs") or {}
+    return {**options, "client_kwargs": {**careful, **given}, "skip_instance_cache": True}
+
+
+def _redirect_watch(url: str) -> Callable[..., Awaitable[None]]:
+    """Return what refuses to be sent further inside a network, or from https to http."""
+    allowed = reach_of_url(url, {})
+
+    async def watch(session: object, context: object, told: Any) -> None:  # Any: aiohttp's
+        target = urljoin(str(told.url), told.response.headers.get("Location", ""))
+        parts = split_url(target)
+        host = (parts.hostname if parts else None) or ""
+        plain = parts is None or parts.scheme != "https"
+        weaker = url.startswith("https:") and plain
+        if weaker or await asyncio.to_thread(resolved_reach, host) > allowed:
+            raise InvalidError(
+                f"the server sends its readers to {shown(target)!r}",
+                where=shown(url),
+                fix="this address is refused: it lies further inside the network, or is not "
+                "https as the first; if you trust both, give the second one",
+            )
+
+    return watch
 
 
 def shown(url: str) -> str:
@@ -93,9 +138,11 @@ def shown(url: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
 
 
-def _absent(url: str, error: OSError) -> NotFoundError | StorageError:
+def _absent(url: str, error: OSError) -> NotFoundError | StorageError | InvalidError:
     # fsspec calls every failure over http a missing file; the cause tells them apart.
     cause = error.__cause__
+    if isinstance(cause, InvalidError):
+        return cause
     if cause is not None and getattr(cause, "status", None) != HTTPStatus.NOT_FOUND:
         return _unread(url, cause)
     return NotFoundError(

@@ -7,11 +7,15 @@ each with a few plain settings; everything else is a problem. Pure.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from scidata.errors import Problem
 from scidata.formats import intake_entries as forms
+from scidata.storage.addresses import split_url
+from scidata.storage.hosts import Reach, reach_of
 
 MAX_ENTRIES = 20_000
 
@@ -33,7 +37,7 @@ def _is(*choices: object) -> Check:
 
 
 def _text(value: object) -> bool:
-    return isinstance(value, str) and "{" not in value
+    return isinstance(value, str) and "{" not in value and not _REFERENCE.match(value)
 
 
 def _texts(value: object) -> bool:
@@ -49,7 +53,8 @@ def _switch(value: object) -> bool:
 
 
 def _server(value: object) -> bool:
-    return _text(value) and str(value).startswith(("https://", "http://"))
+    plain = _text(value) and str(value).startswith(("https://", "http://"))
+    return plain and _unseen(str(value)) is None and "@" not in str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +114,21 @@ _DATATYPES: Mapping[str, Mapping[str, Check]] = {
     forms.BYTES.datatype: {},
     forms.CATALOG.datatype: {},
 }
+_REFERENCE_OPTIONS: Mapping[str, Check] = {
+    "fo": lambda value: isinstance(value, str),
+    "target_options": _is(forms.STORAGE_OPTIONS),
+    "remote_protocol": _is("s3", "https", "http", "file"),
+    "remote_options": lambda value: isinstance(value, dict),
+    "asynchronous": _is(True),
+}
 _STORAGE: Mapping[str, Check] = {"anon": _switch, "endpoint_url": _server}
 
 
-def catalog_problems(document: object) -> Iterator[Problem]:
-    """Yield everything in a parsed catalog that scidata does not admit."""
+def catalog_problems(document: object, *, reach: Reach = Reach.LOOPBACK) -> Iterator[Problem]:
+    """Yield everything in a parsed catalog that scidata does not admit.
+
+    `reach` is where the catalog came from: it names no server further inside a network.
+    """
     if not isinstance(document, dict) or document.get("version") != 2:  # noqa: PLR2004 the format
         yield _problem("version", "is not that of an Intake v2 catalog")
         return
@@ -125,6 +140,19 @@ def catalog_problems(document: object) -> Iterator[Problem]:
         yield _problem("user_parameters", "holds parameters, which could change what is read")
     if not shapeless:
         yield from _part_problems(document["data"], document["entries"], document["aliases"])
+        for part in ("data", "entries"):
+            for name, item in document[part].items():
+                yield from _host_problems(f"{part}.{name}.kwargs", item, reach)
+
+
+def folder_problems(document: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield what a checked catalog on a server may not say: that data lie in a folder."""
+    data = document["data"]
+    for name, item in data.items() if isinstance(data, dict) else ():
+        kwargs = item["kwargs"] if isinstance(item, dict) else {}
+        options = kwargs.get("storage_options")
+        if isinstance(options, dict) and options.get("remote_protocol") == "file":
+            yield _problem(f"data.{name}", "would read files of whoever opens the catalog")
 
 
 def _part_problems(
@@ -142,6 +170,36 @@ def _part_problems(
             yield _problem(f"aliases.{name}", "hides another entry of that name")
 
 
+def _host_problems(path: str, item: object, reach: Reach) -> Iterator[Problem]:
+    kwargs = item.get("kwargs") if isinstance(item, dict) else None
+    if not isinstance(kwargs, dict):
+        return  # said elsewhere
+    options = kwargs.get("storage_options")
+    inner = options.get("endpoint_url") if isinstance(options, dict) else None
+    remote = options.get("remote_options") if isinstance(options, dict) else None
+    beyond = remote.get("endpoint_url") if isinstance(remote, dict) else None
+    for place in (kwargs, options, remote):
+        # Signed requests show their server a key's name and, with roles, its token.
+        if not isinstance(place, dict) or "endpoint_url" not in place:
+            continue
+        if place.get("anon") is not True:
+            yield _problem(path, "names an endpoint without anon: true")
+    for name, value in (
+        ("url", kwargs.get("url")),
+        ("endpoint_url", kwargs.get("endpoint_url")),
+        ("storage_options.endpoint_url", inner),
+        ("storage_options.remote_options.endpoint_url", beyond),
+    ):
+        if isinstance(value, str) and value.startswith(("https://", "http://")):
+            parts = split_url(value)
+            host = (parts.hostname if parts else None) or ""
+            if reach_of(host) > reach:
+                yield _problem(
+                    f"{path}.{name}",
+                    f"{value!r} lies further inside the network than the catalog",
+                )
+
+
 def _data_problems(path: str, item: object) -> Iterator[Problem]:
     if not isinstance(item, dict) or set(item) != _DATA_KEYS:
         yield _problem(path, f"has other keys than {', '.join(sorted(_DATA_KEYS))}")
@@ -156,6 +214,9 @@ def _data_problems(path: str, item: object) -> Iterator[Problem]:
         return
     settings = {k: v for k, v in kwargs.items() if k not in {"url", "storage_options"}}
     yield from _setting_problems(path, settings, _DATATYPES[datatype])
+    if kwargs.get("url") == forms.REFERENCE and datatype == forms.ZARR.datatype:
+        yield from _reference_problems(path, kwargs.get("storage_options"))
+        return
     yield from _place_problems(path, kwargs.get("url"), kwargs.get("storage_options"))
 
 
@@ -232,7 +293,30 @@ def _place_problems(path: str, url: object, options: object) -> Iterator[Problem
         )
 
 
-def _url_fault(url: object) -> str | None:
+def _reference_problems(path: str, options: object) -> Iterator[Problem]:
+    """Check the settings of fsspec's reference file system."""
+    if not isinstance(options, dict) or not set(options) <= set(_REFERENCE_OPTIONS):
+        yield _problem(f"{path}.kwargs.storage_options", "has other keys than references need")
+        return
+    yield from _setting_problems(f"{path}.kwargs.storage_options", options, _REFERENCE_OPTIONS)
+    index, remote = options.get("fo"), options.get("remote_options")
+    if fault := _url_fault(index):
+        yield _problem(f"{path}.kwargs.storage_options.fo", f"{index!r} {fault}")
+    elif not str(index).startswith(forms.CATALOG_DIR):
+        yield _problem(f"{path}.kwargs.storage_options.fo", "does not lie below the catalog")
+    if options.get("remote_protocol") is None:
+        yield _problem(f"{path}.kwargs.storage_options", "names no protocol")
+    if isinstance(remote, dict):
+        place = f"{path}.kwargs.storage_options.remote_options"
+        yield from _setting_problems(place, remote, {**_STORAGE, "asynchronous": _is(True)})
+
+
+def _unseen(text: str) -> str | None:
+    hidden = any(unicodedata.category(c)[0] in "CZ" and c != " " for c in text)
+    return "holds a character that nobody can see" if hidden else None
+
+
+def _url_fault(url: object) -> str | None:  # noqa: PLR0911 - a list of faults
     if not isinstance(url, str):
         return "is not one address"
     rest = url
@@ -240,10 +324,12 @@ def _url_fault(url: object) -> str | None:
         rest = url.removeprefix(forms.CATALOG_DIR)
         if rest and not rest.startswith("/"):
             return "does not lie below the catalog"
-        if ".." in rest.split("/"):
+        if ".." in unquote(rest).split("/"):
             return "leaves the catalog's folder"
     elif not url.startswith(_SCHEMES):
         return f"is neither below {forms.CATALOG_DIR} nor s3, https or http"
+    if fault := _unseen(rest):
+        return fault
     if any(sign in rest for sign in ("{", "}", "::", "@", "\\")):
         return "holds a template, a chain of protocols or a credential"
     return None

@@ -1,21 +1,26 @@
 """What every verb shares: its options, its progress bar, and how a result is printed."""
 
 import json
+import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from scidata.hashing import Progress
-from scidata.wording import printable
+from scidata.signing import Signed
+from scidata.sshsig import PublicKey
+from scidata.wording import discreet, printable
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 invalid, 5 integrity, 6 storage, "
-    "7 conflict, 130 interrupted, 141 the reader of the output went away."
+    "7 conflict, 8 no trusted signature, 130 interrupted, 141 the reader of the output went "
+    "away."
 )
 
 MAX_LINES = 20
@@ -35,6 +40,7 @@ def exits(*codes: int) -> str:
         5: "integrity",
         6: "storage",
         7: "conflict",
+        8: "no trusted signature",
     }
     return "Exit codes: 0 done, " + ", ".join(f"{c} {meaning[c]}" for c in codes) + "."
 
@@ -88,12 +94,36 @@ def progress_bar(
     return Bar(printable(title), unit=unit)
 
 
+def asker(path: Path) -> Callable[[], str] | None:
+    """Return what asks for a key's passphrase, unseen; None where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        return None
+    prompt = f"Passphrase of {printable(str(path))}"
+    return lambda: str(click.prompt(prompt, hide_input=True, err=True))
+
+
+def key_fields(key: PublicKey | None) -> dict[str, str] | None:
+    """Return a public key as JSON has it."""
+    if key is None:
+        return None
+    return {"fingerprint": key.fingerprint, "kind": key.kind, "comment": key.comment}
+
+
+def signature_fields(signed: Signed | None) -> dict[str, object] | None:
+    """Return a signature as JSON has it."""
+    if signed is None:
+        return None
+    return {"path": signed.path, "already": signed.already, "key": key_fields(signed.key)}
+
+
 def say(*lines: str, err: bool = False) -> None:
     """Print lines, or an empty one. Names out of a store can neither add any nor do more harm.
 
     Whatever the verbs print is printed here or in `print_json`.
     """
-    click.echo("\n".join(map(printable, lines)), err=err)
+    text = "\n".join(map(printable, lines))
+    # What a server answers may hold what it was sent.
+    click.echo(discreet(text, os.environ) if err else text, err=err)
 
 
 def capped(lines: Sequence[str], most: int = MAX_LINES, *, what: str = "") -> list[str]:
@@ -110,7 +140,8 @@ def print_json(schema: str, fields: Mapping[str, object], *, err: bool = False) 
     text = json.dumps(document, indent=1, ensure_ascii=False, default=str)
     # JSON itself escapes but the first 32; all others that printable() knows are in strings.
     lines = (line if line == printable(line) else _escaped(line) for line in text.split("\n"))
-    click.echo("\n".join(lines), err=err)
+    text = "\n".join(lines)
+    click.echo(discreet(text, os.environ) if err else text, err=err)
 
 
 def print_field(title: str, value: str) -> None:

@@ -27,14 +27,19 @@ class Bar:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             *amounts,
+            TextColumn("{task.fields[files]}", markup=False),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task(title, total=None)
+        self._task = self._bar.add_task(title, total=None, files="")
 
     def __call__(self, done: int, total: int) -> None:
         """Redraw."""
         self._bar.update(self._task, completed=done, total=total)
+
+    def files(self, done: int, total: int) -> None:
+        """Redraw the number of files."""
+        self._bar.update(self._task, files=f"{done:,}/{total:,} files")
 
     def __enter__(self) -> Self:
         self._bar.start()

@@ -16,7 +16,13 @@ from typing import TextIO
 import click
 
 from scidata.cli.output import EXIT_CODES, capped, print_json, say
-from scidata.errors import IntegrityError, InvalidError, ScidataError, StorageError
+from scidata.errors import (
+    IntegrityError,
+    InvalidError,
+    ScidataError,
+    SignatureError,
+    StorageError,
+)
 from scidata.warning import ScidataWarning
 
 # One line per verb; its module is imported only when the verb is used, so that --help is quick.
@@ -29,8 +35,12 @@ VERBS = {
     "check": "Check a record, or a staged dataset, and report every problem at once.",
     "build": "Turn source files into a staged dataset.",
     "publish": "Publish a staged dataset as an immutable version in a store.",
+    "adopt": "Catalogue files where they lie as a version; nothing is copied.",
     "pull": "Fetch a version into a new folder, checking every byte.",
+    "sign": "Sign a published version, so that others know whose it is.",
     "verify": "Compare a local copy or a version in a store with its manifest.",
+    "diff": "Say what changed between two versions, or two folders.",
+    "materialize": "Copy what a delta version inherits into its own folder.",
     "repair": "Bring missing and damaged files back from another copy.",
     "status": "Deprecate or withdraw a version, or show what became of it.",
     "mirror": "Copy versions to another store, checking every byte on its way.",
@@ -86,10 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SystemExit:  # so click ends when the reader went away (`| head`), as is its right
         _silence(sys.__stdout__, sys.__stderr__)
         code = READER_GONE
-    except OSError as error:
-        if not _is_of_printing(error):
-            raise
-        code = _end_without_output(error, as_json="--json" in arguments)
+    except Exception as error:  # noqa: BLE001 - a bug; its traceback may hold a credential
+        if isinstance(error, OSError) and _is_of_printing(error):
+            code = _end_without_output(error, as_json="--json" in arguments)
+        else:
+            say(*traceback.format_exc().removesuffix("\n").split("\n"), err=True)
+            code = ScidataError.exit_code
     sys.exit(code)
 
 
@@ -219,7 +231,7 @@ def _silence(*streams: TextIO | None) -> None:
 
 
 def _details(error: ScidataError) -> list[dict[str, str]]:
-    if isinstance(error, InvalidError):
+    if isinstance(error, InvalidError | SignatureError):
         return [vars(problem) for problem in error.problems]
     if isinstance(error, IntegrityError):
         return [vars(damage) for damage in error.damage]

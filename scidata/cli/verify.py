@@ -9,6 +9,7 @@ from scidata.cli.output import (
     capped,
     exits,
     json_option,
+    key_fields,
     print_json,
     progress_bar,
     quiet_option,
@@ -17,6 +18,7 @@ from scidata.cli.output import (
 )
 from scidata.compare import Verified
 from scidata.errors import Damage, IntegrityError, InvalidError, StorageError
+from scidata.signing import load_trusted
 from scidata.storage import open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
@@ -25,7 +27,7 @@ from scidata.verifying.choice import choose
 from scidata.wording import amount, counted
 
 
-@click.command(epilog=exits(2, 3, 4, 5, 6))
+@click.command(epilog=exits(2, 3, 4, 5, 6, 8))
 @click.argument("target")
 @click.option(
     "--digest",
@@ -72,6 +74,15 @@ from scidata.wording import amount, counted
     help="Look at files whose path in the manifest matches, such as 'data/grid.zarr/*'; may be "
     "repeated [default: all].",
 )
+@click.option(
+    "--trusted",
+    "trusted",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Public keys, one a line as in id_ed25519.pub, one of which must have signed the "
+    "version in the store; may be repeated [default: no signature is asked for].",
+)
 @store_options
 @json_option
 @quiet_option
@@ -87,6 +98,7 @@ def command(
     subset: str | None,
     assets: tuple[str, ...],
     globs: tuple[str, ...],
+    trusted: tuple[Path, ...],
     store_url: str | None,
     endpoint_url: str | None,
     anonymous: bool,
@@ -97,7 +109,8 @@ def command(
 
     TARGET is a folder that holds a version, or a version in a store such as tevolop@1.0.0.
     A folder is compared with nothing outside it unless --digest or --store is given. Every
-    bad, missing and extra file is named; damage ends with exit code 5.
+    bad, missing and extra file is named; damage ends with exit code 5. With --trusted the
+    signature is looked at first; without one by a trusted key the exit code is 8.
 
     How deep to look is one of --full, --fast and --remote. Which files to look at, --asset and
     --glob say, together if both are given. Which of these to look into, one of --sample and
@@ -107,8 +120,10 @@ def command(
     """
     refuse_contradictions(fast=fast, full=full, remote=remote, sample=sample, subset=subset)
     store = None
-    if store_url is not None or not Path(target).is_dir() or name is not None:
+    elsewhere = store_url is not None or name is not None or bool(trusted)
+    if elsewhere or not Path(target).is_dir():
         store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
+    keys = load_trusted(trusted)
     with progress_bar(f"verify {target}", shown=not (quiet or as_json)) as progress:
         found = verify(
             target,
@@ -121,6 +136,7 @@ def command(
             subset=subset,
             globs=globs,
             assets=assets,
+            trusted=keys,
             progress=progress,
         )
     if as_json:
@@ -150,6 +166,7 @@ def _fields(found: Verified) -> dict[str, object]:
         "digest": str(found.digest) if found.digest else None,
         "complete": found.complete,
         "damage": [vars(item) for item in found.damage],
+        "signer": key_fields(found.signer),
         "unverifiable": [vars(item) for item in found.unverifiable],
     }
 
@@ -169,7 +186,8 @@ def _print(found: Verified, remedy: str) -> None:
     )
     if found.drawn:
         say(f"looked into {found.drawn}; of the others names and sizes were compared")
-    say(f"compared with {_compared(found)}")
+    signed = f", signed by {found.signer}" if found.signer else ""
+    say(f"compared with {_compared(found)}{signed}")
     for note in found.notes:
         say(f"note: {note}", err=True)
     if not found.sound:

@@ -140,7 +140,8 @@ def _strike(fields: Fields, path: str) -> bool:
 
 def _compact(value: Any) -> Any:  # Any: YAML at the edge
     if isinstance(value, dict):
-        return {key: _compact(inner) for key, inner in value.items() if inner is not _GONE}
+        held = {key: _compact(inner) for key, inner in value.items() if inner is not _GONE}
+        return {key: inner for key, inner in held.items() if inner not in ({}, [])}
     if isinstance(value, list):
         kept = [_compact(inner) for inner in value if inner is not _GONE]
         return [inner for inner in kept if inner not in ({}, [])]

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from scidata.digest import Digest
 from scidata.facts import Facts
-from scidata.formats import bag, manifest_table, terms
+from scidata.formats import bag, manifest_table, partial, terms
 from scidata.formats.forms import FORMS
-from scidata.formats.subject import Placed, Subject
+from scidata.formats.subject import Placed, Subject, public_url
 from scidata.formats.text import to_json
 from scidata.manifest import (
     DECLARATION,
@@ -25,8 +25,10 @@ from scidata.record import Record
 RECORD = "meta/record.yaml"
 ITEM = FORMS["stac"].path
 LICENSE = "meta/LICENSE"
+FETCH = "fetch.txt"
 
 __all__ = [
+    "FETCH",
     "FORMS",
     "ITEM",
     "LICENSE",
@@ -35,6 +37,8 @@ __all__ = [
     "Subject",
     "catalog_of",
     "prefix_of",
+    "public_url",
+    "references_of",
     "tag_files",
 ]
 
@@ -47,6 +51,11 @@ def prefix_of(version: str) -> str:
 def catalog_of(version: str) -> str:
     """Return the pinned Intake catalog of a version below its dataset."""
     return f"catalog-{version}.yaml"
+
+
+def references_of(key: str) -> str:
+    """Return the path in the bag of the index of references of an adopted asset."""
+    return f"meta/references/{key}.json"
 
 
 def tag_files(
@@ -77,24 +86,41 @@ def tag_files(
         By key below the dataset's prefix: the bag's tag files, such as ``v1.0.0/bagit.txt``,
         and the version's Intake catalog beside the bag, ``catalog-1.0.0.yaml``.
     """
-    subject = Subject(
-        record=record,
-        facts=facts,
-        manifest=manifest,
-        sizes=sizes,
-        placed=placed or Placed(),
-    )
+    placed = placed or Placed()
+    subject = Subject(record=record, facts=facts, manifest=manifest, sizes=sizes, placed=placed)
     tags = {
         DECLARATION: bag.bagit_txt(),
         "bag-info.txt": bag.bag_info(record, facts),
         MANIFEST: manifest.text,
-        MANIFEST_TABLE: manifest_table.to_parquet(manifest, sizes, facts, subject.placed.since),
+        MANIFEST_TABLE: manifest_table.to_parquet(
+            manifest, sizes, facts, placed.since, placed.sources
+        ),
         RECORD: record_bytes,
         FACTS: to_json(facts.model_dump(mode="json")),
         LICENSE: terms.license_file(record, facts),
         **{form.path: form.write(subject) for form in FORMS.values() if form.path},
+        **placed.references,
     }
+    if placed.sources:
+        tags[FETCH] = bag.fetch_txt(
+            {
+                p: (public_url(s.url, placed.outside), sizes[p])
+                for p, s in placed.sources.items()
+            }
+        )
+    if placed.since:
+        tags |= _of_a_delta(sizes, facts, placed)
     digests = {path: Digest.of(data) for path, data in tags.items()}
     tags[TAG_MANIFEST] = bag.tag_manifest(digests)
     keyed = {prefix_of(facts.version) + path: data for path, data in tags.items()}
     return keyed | {catalog_of(facts.version): FORMS["intake"].write(subject)}
+
+
+def _of_a_delta(sizes: Mapping[str, int], facts: Facts, placed: Placed) -> dict[str, bytes]:
+    base = partial.fetch_base(placed.fetch_from or placed.url)
+    return {
+        partial.FETCH: partial.fetch_txt(placed.since, sizes, facts, base),
+        partial.PARTIAL_VERSION: partial.partial_version(
+            placed.since, placed.removed, facts, prefixes=placed.prefixes, url=placed.url
+        ),
+    }

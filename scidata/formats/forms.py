@@ -43,6 +43,7 @@ def _stac(subject: Subject) -> bytes:
         subject.manifest,
         subject.sizes,
         subject.placed.hrefs,
+        sources=subject.placed.sources,
     )
     for linked in [*document["assets"].values(), *document["links"]]:
         linked["href"] = subject.absolute(subject.prefix + META, linked["href"])
@@ -50,13 +51,21 @@ def _stac(subject: Subject) -> bytes:
 
 
 def _intake(subject: Subject) -> bytes:
-    catalog = intake.version_catalog(subject.record, subject.facts, subject.placed.hrefs)
+    placed = subject.placed
+    catalog = intake.version_catalog(
+        subject.record, subject.facts, placed.hrefs, placed.outside
+    )
     if subject.base_url is None:
         return to_yaml(catalog)
     folder = f"{subject.base_url.rstrip('/')}/{subject.facts.dataset}"
     for data in catalog["data"].values():
         data["kwargs"]["url"] = data["kwargs"]["url"].replace(CATALOG_DIR, folder)
     return to_yaml(catalog)
+
+
+def _card(subject: Subject) -> bytes:
+    outside = len(subject.placed.sources)
+    return card.readme(subject.record, subject.facts, outside=outside)
 
 
 def _datacite(subject: Subject) -> bytes:
@@ -74,7 +83,7 @@ FORMS: Mapping[str, Form] = {
         path="README.md",
         media_type="text/markdown",
         title="What it is and how to check it",
-        write=lambda subject: card.readme(subject.record, subject.facts),
+        write=_card,
     ),
     "cff": Form(
         path="meta/CITATION.cff",

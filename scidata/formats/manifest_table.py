@@ -7,6 +7,7 @@ it; everything in it but sizes repeats ``manifest-sha256.txt``.
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from scidata.facts import Facts
@@ -15,12 +16,28 @@ from scidata.manifest import Manifest
 _ROWS_PER_GROUP = 100_000
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sourced:
+    """A file outside the store, as it was when it was adopted."""
+
+    url: str
+    etag: str | None = None
+    modified: str | None = None
+    """UTC, ISO 8601, by the server's clock."""
+
+
 def to_parquet(
-    manifest: Manifest, sizes: Mapping[str, int], facts: Facts, since: Mapping[str, str]
+    manifest: Manifest,
+    sizes: Mapping[str, int],
+    facts: Facts,
+    since: Mapping[str, str],
+    sources: Mapping[str, Sourced] = MappingProxyType({}),
 ) -> bytes:
     """Write one row for each file, in the manifest's order.
 
-    `since` has the version of each file that is inherited, by its path.
+    `since` has the version of each file that is inherited, by its path, and `sources` the
+    address of each that lies outside the store: then there are three columns more, ``url``,
+    ``etag`` and ``modified``.
 
     Columns: ``path``; ``size`` in bytes; ``sha256``, 32 bytes; ``since``, the version whose
     prefix holds the bytes; ``asset``, its key; and four that are null until a store or a user
@@ -45,10 +62,16 @@ def to_parquet(
         "parts_sha256": pa.nulls(len(paths), pa.binary()),
         "md5": pa.nulls(len(paths), pa.binary(16)),
     }
+    if sources:
+        held = [sources.get(path) for path in paths]
+        columns["url"] = pa.array([s and s.url for s in held], pa.string())
+        columns["etag"] = pa.array([s and s.etag for s in held], pa.string())
+        columns["modified"] = pa.array([s and s.modified for s in held], pa.string())
     target = io.BytesIO()
     settings: dict[str, Any] = {  # Any: pyarrow's inferred types know no list of columns
         "row_group_size": _ROWS_PER_GROUP,
-        "compression": "zstd",
+        # Digests are as random as bytes can be: trying to compress them only takes time.
+        "compression": {name: "none" if name == "sha256" else "zstd" for name in columns},
         "use_dictionary": ["since", "asset"],
         "column_encoding": {"path": "DELTA_BYTE_ARRAY"},
     }

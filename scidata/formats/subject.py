@@ -5,14 +5,16 @@ as the first. With the address of a store they are absolute, for whoever reads a
 """
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin
 
 from scidata.facts import Asset, Facts
+from scidata.formats.manifest_table import Sourced
 from scidata.formats.text import citation
 from scidata.manifest import Manifest
 from scidata.record import Record
+from scidata.version import OutsidePlace
 
 META = "meta/"
 
@@ -27,6 +29,20 @@ class Placed:
     """By path, the older version in whose prefix a file lies."""
     hrefs: Mapping[str, str] = field(default_factory=dict)
     """By asset key, where the asset lies below the dataset's prefix."""
+    outside: tuple[OutsidePlace, ...] = ()
+    """Places of adopted files."""
+    sources: Mapping[str, Sourced] = field(default_factory=dict)
+    """Addresses of adopted files, by path."""
+    references: Mapping[str, bytes] = field(default_factory=dict)
+    """Indexes of references, by path in the bag."""
+    prefixes: tuple[str, ...] = ()
+    """In which prefixes it lies, oldest first, if in several."""
+    removed: tuple[str, ...] = ()
+    """Files in the older prefixes that the version does not have."""
+    url: str = ""
+    """Of the store."""
+    fetch_from: str = ""
+    """What the addresses in ``fetch.txt`` begin with; by default `url`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +98,16 @@ class Subject:
 
     def asset(self, asset: Asset, *, seen_from: str = META) -> str:
         """Return the address of an asset; that of a folder ends in a slash."""
+        for place in self.placed.outside:
+            if place.path == asset.path:
+                return public_url(f"{place.url}/", self.placed.outside)
         key = self.placed.hrefs.get(asset.key, self.prefix + asset.path)
         return self.at(key if is_file(self.manifest, asset) else f"{key}/", seen_from=seen_from)
 
     def file(self, path: str, *, seen_from: str = META) -> str:
         """Return the address of one file of the payload, by its path in the manifest."""
+        if (source := self.placed.sources.get(path)) is not None:
+            return public_url(source.url, self.placed.outside)
         version = self.placed.since.get(path, self.facts.version)
         return self.at(f"v{version}/{path}", seen_from=seen_from)
 
@@ -121,3 +142,23 @@ def doi_url(doi: str) -> str:
 def link_url(link: str) -> str:
     """Return the address of a bare DOI or a URL, as records hold them."""
     return doi_url(link) if link.startswith("10.") else link
+
+
+def public_url(url: str, outside: Sequence[OutsidePlace]) -> str:
+    """Return the address of an adopted file that most tools understand: https if all may read.
+
+    Examples
+    --------
+    >>> place = OutsidePlace(path="d", url="s3://b/in", anonymous=True, files=1, bytes=1)
+    >>> public_url("s3://b/in/a.nc", [place])
+    'https://b.s3.amazonaws.com/in/a.nc'
+    """
+    place = next((p for p in outside if url.startswith(f"{p.url}/")), None)
+    if place is None or not url.startswith("s3://") or not place.anonymous:
+        return quote(url, safe="/:%")
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    if place.endpoint is not None:
+        return f"{place.endpoint}/{bucket}/{quote(key)}"
+    if "." in bucket:  # no certificate covers it
+        return f"https://s3.amazonaws.com/{bucket}/{quote(key)}"
+    return f"https://{bucket}.s3.amazonaws.com/{quote(key)}"

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, Problem, StorageError
@@ -44,7 +45,12 @@ class _Stamp:
 
     size: int
     modified_ns: int
+    changed_ns: int
     inode: int
+
+    @property
+    def as_tuple(self) -> tuple[int, int, int, int]:
+        return self.size, self.modified_ns, self.changed_ns, self.inode
 
     def __str__(self) -> str:
         return f"{self.size} bytes, modified at {self.modified_ns} ns"
@@ -57,6 +63,7 @@ def measure(
     version: str,
     created: str,
     parent: str | None = None,
+    known: Mapping[str, tuple[tuple[int, int, int, int], str]] = MappingProxyType({}),
     progress: Progress | None = None,
 ) -> Measured:
     """Hash and describe what lies in ``data/`` of a staged dataset.
@@ -71,6 +78,10 @@ def measure(
         UTC, ISO 8601 with ``Z``: when publishing began.
     parent : str, optional
         Version number that this one continues.
+    known : mapping of str to (stamp, str), optional
+        Sha256 of files that were read before, by path, with the size in bytes, times of writing
+        and of change in ns and inode that they had then: while these are the same, it is
+        believed.
     progress : callable, optional
         Called with bytes done and bytes in all.
 
@@ -87,7 +98,13 @@ def measure(
     """
     before = _survey(staged)
     entries = _entries(staged, before)
-    hashed = hash_files(((p, staged / p) for p in before), progress=progress)
+    believed = {
+        path: (Digest(known[path][1]), stamp.size)
+        for path, stamp in before.items()
+        if path in known and known[path][0] == stamp.as_tuple
+    }
+    fresh = ((path, staged / path) for path in before if path not in believed)
+    hashed = believed | hash_files(fresh, progress=progress)
     _refuse_changes(before, _survey(staged), hashed, where=str(staged))
     manifest = Manifest({path: digest for path, (digest, _) in hashed.items()})
     sizes = {path: hashed[path][1] for path in manifest}
@@ -212,7 +229,12 @@ def _stamp(status: os.stat_result) -> _Stamp | str:
         return "is a symbolic link; only the file it points to could be published"
     if not stat.S_ISREG(status.st_mode):
         return "is no regular file"
-    return _Stamp(size=status.st_size, modified_ns=status.st_mtime_ns, inode=status.st_ino)
+    return _Stamp(
+        size=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        changed_ns=status.st_ctime_ns,
+        inode=status.st_ino,
+    )
 
 
 def _refuse_changes(

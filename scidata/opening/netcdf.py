@@ -59,12 +59,42 @@ def open_netcdf(
 def _opened_group(file: io.BufferedIOBase, path: str, where: str) -> "xr.Dataset | None":
     import h5py
 
-    if path:
-        with _reading(file, where), h5py.File(file, "r") as held:
-            if held.get(path, getclass=True) is not h5py.Group:
-                return None
+    with _reading(file, where), h5py.File(file, "r") as held:
+        if path and held.get(path, getclass=True) is not h5py.Group:
+            return None
+        _check_group(held[path or "/"], where)
     # Plain HDF5 has no names of dimensions.
     return _opened(file, path, where, engine="h5netcdf", phony_dims="sort")
+
+
+def _check_group(group: Any, where: str) -> None:  # Any: h5py ships no types
+    """Refuse what leads to other files, and labels that fill the memory when it is opened."""
+    import h5py
+
+    for name in group:
+        fault = ""
+        if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+            fault = "is a link to another file"
+        elif group.get(name, getclass=True) is h5py.Dataset:
+            fault = _dataset_fault(group[name])
+        if fault:
+            raise InvalidError(
+                f"{name!r} {fault}",
+                where=where,
+                fix="do not trust this version; scidata show says who published it",
+            )
+
+
+def _dataset_fault(dataset: Any) -> str:  # Any: h5py ships no types
+    from scidata.loaders.arrays import MAX_LABELS
+
+    if dataset.external:
+        return "holds its data in another file"
+    if dataset.is_virtual and any(s.file_name != "." for s in dataset.virtual_sources()):
+        return "takes its data from another file"
+    if dataset.ndim == 1 and dataset.is_scale and dataset.size > MAX_LABELS:
+        return f"labels its dimension with {dataset.size} elements"
+    return ""
 
 
 def _opened(

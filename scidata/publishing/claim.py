@@ -1,8 +1,8 @@
 """Claims: who is uploading which version, since when.
 
 A courtesy, not a lock: two publishers that both go on cannot harm a version, only stop each
-other. The first claim also fixes what enters the files besides the data, its time and the
-parent version, so that whoever continues the upload writes the same bytes.
+other. The first claim also fixes what enters the files besides the data: its time, the parent
+version, and what is inherited from it, so that whoever continues the upload writes the same.
 """
 
 import os
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
+from scidata.publishing.inheritance import Layout
 from scidata.storage.base import Store
 from scidata.version import ParentVersion
 
@@ -37,6 +38,8 @@ class Claim(BaseModel):
     started: str
     """UTC, ISO 8601 with ``Z``."""
     parent: ParentVersion | None = None
+    layout: Layout = "full"
+    fetch_from: str = ""
     collecting: bool = False
     """Whoever holds it removes the remains of the upload."""
 
@@ -87,6 +90,43 @@ def take(
         # Won or lost, the next look tells who holds it now.
         store.create(claim_key(dataset, version, number + 1), claim_bytes(mine))
     raise _held(first, dataset, version)
+
+
+def first_claim(store: Store, dataset: str, version: str) -> Claim | None:
+    """Return the claim of whoever began to upload a version; None if nobody did."""
+    first = read_claim(store, claim_key(dataset, version))
+    return None if first is None or first.collecting else first
+
+
+def refuse_other_wishes(
+    first: Claim | None, layout: Layout | None, parent: str | None, fetch_from: str
+) -> None:
+    """Refuse to continue an upload in another way than it was begun.
+
+    What the first claim says may be in files that lie there, so it cannot be changed.
+
+    Raises
+    ------
+    ConflictError
+        If something else was asked for; None and an empty text ask for nothing.
+    """
+    if first is None:
+        return
+    version = first.parent.version if first.parent else "none"
+    wishes = (
+        (f"--{layout}", layout, first.layout, f"as --{first.layout}"),
+        ("--parent", parent, version, f"with the parent {version}"),
+        ("--fetch-from", fetch_from, first.fetch_from, "with another address, or none"),
+    )
+    for option, wanted, claimed, begun in wishes:
+        if wanted and wanted != claimed:
+            raise ConflictError(
+                f"this upload was begun {begun} by {first.who}, so it cannot go on with "
+                f"{option}",
+                where=option,
+                fix=f"leave out {option} to finish it as it was begun, or publish under the "
+                "next version number",
+            )
 
 
 def renew(store: Store, dataset: str, version: str, mine: Claim, *, now: datetime) -> None:

@@ -1,14 +1,15 @@
 """What publishing will do, decided without touching the store: pure functions."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scidata.digest import Digest
 from scidata.errors import ConflictError, InvalidError
 from scidata.facts import Facts
-from scidata.formats import catalog_of, prefix_of
+from scidata.formats import Placed, catalog_of, prefix_of
 from scidata.manifest import Manifest
+from scidata.publishing.inheritance import Inheritance
 from scidata.version import (
     MAX_COMMIT_BYTES,
     CommitAsset,
@@ -22,7 +23,7 @@ from scidata.version import (
 MAX_NAMED = 5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # a version may have a million of them
 class Step:
     """One object that must exist, with these bytes, before the version is committed."""
 
@@ -32,6 +33,8 @@ class Step:
     source: Path | bytes
     present: bool = False
     """An object of this size lies there already: compare it instead of uploading."""
+    copy: str | None = None
+    """A key with the same bytes in the store, which the store can copy itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,8 @@ class Plan:
     payload: tuple[Step, ...]
     tags: tuple[Step, ...]
     commit: CommitRecord
+    inherited: Mapping[str, int] = field(default_factory=dict)
+    """Keys of older versions on which this one relies, and their sizes in bytes."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -54,8 +59,13 @@ class Plan:
 
     @property
     def upload(self) -> tuple[Step, ...]:
-        """The objects to send; the others are there and are compared."""
-        return tuple(step for step in self.steps if not step.present)
+        """The objects to send; the others are there, and compared or copied."""
+        return tuple(step for step in self.steps if not step.present and not step.copy)
+
+    @property
+    def copied(self) -> tuple[Step, ...]:
+        """The objects that the store is to copy itself."""
+        return tuple(step for step in self.steps if not step.present and step.copy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +79,9 @@ class Version:
     tags: Mapping[str, bytes]
     """By key below the dataset's prefix, as `scidata.formats.tag_files` returns them."""
     parent: ParentVersion | None
+    placed: Placed = field(default_factory=Placed)
+    """Files that lie outside the store are not uploaded."""
+    inheritance: Inheritance = field(default_factory=Inheritance)
 
 
 def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: str) -> Plan:
@@ -100,7 +113,21 @@ def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: 
             where=str(version.staged),
             fix="put files of one sort into one folder of data/: that makes fewer assets",
         )
-    return Plan(payload=payload, tags=tags, commit=commit)
+    return Plan(payload=payload, tags=tags, commit=commit, inherited=_inherited(version))
+
+
+def hrefs_of(facts: Facts, manifest: Manifest, inheritance: Inheritance) -> dict[str, str]:
+    """Return where each asset lies below the dataset's prefix, by its key."""
+    found: dict[str, set[str]] = {asset.path: set() for asset in facts.assets}
+    for path in manifest:
+        top = path if path in found else "/".join(path.split("/")[:2])
+        found[top].add(inheritance.since.get(path, facts.version))
+    own = {facts.version}
+    return {
+        asset.key: prefix_of(next(iter(held))) + asset.path
+        for asset in facts.assets
+        for held in [found[asset.path] if len(found[asset.path]) == 1 else own]
+    }
 
 
 def refuse_strangers(
@@ -153,7 +180,14 @@ def check_same(existing: CommitRecord, digest: Digest) -> None:
         )
 
 
+def _inherited(version: Version) -> dict[str, int]:
+    facts = version.facts
+    locations = version.inheritance.locations(facts.dataset, facts.version)
+    return {locations.of(path).key: version.sizes[path] for path in version.inheritance.since}
+
+
 def _payload(version: Version, base: str, present: Mapping[str, int]) -> tuple[Step, ...]:
+    since, copies = version.inheritance.since, version.inheritance.copies
     return tuple(
         Step(
             key=base + path,
@@ -161,8 +195,10 @@ def _payload(version: Version, base: str, present: Mapping[str, int]) -> tuple[S
             digest=digest,
             source=version.staged / path,
             present=base + path in present,
+            copy=copies.get(path),
         )
         for path, digest in version.manifest.items()
+        if path not in since and path not in version.placed.sources
     )
 
 
@@ -182,6 +218,8 @@ def _tags(version: Version, present: Mapping[str, int]) -> tuple[Step, ...]:
 
 def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
     facts = version.facts
+    hrefs = hrefs_of(facts, version.manifest, version.inheritance)
+    new = version.manifest.keys() - version.inheritance.known
     return CommitRecord(
         dataset=facts.dataset,
         version=facts.version,
@@ -189,7 +227,9 @@ def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
         files=facts.files,
         bytes=facts.bytes,
         parent=version.parent,
-        prefixes=(prefix_of(facts.version).rstrip("/"),),
+        new_files=len(new),
+        new_bytes=sum(version.sizes[path] for path in new),
+        prefixes=version.inheritance.prefixes(facts.version),
         tags={
             key: TagFile(sha256=Digest.of(data).hex, size=len(data))
             for key, data in version.tags.items()
@@ -199,13 +239,14 @@ def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
                 key=asset.key,
                 kind=asset.kind,
                 path=asset.path,
-                href=prefix_of(facts.version) + asset.path,
+                href=hrefs[asset.key],
                 files=asset.files,
                 bytes=asset.bytes,
                 sha256=asset.sha256,
             )
             for asset in facts.assets
         ),
+        outside=version.placed.outside,
         created=facts.created,
         tool=tool,
         commit_id=commit_id,

@@ -1,8 +1,11 @@
 """Carrying out a plan: upload, look that everything is there, commit. No decisions."""
 
 import hashlib
+import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,27 +19,34 @@ from scidata.errors import (
     StorageError,
 )
 from scidata.formats import prefix_of
-from scidata.hashing import Progress
+from scidata.hashing import Progress, hash_parts, tell_files
+from scidata.locations import Locations
 from scidata.parallel import each
 from scidata.publishing.plan import Plan, Step, conflict, refuse_strangers
+from scidata.publishing.remembered import Stamp, stamp_of
 from scidata.resolve import commit_key, read_commit
 from scidata.storage.addresses import options_of
-from scidata.storage.base import Store
+from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.checksums import KeepsChecksums
 from scidata.version import CommitRecord, VersionNumber, commit_bytes
 
 SMALL = 8 * 2**20
 SMALL_AT_ONCE = 8
-LARGE_AT_ONCE = 2
-"""Files over `SMALL` may need up to 128 MiB of memory each on their way to S3."""
+LARGE_AT_ONCE = 4
+"""Files over `SMALL`; how much memory they take together is the store's to bound."""
 LOOKS = 3
 PAUSE_S = 0.5
 
-Stamps = Mapping[str, tuple[int, int, int]]
-"""Size in bytes, time of change in ns and inode of each staged file, by its path."""
+Stamps = Mapping[str, Stamp]
+"""What changes when somebody writes to a staged file, by its path."""
 
 
-def upload(store: Store, plan: Plan, *, progress: Progress | None) -> int:
-    """Make every object of the plan exist; returns how many were sent.
+Deed = Literal["sent", "copied", "found"]
+"""How an object came to exist: uploaded, copied inside the store, or there already."""
+
+
+def upload(store: Store, plan: Plan, *, progress: Progress | None) -> Counter[Deed]:
+    """Make every object of the plan exist; returns how many came to exist in which way.
 
     Raises
     ------
@@ -48,16 +58,19 @@ def upload(store: Store, plan: Plan, *, progress: Progress | None) -> int:
         If the store fails.
     """
     total = sum(step.size for step in plan.steps)
-    done, sent = 0, 0
+    done, files = 0, 0
+    deeds: Counter[Deed] = Counter()
     small = [step for step in plan.steps if step.size <= SMALL]
     large = [step for step in plan.steps if step.size > SMALL]
     for steps, threads in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
         put = partial(_put, store, commit=plan.commit)
-        for size, was_sent in each(put, steps, threads=threads):
-            done, sent = done + size, sent + was_sent
+        for size, deed in each(put, steps, threads=threads):
+            done, files = done + size, files + 1
+            deeds[deed] += 1
             if progress is not None:
                 progress(done, total)
-    return sent
+                tell_files(progress, files, len(small) + len(large))
+    return deeds
 
 
 def check_listing(store: Store, plan: Plan) -> None:
@@ -86,13 +99,45 @@ def check_listing(store: Store, plan: Plan) -> None:
     )
 
 
-def check_held(store: Store, committed: CommitRecord, sizes: Mapping[str, int]) -> None:
+def check_inherited(store: Store, plan: Plan) -> None:
+    """Look whether the store still holds what the version relies on: names and sizes.
+
+    Raises
+    ------
+    IntegrityError
+        Naming each object that is missing or of another size.
+    """
+    prefixes = {"/".join(key.split("/")[:2]) + "/" for key in plan.inherited}
+    damage: list[Damage] = []
+    for _ in range(LOOKS):
+        found: dict[str, int] = {}
+        for prefix in sorted(prefixes):
+            found |= present(store, prefix)
+        damage = list(_lost(plan.inherited, found))
+        if not damage:
+            return
+        time.sleep(PAUSE_S)  # a listing may lag behind
+    raise IntegrityError(
+        f"the store does not hold {len(damage)} of the {len(plan.inherited)} objects of older "
+        f"versions on which {plan.commit.name} would rely, first {damage[0].path!r}",
+        where=store.address,
+        fix="bring them back from another copy of the store; or publish under the next number "
+        "with --full, which relies on nothing",
+        damage=damage,
+    )
+
+
+def check_held(
+    store: Store, committed: CommitRecord, sizes: Mapping[str, int], locations: Locations
+) -> None:
     """Look whether a store still holds every object of a committed version: names and sizes.
 
     Parameters
     ----------
     sizes : mapping of str to int
         Of the payload, in bytes, by path in the bag.
+    locations : Locations
+        Where the payload lies.
 
     Raises
     ------
@@ -100,13 +145,17 @@ def check_held(store: Store, committed: CommitRecord, sizes: Mapping[str, int]) 
         Naming each object that is missing or of another size.
     """
     base = prefix_of(committed.version)
-    wanted = {base + path: size for path, size in sizes.items()}
+    held = locations.roots(sizes)
+    top = f"{committed.dataset}/"
+    wanted = {locations.of(path).key.removeprefix(top): size for path, size in sizes.items()}
     wanted |= {key: tag.size for key, tag in committed.tags.items()}
-    beside = [key for key in wanted if not key.startswith(base)]
+    beside = [key for key in committed.tags if not key.startswith(base)]
     damage: list[Damage] = []
     for _ in range(LOOKS):
-        listed = present(store, f"{committed.dataset}/{base}")
-        found = {key.removeprefix(f"{committed.dataset}/"): n for key, n in listed.items()}
+        found: dict[str, int] = {}
+        for root in {*held, top + base.rstrip("/")}:
+            listed = present(store, f"{root}/")
+            found |= {key.removeprefix(top): n for key, n in listed.items()}
         found |= {key: size for key in beside if (size := _size(store, committed, key)) >= 0}
         damage = list(_lost(wanted, found))
         if not damage:
@@ -197,22 +246,34 @@ def stamps(staged: Path) -> Stamps:
     StorageError
         If a file cannot be looked at.
     """
-    found: dict[str, tuple[int, int, int]] = {}
-    for path in (staged / "data").rglob("*"):
-        try:
-            status = path.lstat()
-        except FileNotFoundError:  # removed meanwhile: that it is missing here will tell
-            continue
-        except OSError as error:
-            raise StorageError(
-                f"{str(path)!r} cannot be read: {error.strerror}",
-                where=str(staged),
-                fix="make it readable, then run the same command again",
-            ) from error
-        if not path.is_dir():
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-            found[path.relative_to(staged).as_posix()] = stamp
+    found: dict[str, Stamp] = {}
+    waiting = ["data"]
+    while waiting:
+        folder = waiting.pop()
+        with (
+            suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(staged / folder) as entries,
+        ):
+            for entry in entries:
+                path = f"{folder}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(path)
+                elif status := _status(staged / path, staged):
+                    found[path] = stamp_of(status)
     return found
+
+
+def _status(path: Path, staged: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:  # removed meanwhile: that it is missing will tell
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"{str(path)!r} cannot be read: {error.strerror}",
+            where=str(staged),
+            fix="make it readable, then run the same command again",
+        ) from error
 
 
 def _size(store: Store, committed: CommitRecord, key: str) -> int:
@@ -232,17 +293,33 @@ def _lost(wanted: Mapping[str, int], found: Mapping[str, int]) -> Iterator[Damag
             )
 
 
-def _put(store: Store, step: Step, *, commit: CommitRecord) -> tuple[int, bool]:
-    """Make one object exist; returns its size, and whether it was sent now."""
+def _put(store: Store, step: Step, *, commit: CommitRecord) -> tuple[int, Deed]:
+    """Make one object exist; returns its size, and how it came to exist."""
+    if not step.present and step.copy and _copy(store, step, step.copy):
+        return step.size, "copied"
     if not step.present and _create(store, step):
-        return step.size, True
+        return step.size, "sent"
     there = _compare(store, step)
     if there == "absent" and _create(store, step):  # a condition that failed without cause
-        return step.size, True
+        return step.size, "sent"
     # Look twice, because a transfer can spoil bytes that are sound in the store.
     if there != "same" and _compare(store, step) != "same":
         raise conflict(f"the key {step.key!r} holds other bytes", commit)
-    return step.size, False
+    return step.size, "found"
+
+
+def _copy(store: Store, step: Step, source: str) -> bool:
+    """Let the store copy; False if it cannot, or did not: then the bytes are here to be sent.
+
+    A copy of other bytes could never be corrected, so size and recorded digest are looked at.
+    """
+    try:
+        facts = store.head(source)
+        if facts.size != step.size or facts.digest not in {None, step.digest}:
+            return False
+        return store.copy(source, step.key)
+    except (NotFoundError, StorageError):
+        return False
 
 
 def _create(store: Store, step: Step) -> bool:
@@ -260,10 +337,23 @@ def _compare(store: Store, step: Step) -> Literal["same", "other", "absent"]:
         facts = store.head(step.key)
         if facts.size != step.size:
             return "other"
-        found = facts.digest or _digest(store.stream(step.key))
+        found = facts.digest or _composed(store, step, facts) or _digest(store.stream(step.key))
     except NotFoundError:
         return "absent"
     return "same" if found == step.digest else "other"
+
+
+def _composed(store: Store, step: Step, facts: ObjectFacts) -> Digest | None:
+    """Compare a file with the sha256 of the parts that S3 keeps; None if they differ."""
+    if not (
+        facts.parts and isinstance(step.source, Path) and isinstance(store, KeepsChecksums)
+    ):
+        return None
+    stored = store.checksums(step.key)
+    if not stored.parts_sha256 or not stored.part_size:
+        return None
+    found, composite = hash_parts(step.source, stored.part_size)
+    return found if composite == stored.parts_sha256 else None
 
 
 def _digest(blocks: Iterable[bytes]) -> Digest:

@@ -21,9 +21,10 @@ from scidata.errors import (
     NotFoundError,
     StorageError,
 )
-from scidata.hashing import Meter, Progress, hash_each
+from scidata.hashing import Meter, Progress, hash_each, tell_files
 from scidata.locations import read_index
 from scidata.manifest import DECLARATION, MANIFEST, PAYLOAD, Manifest
+from scidata.outside import reaching
 from scidata.parallel import each
 from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve
@@ -210,12 +211,13 @@ def select(
 
 def apply(plan: PullPlan, store: Store, *, progress: Progress | None = None) -> Pulled:
     """Do what the plan says. The file that makes the folder a bag comes last."""
+    store = reaching(store, plan.commit)
     _refuse_full_disk(plan)
     kept = sum(plan.kept.values())
     meter = Meter(plan.bytes + kept, progress)
     meter.add(kept)
     write_whole(plan.destination / MANIFEST, plan.manifest.text)
-    _fetch_all(plan, store, meter)
+    _fetch_all(plan, store, meter, progress)
     if plan.partial:
         _remove(plan.destination, [DECLARATION])
     _write_tags(plan, store)
@@ -234,13 +236,17 @@ def apply(plan: PullPlan, store: Store, *, progress: Progress | None = None) -> 
     )
 
 
-def _fetch_all(plan: PullPlan, store: Store, meter: Meter) -> None:
+def _fetch_all(plan: PullPlan, store: Store, meter: Meter, progress: Progress | None) -> None:
     stop = threading.Event()
+    files = len(plan.kept) + len(plan.fetches)
 
     def bring(item: Fetch) -> Damage | None:
         return fetch(store, item, plan.destination, meter, stop)
 
-    damage = [found for found in each(bring, plan.fetches, stop=stop) if found]
+    damage: list[Damage] = []
+    for number, found in enumerate(each(bring, plan.fetches, stop=stop), len(plan.kept) + 1):
+        tell_files(progress, number, files)
+        damage += [found] if found else []
     if damage:
         names = ", ".join(item.path for item in damage[:3])
         raise IntegrityError(

@@ -55,7 +55,6 @@ def fetch(
     found = ""
     for _ in range(2):
         with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 digest = _receive(store, item, part, meter, stop)
             except NotFoundError:
@@ -81,7 +80,6 @@ def write_whole(target: Path, data: bytes) -> None:
     """
     part = target.with_name(target.name + PART)
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
         with _opened(part) as file:
             os.ftruncate(file, 0)
             _write(file, data)
@@ -152,7 +150,12 @@ def _blocks(store: Store, item: Fetch, start: int) -> Iterable[bytes]:
 @contextmanager
 def _opened(part: Path) -> Iterator[int]:
     # Never through a link: it could lead out of the destination.
-    file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        file = os.open(part, flags, 0o666)
+    except FileNotFoundError:  # rarely: to ask for each file is felt over 20,000 small ones
+        part.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(part, flags, 0o666)
     try:
         yield file
     finally:

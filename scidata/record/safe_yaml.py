@@ -15,6 +15,11 @@ from scidata.errors import InvalidError, Problem
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
+MAX_NODES = 2_000_000
+MAX_KEY = 1024
+"""Characters of a key: every path below it repeats it."""
+MAX_NOTED = 1000
+"""Problems of one document; who has more is not mistaken but hostile."""
 WIDTH = 88
 
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
@@ -102,6 +107,7 @@ class _Reader:
         self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=_LOADER))
         self._where = where
         self.problems: list[Problem] = []
+        self._nodes = 0
 
     def document(self) -> Value:
         value: Value = None
@@ -117,6 +123,14 @@ class _Reader:
         return value
 
     def _value(self, event: yaml.NodeEvent, path: str, depth: int) -> Value:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise _refusal(
+                "yaml-nodes",
+                self._at(event),
+                f"more than {MAX_NODES} values",
+                "describe the dataset here and move tables into its data",
+            )
         if depth > MAX_DEPTH:
             raise _refusal(
                 "yaml-depth",
@@ -154,6 +168,13 @@ class _Reader:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             assert isinstance(event, yaml.NodeEvent)  # noqa: S101 - the parser's grammar
             key = event.value if isinstance(event, yaml.ScalarEvent) else None
+            if key is not None and len(key) > MAX_KEY:
+                raise _refusal(
+                    "yaml-key",
+                    self._at(event),
+                    f"a key of {len(key)} characters",
+                    f"write a name of at most {MAX_KEY}",
+                )
             inner = f"{path}.{key}".lstrip(".")
             if key is None:
                 self._value(event, path, depth + 1)
@@ -176,6 +197,10 @@ class _Reader:
         self.problems.append(
             Problem(code=code, path=path or "(whole)", message=message, fix=fix)
         )
+        if len(self.problems) > MAX_NOTED:
+            raise InvalidError.listing(
+                self.problems, where=self._where, fix="see each problem's remedy"
+            )
 
     def _at(self, event: yaml.NodeEvent) -> str:
         return f"{self._where}:{_line(event)}"

@@ -18,9 +18,13 @@ class ObjectFacts:
     size: int
     modified: str | None = None
     """UTC, ISO 8601, by the store's own clock; None where the store does not say."""
+    etag: str | None = None
+    """What changes with the bytes, without its quotes; None where the store has none."""
     digest: Digest | None = None
     """What the writer told the store, which checked it on arrival; only `Store.head` fills it
-    in, and only where the store keeps one and did check: S3 compares no object over 64 MiB."""
+    in, and only where the store keeps one and did check: S3 compares nothing taken in parts."""
+    parts: int = 0
+    """In how many parts S3 took the object; 0 if in one request. Filled in as `digest`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +116,7 @@ class Store(Protocol):
         Atomic: of any number of writers at most one gets True, and no reader ever sees part of
         an object. False may also mean that this very call wrote it and the answer was lost on
         its way: compare the content before calling it a conflict. If `digest` is given, bytes
-        that differ from it raise `IntegrityError` and nothing is written; a file that S3 takes
-        in parts is compared by size and time only, after the upload.
+        that differ from it raise `IntegrityError` and nothing is written.
         """
         ...
 

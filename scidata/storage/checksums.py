@@ -19,6 +19,7 @@ CONNECT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 10
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
+_IN_PARTS = re.compile(r'"?[0-9a-f]{32}-([0-9]{1,5})"?')
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -101,6 +102,8 @@ def head(
 def stored(answer: Mapping[str, Any], first_part: Callable[[], int]) -> Stored:
     """Read an answer to HEAD; whatever cannot be read is left out, and so checks nothing."""
     sha256, _, parts = str(answer.get("ChecksumSHA256", "")).partition("-")
+    if sha256 and (in_parts := _IN_PARTS.fullmatch(str(answer.get("ETag", "")))):
+        parts = in_parts[1]  # S3 keeps no other sha256 of parts, and some leave the number out
     composite = parts.isdigit()
     etag = _MD5.fullmatch(str(answer.get("ETag", "")))
     # With KMS or a customer's key the ETag is no MD5, though it looks like one.

@@ -1,10 +1,11 @@
 """Reading and writing whole objects through obstore: what S3, http and memory share."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
@@ -14,23 +15,29 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from scidata.digest import Digest
 from scidata.errors import NotFoundError, StorageError
 from scidata.storage import refusals
+from scidata.storage.ahead import Ahead
 from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked, checked_prefix
 
 if TYPE_CHECKING:
-    from obstore import GetResult
+    from obstore import GetOptions, GetResult
 
 BLOCK = 2**20
+RANGE = 4 * 2**20
+"""Bytes of a range: more save no time, and fewer cost the client a third more a byte."""
+RANGES_AT_ONCE = 16
+"""Of all streams of a store, so that 64 MiB at most wait for their readers."""
 QUICK_PUT = 64 * 2**10
 """Up to this many bytes are sent in no time, so that only the answer is waited for."""
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Between tries when a server says that it is busy; obstore itself has tried thrice by then."""
 METADATA = "sha256"
+_E_TAG_OF_PARTS = re.compile(r'"?[0-9a-f]{32}-([0-9]{1,5})"?')
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Objects:
     """An obstore view of a store, with our keys, limits and errors."""
 
@@ -38,6 +45,8 @@ class Objects:
     address: str
     uploads: Callable[[], obstore.store.ObjectStore] | None = None
     """Opens a view for what takes long to send; by default `view` sends all."""
+    knows_ranges: bool = True
+    """Until the server turns out not to."""
 
     def read(self, key: str, limit: int) -> bytes:
         """Return an object of at most `limit` bytes."""
@@ -53,18 +62,69 @@ class Objects:
         return self._patiently(get, key)
 
     def stream(self, key: str, start: int) -> Iterator[bytes]:
-        """Yield blocks from `start`; a connection that breaks is taken up where it broke."""
+        """Yield blocks from `start`: by ranges, of which several are on their way at once."""
         key = checked(key)
-        # A range that begins at the end or past it is an error of some servers.
-        if start and start >= self.head(key).size:
+        data, size = b"", 0
+        try:
+            if self.knows_ranges:
+                data, size = self._first(key, start)
+        except (BaseError, FileNotFoundError) as error:
+            if not refusals.refuses_ranges(error):
+                raise self._translated(error, key) from error
+            self.knows_ranges = False
+        if not self.knows_ranges:
+            yield from self._stream_whole(key, start)
             return
-        first = self._patiently(lambda: self._from(key, start), key)
-        size = first[0].meta["size"]
+        start += len(data)
+        if data:
+            yield data
+        del data  # one range less in memory while the others are waited for
+        yield from self._ahead.read(partial(self._range, key), range(start, size, RANGE), size)
+
+    def _first(self, key: str, start: int) -> tuple[bytes, int]:
+        """Return the first range from `start`, if there is one, and the object's size."""
+        options: GetOptions = {"range": (start, start + RANGE)}
+        try:
+            answer = self._busily(lambda: obstore.get(self.view, key, options=options))
+        except BaseError as error:
+            if not refusals.is_past_the_end(error):
+                raise
+            return b"", 0
+        size = answer.meta["size"]
+        end = min(start + RANGE, size)
+        try:
+            data = bytes(answer.bytes())
+        except BaseError:
+            data = b""
+        return data if len(data) == end - start else self._range(key, start, end, 1), size
+
+    def _range(self, key: str, start: int, end: int, failures: int = 0) -> bytes:
+        """Read a part of an object that is there; what breaks off is asked for again."""
+        while True:
+            try:
+                options: GetOptions = {"range": (start, end)}
+                data = bytes(obstore.get(self.view, key, options=options).bytes())
+                if len(data) == end - start:
+                    return data
+                raise _cut_off(start + len(data), end, self._where(key))
+            except (BaseError, FileNotFoundError, StorageError) as error:
+                failures += 1
+                # After some bytes it may have been the time for the request that ran out.
+                silent = failures > 1 and refusals.is_silent(error)
+                gone = isinstance(error, FileNotFoundError)
+                if silent or gone or failures > len(PAUSES_S):
+                    raise self._translated(error, key) from error
+                time.sleep(PAUSES_S[failures - 1])
+
+    def _stream_whole(self, key: str, start: int) -> Iterator[bytes]:
+        """Yield blocks from a server that knows no ranges, each time from the beginning."""
+        first = self._patiently(lambda: obstore.get(self.view, key), key)
+        size = first.meta["size"]
         failures = 0
         while start < size:
             try:
-                answer, skip = first if failures == 0 else self._from(key, start)
-                for block in _blocks(answer, skip):
+                answer = first if failures == 0 else obstore.get(self.view, key)
+                for block in _blocks(answer, start):
                     start += len(block)
                     failures = 0
                     yield block
@@ -72,7 +132,6 @@ class Objects:
                     raise _cut_off(start, size, self._where(key))
             except (BaseError, FileNotFoundError, StorageError) as error:
                 failures += 1
-                # After some bytes it may have been the time for the whole file that ran out.
                 silent = failures > 1 and refusals.is_silent(error)
                 if silent or failures > len(PAUSES_S) or isinstance(error, NotFoundError):
                     raise self._translated(error, key) from error
@@ -84,12 +143,16 @@ class Objects:
         answer = self._patiently(
             lambda: obstore.get(self.view, key, options={"head": True}), key
         )
-        recorded = answer.attributes.get(METADATA)
+        parts = _parts(answer.meta["e_tag"])
+        # Of an object in parts the server has compared no sha256 of the whole.
+        recorded = None if parts else answer.attributes.get(METADATA)
         return ObjectFacts(
             key=key,
             size=answer.meta["size"],
             modified=answer.meta["last_modified"].isoformat().replace("+00:00", "Z"),
+            etag=_etag(answer.meta["e_tag"]),
             digest=Digest(recorded) if recorded and _is_hex(recorded) else None,
+            parts=parts,
         )
 
     def list(self, prefix: str) -> Iterator[ObjectFacts]:
@@ -103,6 +166,7 @@ class Objects:
                             key=meta["path"],
                             size=meta["size"],
                             modified=meta["last_modified"].isoformat().replace("+00:00", "Z"),
+                            etag=_etag(meta["e_tag"]),
                         )
         except (BaseError, FileNotFoundError) as error:
             raise self._translated(error, prefix) from error
@@ -155,17 +219,6 @@ class Objects:
     def _patient_view(self) -> obstore.store.ObjectStore:
         return self.uploads() if self.uploads is not None else self.view
 
-    def _from(self, key: str, start: int) -> "tuple[GetResult, int]":
-        """Ask for a range; some servers send the whole object, so skip its beginning."""
-        if start == 0:
-            return obstore.get(self.view, key), 0
-        try:
-            return obstore.get(self.view, key, options={"range": {"offset": start}}), 0
-        except BaseError as error:
-            if "non-partial response" not in str(error):
-                raise
-            return obstore.get(self.view, key), start
-
     def _writing(self, call: Callable[[], T], key: str) -> T:
         try:
             return self._patiently(call, key)
@@ -177,17 +230,25 @@ class Objects:
             ) from error
 
     def _patiently(self, call: Callable[[], T], key: str) -> T:
+        try:
+            return self._busily(call)
+        except (BaseError, FileNotFoundError) as error:
+            raise self._translated(error, key) from error
+
+    def _busily(self, call: Callable[[], T]) -> T:
+        """Ask again as long as the server says that it is busy."""
         for pause in PAUSES_S:
             try:
                 return call()
             except (BaseError, FileNotFoundError) as error:
                 if not refusals.is_busy(error):
-                    raise self._translated(error, key) from error
+                    raise
                 time.sleep(pause)
-        try:
-            return call()
-        except (BaseError, FileNotFoundError) as error:
-            raise self._translated(error, key) from error
+        return call()
+
+    @cached_property
+    def _ahead(self) -> Ahead:
+        return Ahead(RANGES_AT_ONCE)
 
     def _translated(self, error: Exception, key: str) -> Exception:
         if isinstance(error, StorageError):
@@ -222,5 +283,15 @@ def _cut_off(start: int, size: int, where: str) -> StorageError:
     )
 
 
+def _etag(text: str | None) -> str | None:
+    return text.strip('"') if text else None
+
+
 def _is_hex(text: str) -> bool:
     return len(text) == 64 and set(text) <= set("0123456789abcdef")  # noqa: PLR2004 - sha256
+
+
+def _parts(e_tag: str | None) -> int:
+    """Read in how many parts S3 took an object: its entity tag ends so."""
+    match = _E_TAG_OF_PARTS.fullmatch(e_tag or "")
+    return int(match[1]) if match else 0

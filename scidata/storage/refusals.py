@@ -18,8 +18,15 @@ from scidata.errors import (
 )
 
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]{1,40})")
-_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
-_BUSY = re.compile(r"status code: (?:429|500|502|503|504)|<Code>SlowDown</Code>")
+# Words only: a server that was sent a key or a token could answer with it.
+_CODE = re.compile(r"<Code>([A-Z](?=[A-Za-z]*[a-z])(?:[A-Za-z]|SHA256){1,48})</Code>")
+_SPOILT_CODES = ("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
+_BUSY = re.compile(
+    r"status code: (?:429|500|502|503|504)|<Code>(?:SlowDown|"
+    + "|".join(_SPOILT_CODES)
+    + ")</Code>"
+)
+_PAST_THE_END = re.compile(r"status code: 416|<Code>InvalidRange</Code>|Invalid range:")
 _FOREIGN = ("404 ", "405 ", "410 ")
 """Where an object may be absent, but not what was asked for; S3 would have given a code."""
 _SILENT = re.compile(r"TimedOut|kind: Timeout|timed out", re.IGNORECASE)
@@ -62,9 +69,7 @@ def from_server(error: Exception, *, where: str) -> ScidataError:
     text = str(error)
     code = _first(_CODE, text)
     if code == "NoSuchBucket":
-        return StorageError(
-            "the bucket does not exist", where=where, fix="create it, or correct --store"
-        )
+        return _no_bucket(where)
     if isinstance(error, obstore.exceptions.NotFoundError | FileNotFoundError):
         return absent(where)
     if isinstance(
@@ -76,28 +81,53 @@ def from_server(error: Exception, *, where: str) -> ScidataError:
 
 
 def is_taken(error: Exception) -> bool:
-    """Tell whether a multipart upload failed because its key exists.
+    """Tell whether a multipart upload failed because its key exists."""
+    return _botocore_code(error) in {"PreconditionFailed", "412"}
 
-    s3fs says so itself only if the server names the condition, as AWS does and others do not.
-    """
-    answer = getattr(error.__cause__, "response", None)
-    code = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
-    return isinstance(error, FileExistsError) or code in {"PreconditionFailed", "412"}
+
+def is_gone(error: Exception) -> bool:
+    """Tell whether a multipart upload failed because it was ended: completed or aborted."""
+    return _botocore_code(error) == "NoSuchUpload"
+
+
+def is_spoilt(error: Exception) -> bool:
+    """Tell whether a server refused bytes because they changed on their way to it."""
+    return _botocore_code(error) in _SPOILT_CODES
+
+
+def is_denied(error: Exception) -> bool:
+    """Tell whether a server does not know a request, or does not allow it."""
+    return _botocore_code(error) in {
+        "AccessDenied",
+        "403",
+        "NotImplemented",
+        "MethodNotAllowed",
+    }
 
 
 def from_parts(error: Exception, *, where: str) -> ScidataError:
-    """Translate what a multipart upload through s3fs and botocore raises."""
-    if isinstance(error, PermissionError):
-        return _refused("", where)
-    if isinstance(error, OSError) and error.errno in _DISK:
-        return from_disk(error, where=where)
+    """Translate what a request through botocore raises."""
+    code = _botocore_code(error)
+    if code in {"404", "NoSuchKey"}:
+        return absent(where)
+    if code in {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
+        return _refused(_parenthesis(code), where)
+    if code == "NoSuchBucket":
+        return _no_bucket(where)
     if type(error).__name__ in {"EndpointConnectionError", "ConnectTimeoutError"}:
         return _unreachable(where)
+    if type(error).__name__ == "ReadTimeoutError":
+        return _silent(where)
     return StorageError(
-        f"the upload failed ({type(error).__name__})",
+        f"the upload failed ({code or type(error).__name__})",
         where=where,
-        fix="run the same command again",
+        fix="run the same command again: parts that have arrived are not sent again",
     )
+
+
+def _botocore_code(error: Exception) -> str:
+    answer = getattr(error, "response", None)
+    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
 
 
 def absent(where: str) -> NotFoundError:
@@ -112,6 +142,15 @@ def no_store(where: str, *, is_file: bool) -> NotFoundError:
         what,
         where=where,
         fix="check --store, else $SCIDATA_STORE; in a new folder scidata publish creates one",
+    )
+
+
+def no_folder(where: str) -> StorageError:
+    """Say that a folder that is to be written in can neither be found nor made."""
+    return StorageError(
+        "cannot use the store: no folder can be made there",
+        where=where,
+        fix="choose another folder for the store (--store)",
     )
 
 
@@ -142,19 +181,23 @@ def other_bytes(expected: object, found: object, *, where: str) -> IntegrityErro
     )
 
 
-def changed_on_its_way(source: str, *, sent_to: str) -> IntegrityError:
-    """Say that a file changed during an upload that only its writer could compare."""
-    return IntegrityError(
-        "the file changed while it was uploaded",
-        where=source,
-        fix=f"stop whatever still writes to it and remove {sent_to}, which may hold a mixture; "
-        "then run the same command again",
+def too_large_to_store(size: int, limit: int, *, where: str) -> InvalidError:
+    """Say that no S3 server takes a file of this size."""
+    return InvalidError(
+        f"{size} bytes are more than the {limit} that S3 takes as one object",
+        where=where,
+        fix="divide the file, or use a chunked format such as Zarr",
     )
 
 
 def is_busy(error: Exception) -> bool:
     """Tell whether the same request may well succeed a little later."""
     return _BUSY.search(str(error)) is not None
+
+
+def is_past_the_end(error: Exception) -> bool:
+    """Tell whether an object is there, but ends before the range that was asked for."""
+    return _PAST_THE_END.search(str(error)) is not None
 
 
 def is_silent(error: Exception) -> bool:
@@ -165,6 +208,12 @@ def is_silent(error: Exception) -> bool:
 def hides_what_is_absent(error: StorageError) -> bool:
     """Tell whether a server refused, as public buckets do for whatever they do not hold."""
     return error.message.startswith(_REFUSED)
+
+
+def _no_bucket(where: str) -> StorageError:
+    return StorageError(
+        "the bucket does not exist", where=where, fix="create it, or correct --store"
+    )
 
 
 def _unusable(text: str, code: str, where: str) -> StorageError:

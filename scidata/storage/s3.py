@@ -1,36 +1,32 @@
 """A store in an S3 bucket, at AWS or at any server that speaks S3.
 
-obstore sends every request but one: files over `ONE_PUT` go through s3fs, because obstore has
-no conditional multipart upload. Both find credentials as the AWS tools do.
+obstore sends most requests; botocore sends files over 64 MiB in parts, copies, and asks for
+stored checksums. Both find credentials as the AWS tools do.
 """
 
-import math
+import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import obstore.store
 
 from scidata.digest import Digest
-from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
+from scidata.parallel import Budget
 from scidata.storage import checksums, refusals, s3_copy, s3_unfinished
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
+from scidata.storage.parts import MAX_PART, MIB, MIN_PART, PartUploads, Sizes
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
 
-ONE_PUT = 64 * 2**20
-"""Up to this many bytes go in one request, which the server checks against their sha256."""
-PART = 16 * 2**20
-PARTS_AT_ONCE = 4
-MAX_PARTS = 10_000
 CONNECT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 10
 """Until an answer begins, and between its pieces; a silent server is asked thrice."""
@@ -38,6 +34,10 @@ UPLOAD_TIMEOUT_S = 300
 """The same for what is larger than `QUICK_PUT`: sending it counts, too, and lines are slow."""
 PART_TIMEOUT_S = 60
 """Until the server confirms that it has a part; sending it does not count."""
+PART_TRIES = 5
+"""Of each request that a busy or broken server may answer next time: ten seconds in all."""
+PARTS_IN_FLIGHT = 16
+PART_MIB = "SCIDATA_PART_MIB"
 NEVER_WRITTEN = "scidata-asks-for-what-is-not-there"
 CREDENTIALS_LAST = timedelta(minutes=10)
 
@@ -111,9 +111,13 @@ def parse_address(
 class S3Store:
     """Objects of a bucket below a prefix."""
 
-    def __init__(self, address: S3Address, *, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, address: S3Address, *, environ: Mapping[str, str], sizes: Sizes | None = None
+    ) -> None:
         self._at = address
         self._environ = environ
+        self._sizes = sizes or _sizes(environ)
+        self._memory = Budget(self._sizes.memory)
         self.url = f"s3://{address.bucket}/{address.prefix}".rstrip("/")
         self.address = str(address)
         self.writable = not address.anonymous
@@ -132,9 +136,7 @@ class S3Store:
 
     def head(self, key: str) -> ObjectFacts:
         """Return size, time and, of an object the server compared with it, the digest."""
-        facts = self._objects.head(key)
-        # What went in parts may differ from its metadata: the file changed on its way.
-        return facts if facts.size <= ONE_PUT else replace(facts, digest=None)
+        return self._objects.head(key)
 
     def checksums(self, key: str) -> checksums.Stored:
         """Return the checksums that S3 keeps of one object."""
@@ -165,12 +167,14 @@ class S3Store:
             return self._objects.create(key, source, digest)
         try:
             size = source.stat().st_size
-            data = b"" if size > ONE_PUT else source.read_bytes()
+            if size > self._sizes.one_put:
+                return self._create_large(checked(key), source, size, digest)
+            with self._memory.loan(size):
+                return self._objects.create(key, source.read_bytes(), digest)
+        except ScidataError:  # some are an OSError, too, and are translated already
+            raise
         except OSError as error:
             raise refusals.from_disk(error, where=str(source)) from error
-        if size > ONE_PUT:
-            return self._create_large(checked(key), source, digest)
-        return self._objects.create(key, data, digest)
 
     def copy(self, source: str, key: str) -> bool:
         """Let the server copy an object, unless the key exists."""
@@ -186,9 +190,9 @@ class S3Store:
         names = [self._in_bucket(name) for name in (source, key)]
         bucket, where = self._at.bucket, f"{key} in {self.address}"
         if facts.size <= s3_copy.ONE_COPY and self._heeds(names[0]):
-            return s3_copy.copy_at_once(self._s3fs.call_s3, bucket, *names, where=where)
+            return s3_copy.copy_at_once(self._call, bucket, *names, where=where)
         return s3_copy.copy_in_parts(
-            self._s3fs.call_s3,
+            self._call,
             bucket,
             *names,
             size=facts.size,
@@ -199,7 +203,7 @@ class S3Store:
     def _heeds(self, key: str) -> bool:
         """Ask the server once; of threads that ask at the same time, each takes its answer."""
         if self._copies_at_once is None:
-            call, bucket = self._s3fs.call_s3, self._at.bucket
+            call, bucket = self._call, self._at.bucket
             self._copies_at_once = s3_copy.heeds_conditions(call, bucket, key)
         return self._copies_at_once
 
@@ -216,11 +220,11 @@ class S3Store:
 
     def unfinished(self) -> Iterator[Unfinished]:
         """Yield uploads in parts that were begun and neither completed nor aborted."""
-        return s3_unfinished.uploads(self._s3fs, self._at.bucket, self._at.prefix, self.address)
+        return s3_unfinished.uploads(self._call, self._at.bucket, self._at.prefix, self.address)
 
     def discard(self, item: Unfinished) -> None:
         """Abort one of these."""
-        s3_unfinished.abort(self._s3fs, self._at.bucket, item, self.address)
+        s3_unfinished.abort(self._call, self._at.bucket, item, self.address)
 
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view below a prefix."""
@@ -269,65 +273,75 @@ class S3Store:
                 fix=f"set {secret}, too, or unset {key} and set AWS_PROFILE",
             )
 
-    def _create_large(self, key: str, source: Path, digest: Digest | None) -> bool:
+    def _create_large(self, key: str, source: Path, size: int, digest: Digest | None) -> bool:
         """Upload in parts; the condition is checked when they are put together."""
-        before = source.stat()
         try:
             self._objects.head(key)
         except NotFoundError:
-            if not self._put_parts(key, source, before.st_size, digest):
-                return False
-        else:
-            return False  # spares the upload; whoever comes later is caught at the end
-        after = source.stat()
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise refusals.changed_on_its_way(str(source), sent_to=f"{self.url}/{key}")
-        return True
-
-    def _put_parts(self, key: str, source: Path, size: int, digest: Digest | None) -> bool:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        path = "/".join(p for p in (self._at.bucket, self._at.prefix, key) if p)
-        options: dict[str, object] = {"Metadata": {METADATA: digest.hex} if digest else {}}
-        if find_spec("awscrt"):
-            # Without awscrt botocore cannot compute it, and sends CRC32 for each part instead.
-            options["ChecksumAlgorithm"] = "CRC64NVME"
-        try:
-            self._s3fs.put_file(
-                str(source),
-                path,
-                mode="create",
-                chunksize=max(PART, math.ceil(size / MAX_PARTS)),
-                max_concurrency=PARTS_AT_ONCE,
-                **options,
-            )
-        except (BotoCoreError, ClientError, OSError) as error:
-            if refusals.is_taken(error):
-                return False
-            raise refusals.from_parts(error, where=f"{key} in {self.address}") from error
-        return True
+            return self._parts.create(key, source, size, digest)
+        return False  # spares the upload; whoever comes later is caught at the end
 
     @cached_property
     def _botocore(self) -> Any:  # Any: botocore has no types
-        return checksums.client(
-            endpoint=self._at.endpoint, region=self._at.region, anonymous=self._at.anonymous
+        return self._closed_at_the_end(
+            checksums.client(
+                endpoint=self._at.endpoint,
+                region=self._at.region,
+                anonymous=self._at.anonymous,
+            )
         )
 
     @cached_property
-    def _s3fs(self) -> Any:  # Any: s3fs has no types
-        import s3fs
+    def _parts(self) -> PartUploads:
+        return PartUploads(self._writer, self._at, self._sizes, self._memory)
 
-        return s3fs.S3FileSystem(
-            anon=self._at.anonymous,
-            endpoint_url=self._at.endpoint,
-            client_kwargs={"region_name": self._at.region} if self._at.region else {},
-            config_kwargs={
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                "read_timeout": PART_TIMEOUT_S,
-                "retries": {"mode": "standard", "max_attempts": 3},
-            },
-            skip_instance_cache=True,
+    @cached_property
+    def _writer(self) -> Any:  # Any: as above
+        import botocore.session
+        from botocore import UNSIGNED
+        from botocore.config import Config
+
+        self._refuse_half_a_key()
+        config = Config(
+            signature_version=UNSIGNED if self._at.anonymous else None,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=PART_TIMEOUT_S,
+            retries={"mode": "standard", "total_max_attempts": PART_TRIES},
+            max_pool_connections=PARTS_IN_FLIGHT,
+            s3={"addressing_style": "path" if self._at.endpoint else "auto"},
+            # Nothing but the sha256 of each part: many a server refuses newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
         )
+        client = botocore.session.Session().create_client(
+            "s3",
+            endpoint_url=self._at.endpoint,
+            region_name=self._at.region,
+            config=config,
+        )
+        return self._closed_at_the_end(client)
+
+    def _call(self, operation: str, **arguments: object) -> Mapping[str, Any]:  # Any: as above
+        answer: Mapping[str, Any] = getattr(self._writer, operation)(**arguments)
+        return answer
+
+    def _closed_at_the_end(self, client: Any) -> Any:  # Any: as above
+        weakref.finalize(self, client.close)
+        return client
+
+
+def _sizes(environ: Mapping[str, str]) -> Sizes:
+    """Read how large parts are to be, for lines and servers that like others better."""
+    text = environ.get(PART_MIB)
+    if not text:
+        return Sizes()
+    if not (text.isascii() and text.isdigit() and MIN_PART <= int(text) * MIB <= MAX_PART):
+        raise InvalidError(
+            f"{text!r} is not the size of a part",
+            where=f"${PART_MIB}",
+            fix=f"write MiB from {MIN_PART // MIB} to {MAX_PART // MIB}, or unset it",
+        )
+    return Sizes(part=int(text) * MIB)
 
 
 def _aws_chain(address: str) -> "_AwsChain":

@@ -1,23 +1,24 @@
 """Uploads in parts that nobody completed: S3 keeps their parts, and charges for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scidata.storage import refusals
 from scidata.storage.base import Unfinished
+from scidata.storage.s3_copy import Call
 
 _SEPARATOR = "\n"
 """Between an upload's id and its key, which holds no line feed."""
 _MAX_PAGES = 10_000
 
 
-def uploads(s3: Any, bucket: str, prefix: str, address: str) -> Iterator[Unfinished]:
+def uploads(call: Call, bucket: str, prefix: str, address: str) -> Iterator[Unfinished]:
     """Yield the uploads below a prefix of a bucket.
 
     Parameters
     ----------
-    s3 : s3fs.S3FileSystem
-        Any: s3fs has no types.
+    call : callable
+        Sends a request by its name in botocore.
     address : str
         Of the store, for messages.
 
@@ -30,7 +31,7 @@ def uploads(s3: Any, bucket: str, prefix: str, address: str) -> Iterator[Unfinis
     below = f"{prefix}/" if prefix else ""
     for _ in range(_MAX_PAGES):
         page = _call(
-            s3, "list_multipart_uploads", address, Bucket=bucket, Prefix=below, **markers
+            call, "list_multipart_uploads", address, Bucket=bucket, Prefix=below, **markers
         )
         for upload in page.get("Uploads", ()):
             if upload["Key"].startswith(below):
@@ -47,21 +48,20 @@ def uploads(s3: Any, bucket: str, prefix: str, address: str) -> Iterator[Unfinis
         }
 
 
-def abort(s3: Any, bucket: str, item: Unfinished, address: str) -> None:
-    """Abort one upload; its parts go with it."""
+def abort(call: Call, bucket: str, item: Unfinished, address: str) -> None:
+    """Abort one upload; its parts go with it. Somebody may have ended it meanwhile."""
     upload, _, key = item.name.partition(_SEPARATOR)
-    try:
-        _call(s3, "abort_multipart_upload", address, Bucket=bucket, Key=key, UploadId=upload)
-    except FileNotFoundError:  # somebody completed or aborted it meanwhile
-        return
+    _call(call, "abort_multipart_upload", address, Bucket=bucket, Key=key, UploadId=upload)
 
 
-def _call(s3: Any, method: str, address: str, **parameters: Any) -> Any:
+def _call(
+    call: Call, method: str, address: str, **parameters: object
+) -> Mapping[str, Any]:  # Any: an answer of botocore
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return s3.call_s3(method, **parameters)
-    except FileNotFoundError:
-        raise
-    except (BotoCoreError, ClientError, OSError) as error:
+        return call(method, **parameters)
+    except (BotoCoreError, ClientError) as error:
+        if refusals.is_gone(error):  # some say so of a bucket without uploads, too
+            return {}
         raise refusals.from_parts(error, where=f"uploads in {address}") from error

@@ -10,6 +10,7 @@ from scidata.compare import Verified
 from scidata.digest import Digest
 from scidata.errors import NotFoundError
 from scidata.hashing import Progress
+from scidata.sshsig import PublicKey
 from scidata.storage import StoreLike, open_store
 from scidata.verifying.choice import choose
 
@@ -28,6 +29,7 @@ def verify(
     subset: str | None = None,
     globs: Iterable[str] = (),
     assets: Iterable[str] = (),
+    trusted: Iterable[PublicKey] = (),
     progress: Progress | None = None,
 ) -> Verified:
     """Compare a copy or a version with its manifest: every byte, unless asked for less.
@@ -58,6 +60,9 @@ def verify(
         by default.
     assets : iterable of str
         Keys of assets to look at, beside what the globs match.
+    trusted : iterable of PublicKey
+        Keys (see `scidata.signing.load_trusted`), one of which must have signed the version's
+        commit record in the store. Looked at first. None by default: no signature is asked for.
     progress : Progress, optional
         Bytes read and in all.
 
@@ -75,6 +80,8 @@ def verify(
         other; or if `remote` is asked of what keeps no checksums.
     IntegrityError
         If the store's own commit record contradicts the digest or itself.
+    SignatureError
+        If `trusted` is given and none of these keys signed the version; no file was looked at.
     StorageError
         If a file or the store cannot be read, so that nothing can be said.
     """
@@ -83,15 +90,17 @@ def verify(
     )
     pin = Digest.parse(digest) if isinstance(digest, str) else digest
     folder = Path(target)
+    keys = tuple(trusted)
     if folder.is_dir():
         from scidata.verifying.folder import verify_folder
 
         return verify_folder(
             folder,
-            None if store is None else open_store(store),
+            open_store(store) if store is not None or keys else None,
             digest=pin,
             name=name,
             choice=choice,
+            trusted=keys,
             progress=progress,
         )
     if isinstance(target, Path) or _looks_like_path(target):
@@ -103,7 +112,12 @@ def verify(
     from scidata.verifying.version import verify_version
 
     return verify_version(
-        target, open_store(store), digest=pin, choice=choice, progress=progress
+        target,
+        open_store(store),
+        digest=pin,
+        choice=choice,
+        trusted=keys,
+        progress=progress,
     )
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from scidata.bag import (
 )
 from scidata.compare import Verified
 from scidata.digest import Digest
-from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError, ScidataError
+from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.hashing import Hashed, Progress, hash_each
 from scidata.manifest import (
     DECLARATION,
@@ -31,15 +30,13 @@ from scidata.manifest import (
     Manifest,
 )
 from scidata.resolve import read_manifest, resolve
+from scidata.signing import require_signature
+from scidata.sshsig import PublicKey
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.verifying.choice import Choice, asset_globs
+from scidata.verifying.identity import identity
 from scidata.version import CommitRecord
-
-UNCHECKED = (
-    "the manifest itself was compared with nothing outside this folder: give --digest sha256:… "
-    "as it was cited, or --store URL where the version was published"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +95,17 @@ def verify_folder(
     digest: Digest | None,
     name: str | None,
     choice: Choice,
+    trusted: tuple[PublicKey, ...],
     progress: Progress | None,
 ) -> Verified:
     """Compare a folder with its manifest, and the manifest with what vouches for it."""
     bag = read_bag(folder)
     vouched = vouching(bag, store, digest=digest, name=name)
-    return verify_bag(bag, vouched, choice=choice, progress=progress)
+    signer = None
+    if trusted and vouched.store is not None and vouched.commit is not None:
+        signer = require_signature(vouched.store, vouched.commit, trusted).key
+    found = verify_bag(bag, vouched, choice=choice, progress=progress)
+    return replace(found, signer=signer)
 
 
 def verify_bag(
@@ -127,6 +129,10 @@ def verify_bag(
     tally = Tally()
     damage = [*expected.damage, *_read(bag, expected, tally, progress)]
     damage += _absent_and_extra(bag, expected, tally, globs)
+    damage = list(compare.ordered(damage))
+    published = None
+    if vouched.store is not None and vouched.commit is not None:
+        published = vouched.store, vouched.commit
     return Verified(
         target=str(folder),
         name=bag.name or (vouched.commit.name if vouched.commit else ""),
@@ -143,8 +149,11 @@ def verify_bag(
         payload=expected.whole,
         held=expected.held,
         partial=bag.partial is not None,
-        damage=compare.ordered(damage),
-        notes=(*notes, *_identity(bag, vouched)),
+        damage=tuple(damage),
+        notes=(
+            *notes,
+            *identity(bag, vouched.digest, expected.payload, damage, published=published),
+        ),
     )
 
 
@@ -359,24 +368,3 @@ def _absent_and_extra(
                 yield compare.unexpected(path, "" if kind == "file" else f"a {kind}")
         elif bag.is_version:
             yield compare.unexpected(path, "" if kind == "file" else f"a {kind}")
-
-
-def _identity(bag: Bag, vouched: Vouched) -> Iterator[str]:
-    """Say what the folder really holds, if that is another version, or what was not checked."""
-    if vouched.digest is None:
-        yield UNCHECKED
-    elif bag.digest is not None and bag.digest != vouched.digest:
-        held = bag.name if bag.stated == str(bag.digest) else ""
-        if vouched.commit is not None:
-            held = _published_as(bag.digest, vouched.commit, vouched.store) or held
-        wanted = vouched.commit.name if vouched.commit else str(vouched.digest)
-        if held:
-            yield f"this folder holds {held} ({bag.digest.short}…), not {wanted}"
-
-
-def _published_as(digest: Digest, commit: CommitRecord, store: Store | None) -> str:
-    """Name the version of the same dataset that has this digest, if that can be told."""
-    # Only a note hangs on it: a malformed version beside this one must not hide what is bad.
-    with suppress(ScidataError):
-        return resolve(f"{commit.dataset}@{digest}", store).name
-    return ""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from scidata import compare
 from scidata.bag import parse_table
@@ -14,11 +15,15 @@ from scidata.formats.manifest_table import Recorded, read_recorded
 from scidata.hashing import Hashed, Meter, Progress, hash_stream
 from scidata.locations import Locations, overlay, read_locations
 from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
+from scidata.outside import look, reaching
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
-from scidata.storage.base import Store
+from scidata.signing import require_signature
+from scidata.sshsig import PublicKey
+from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.checksums import KeepsChecksums
 from scidata.verifying.choice import Choice, asset_globs
+from scidata.verifying.sources import changed_sources
 from scidata.verifying.stored import Judged, judge
 from scidata.version import CommitRecord
 
@@ -49,6 +54,12 @@ class Described:
         """Tag files and their sha256, by path in the bag; the catalog lies beside the bag."""
         return {k.removeprefix(self.prefix): t.sha256 for k, t in self.commit.tags.items()}
 
+    @cached_property
+    def sources(self) -> Mapping[str, ObjectFacts]:
+        """What is said now of the files outside that are still there, by their paths."""
+        outside = {path: self.locations.of(path).key for path in self.locations.outside}
+        return look(self.store, outside)
+
     def key(self, path: str) -> str:
         """Return where a path lies in the store."""
         if path in self.payload:
@@ -63,12 +74,14 @@ def verify_version(
     *,
     digest: Digest | None,
     choice: Choice,
+    trusted: tuple[PublicKey, ...] = (),
     progress: Progress | None,
 ) -> Verified:
     """Compare a version with its commit record, and its payload with its manifest."""
-    if choice.depth == "remote":
-        refuse_without_checksums(store)
     commit = resolve(reference, store)
+    if choice.depth == "remote":  # of what a version adopted, its own server may keep some
+        refuse_without_checksums(reaching(store, commit))
+    signer = require_signature(store, commit, trusted).key if trusted else None
     globs = choice.globs + asset_globs(
         choice.assets, {asset.key: asset.path for asset in commit.assets}, where=commit.name
     )
@@ -94,8 +107,11 @@ def verify_version(
     damage += [item.damage for item in judged if item.damage is not None]
     damage += _absent_and_unexpected(version, sizes, chosen, globs)
     notes += [*version.notes, *([UNLISTED] if sizes is None else [])]
+    rest = chosen.keys() - inside - {item.path for item in damage}  # what was read is sound
+    damage += changed_sources(version.store, version.commit, version.sources, rest)
     if sizes is not None:
-        listed = {p: sizes[p] for p in chosen.keys() - inside if p in sizes}
+        told = {item.path for item in damage}
+        listed = {p: sizes[p] for p in rest - told if p in sizes}
         damage += compare.resized(listed, known)
     elif len(inside) < len(chosen):
         notes.append("no sizes were compared: the store cannot be listed")
@@ -122,12 +138,14 @@ def verify_version(
         payload=len(version.payload),
         held=len(version.payload),
         damage=compare.ordered(damage),
+        signer=signer,
         notes=tuple(notes),
     )
 
 
 def described(store: Store, commit: CommitRecord) -> Described:
     """Read the manifest of a version."""
+    store = reaching(store, commit)
     damage: tuple[Damage, ...] = ()
     try:
         manifest = read_manifest(store, commit)
@@ -190,7 +208,7 @@ def _list(version: Described) -> Mapping[str, int] | None:
         for path in paths:
             found.pop(path, None)  # also in the own prefix, where nobody reads it
         found |= {path: there[path] for path in paths if path in there}
-    return found
+    return found | {path: facts.size for path, facts in version.sources.items()}
 
 
 def _read(

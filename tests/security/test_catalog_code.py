@@ -1,6 +1,12 @@
-"""What a catalog may say: everything that could do more than read is refused."""
+"""Attack: an Intake catalog, which can name any function to import and call.
+
+Promise: `scidata.open_catalog` admits a short list of readers with plain settings and refuses
+the rest, in nested catalogs too; nothing that a catalog names is imported or called.
+"""
 
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +23,7 @@ from scidata.formats.text import to_yaml
 from scidata.storage import open_store
 from tests.plainly import Document
 from tests.records import facts_of, full_record
+from tests.security.attack import run
 from tests.versions import write_catalogued
 
 
@@ -68,6 +75,33 @@ ATTACKS: dict[str, Document] = {
     "a path out of the catalog": kwargs("data", url="{CATALOG_DIR}/../../etc/passwd"),
     "a local file": kwargs("data", url="file:///etc/passwd", storage_options={}),
     "a chain of protocols": kwargs("data", url="{CATALOG_DIR}/x::file:///etc/passwd"),
+    "a path out of the catalog, in disguise": kwargs(
+        "data", url="{CATALOG_DIR}/%2e%2E/%2e./etc/passwd"
+    ),
+    "an unseen sign in a url": kwargs("data", url="{CATALOG_DIR}/x\u202egnp"),
+    "the options in a setting": kwargs("entries", reference="{STORAGE_OPTIONS}"),
+    "an environment in a setting": kwargs("entries", columns="{{env(HOME)}}"),
+    "a shell in a url": kwargs("data", url="{{shell(touch hacked)}}"),
+    "a shell below the catalog": kwargs("data", url="{CATALOG_DIR}/{{shell(touch hacked)}}"),
+    "a template of Jinja": kwargs("data", url="{CATALOG_DIR}/{% for x in y %}"),
+    "a reader of another driver": attack("entries", reader="tests.hostile:Driver"),
+    "a reader by a list": attack("entries", reader=["subprocess:Popen"]),
+    "a cached protocol": kwargs("data", url="simplecache::https://example.org/x.parquet"),
+    "a folder as protocol": kwargs("data", url="dir::{CATALOG_DIR}/x"),
+    "references": kwargs("data", url="reference::{CATALOG_DIR}/x"),
+    "a callable among the options": kwargs(
+        "data", storage_options={"anon": True, "get_client": "os:system"}
+    ),
+    "a key among the options": kwargs("data", storage_options={"key": "x", "secret": "y"}),
+    "an endpoint with a password": kwargs(
+        "data", storage_options={"anon": True, "endpoint_url": "https://me:pass@example.org"}
+    ),
+    "an endpoint that would see signed requests": kwargs(
+        "data", storage_options={"endpoint_url": "https://thief.example.org"}
+    ),
+    "an endpoint that would see them, for files": kwargs(
+        "entries", anon=False, endpoint_url="https://thief.example.org"
+    ),
     "a list of urls": kwargs("data", url=["{CATALOG_DIR}/a", "/etc/passwd"]),
     "another protocol": kwargs("data", url="reference://", storage_options={}),
     "options of a file system": kwargs(
@@ -175,6 +209,38 @@ def test_an_alias_that_hides_data_is_refused() -> None:
     assert [p.path for p in catalog_problems(sound)] == ["aliases.table__data"]
 
 
+def test_a_text_that_intake_would_take_for_a_reference_is_refused_in_settings() -> None:
+    document: Document = version_catalog(full_record(), facts_of(full_record()))
+    name, entry = next(
+        (n, e) for n, e in document["entries"].items() if e["reader"].endswith("PandasCSV")
+    )
+    entry["kwargs"]["names"] = [f"data({name})"]
+    assert [p.path for p in catalog_problems(document)] == [f"entries.{name}.kwargs.names"]
+
+
+def test_a_catalog_of_the_first_version_with_a_driver_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text(
+        "sources:\n  x:\n    driver: os.system\n    args: {urlpath: 'touch hacked'}\n"
+        "plugins:\n  source:\n  - module: antigravity\n"
+    )
+    with pytest.raises(InvalidError, match="is refused"):
+        open_catalog(tmp_path / "catalog.yaml")
+
+
+def test_reading_every_entry_of_a_catalog_imports_nothing_new(store: Path) -> None:
+    """Only what the list of readers names may be imported."""
+    program = (
+        "import sys, scidata\n"
+        f"catalog = scidata.open_catalog({str(store / 'tiny/catalog-1.0.0.yaml')!r})\n"
+        "[catalog[name] for name in catalog]\n"
+        "print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not {"torch", "sklearn", "duckdb", "dask", "tests"} & set(done.stdout.split())
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -232,3 +298,7 @@ def test_as_many_entries_as_are_admitted_are_judged_in_seconds() -> None:
     began = time.monotonic()
     assert list(catalog_problems({**sound, "aliases": aliases})) == []
     assert time.monotonic() - began < 10
+
+
+if __name__ == "__main__":
+    run(__file__)

@@ -1,0 +1,1 @@
+"""Attacks on scidata, one file for each kind; README.md lists them."""
