@@ -5,7 +5,7 @@ it; everything in it but sizes repeats ``manifest-sha256.txt``.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from scidata.facts import Facts
 from scidata.manifest import Manifest
 
 _ROWS_PER_GROUP = 100_000
+_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,3 +134,25 @@ def read_recorded(data: bytes) -> dict[str, Recorded]:
         )
         for path, size, crc, part_size, parts, md5 in zip(*columns, strict=True)
     }
+
+
+def read_rows(data: bytes) -> Iterator[tuple[str, int, str]]:
+    """Yield path, size in bytes and the version in whose prefix each file lies, in order.
+
+    Only some thousand rows are in memory at once.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, OSError
+        As `read_recorded`; rows before what cannot be read were yielded by then.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ["path", "size", "since"]
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names):
+            columns = [batch.column(name) for name in names]
+            if any(column.null_count for column in columns):
+                raise ValueError("it leaves out a value")
+            yield from zip(*(column.to_pylist() for column in columns), strict=True)

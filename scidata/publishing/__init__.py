@@ -209,7 +209,9 @@ def publish_surveyed(
     opened, unsafe = _trusted(opened, options)
     mine = _claim(found, options)
     wanted = options.layout, options.parent, options.fetch_from
-    refuse_other_wishes(first_claim(opened, found.record.id, version), *wanted)
+    refuse_other_wishes(
+        first_claim(opened, found.record.id, found.measured.facts.version), *wanted
+    )
     first = _take(found, opened, options, mine)
     refuse_other_wishes(first, *wanted)  # somebody else may have been first just now
     planned = _plan(found, opened, first, options.surroundings.token())
@@ -264,7 +266,7 @@ def plan_surveyed(
     options = options or PublishOptions()
     if found.existing is not None:
         return found.existing
-    first = first_claim(opened, found.record.id, version)
+    first = first_claim(opened, found.record.id, found.measured.facts.version)
     refuse_other_wishes(first, options.layout, options.parent, options.fetch_from)
     claim = first or _claim(found, options)
     return _plan(found, opened, claim, options.surroundings.token())
