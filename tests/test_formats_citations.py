@@ -74,10 +74,9 @@ def test_cffconvert_finds_every_citation_file_valid(
     tmp_path: Path, judges_python: Path
 ) -> None:
     licensed = [full_record(license=name) for name in ("CC-BY-4.0", "CDLA-Permissive-2.0")]
+    file, convert = tmp_path / "CITATION.cff", judges_python.with_name("cffconvert")
     for record in [*RECORDS, *licensed]:
-        file = tmp_path / "CITATION.cff"
         file.write_bytes(FORMS["cff"].write(subject_of(record, doi="10.1234/waves")))
-        convert = judges_python.with_name("cffconvert")
         assert judged(convert, "--validate", "-i", file) == ""
     file.write_text(file.read_text().replace("title:", "titel:"))
     assert "titel" in judged(convert, "--validate", "-i", file)

@@ -50,7 +50,8 @@ def violations(graph: Any, shapes: Path) -> list[str]:  # Any: rdflib
     import pyshacl
     import rdflib
 
-    _, report, _ = pyshacl.validate(graph, shacl_graph=rdflib.Graph().parse(shapes))
+    found = pyshacl.validate(graph, shacl_graph=rdflib.Graph().parse(shapes))
+    report: Any = found[1]  # Any: a graph of rdflib
     shacl = rdflib.Namespace("http://www.w3.org/ns/shacl#")
     results = report.subjects(shacl.resultSeverity, shacl.Violation)
     return [str(report.value(result, shacl.resultMessage)) for result in results]
