@@ -18,7 +18,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from scidata.errors import InvalidError, Problem
 
-Vocabulary = Literal["relation-types", "contributor-types", "resource-types", "languages"]
+Vocabulary = Literal[
+    "relation-types",
+    "contributor-types",
+    "resource-types",
+    "languages",
+    "licenses-unknown-to-cff",
+]
 
 MANY = 50  # more terms than a remedy should list
 

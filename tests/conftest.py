@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.demonstration import Demonstration, demonstrate
+from tests.judges import make_judges_python
 from tests.plainly import make_plain_python
 from tests.samples import write_bare, write_staged
 from tests.servers import (
@@ -138,6 +139,12 @@ def schemas(schemas_if_any: Path | None) -> Path:
 def plain_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Python of an environment with Intake and readers, and without scidata."""
     return make_plain_python(tmp_path_factory.mktemp("plain") / "env")
+
+
+@pytest.fixture(scope="session")
+def judges_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of an environment with the judges that cannot share ours."""
+    return make_judges_python(tmp_path_factory.mktemp("judges") / "env")
 
 
 @pytest.fixture(scope="session")

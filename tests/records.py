@@ -4,7 +4,10 @@ from typing import Any
 
 import yaml
 
+from scidata.digest import Digest
 from scidata.facts import Asset, Facts, Variable
+from scidata.formats import Subject
+from scidata.manifest import Manifest
 from scidata.record import Record, parse_record
 from tests.samples import record_fields
 
@@ -114,4 +117,69 @@ def _asset(
         sha256=DIGEST[::-1],
         variables=variables,
         consolidated=True,
+    )
+
+
+def subject_of(record: Record, **changes: Any) -> Subject:  # Any: fields of a subject
+    """A version with an asset of every kind, two of them single files."""
+    facts = facts_of(record)
+    digest = Digest(DIGEST[::-1])
+    files = ["data/notes.txt", "data/table.parquet", "data/splits/place/train.txt"]
+    files += [f"data/scenes/{n}.hdf" for n in range(3)]
+    manifest = Manifest(dict.fromkeys(files, digest))
+    facts = facts.model_copy(update={"digest": str(manifest.digest)})
+    sizes = dict.fromkeys(files, 1000)
+    fields = {"record": record, "facts": facts, "manifest": manifest, "sizes": sizes}
+    return Subject(**{**fields, **changes})
+
+
+HOSTILE = (
+    "</script><script>alert('x')</script> <!-- ]]> \u05d0\u05d1\u05d2 \u202egnp.\u202c "
+    "\\ {a}_b^c $x$ 50 % & # ~ \" ' ` @misc{x, y = {z}} and others: - ? ! | > \N{SNOWMAN}"
+)
+"""Text that means something to HTML, JSON, YAML, TeX or a terminal, and right-to-left text."""
+
+
+def hostile_record(creators: int = 2) -> Record:
+    """A record whose texts are all hostile, with any number of creators."""
+    most = 80 if creators < 1000 else 20  # a record has at most 1 MiB
+    people = [
+        {"given": f"{HOSTILE[:most]} {n}", "family": f"and O'{HOSTILE[5:most]}, {n}"}
+        for n in range(creators - 1)
+    ]
+    return full_record(
+        title=HOSTILE,
+        abstract=f"{HOSTILE}\n\n- {HOSTILE}",
+        methods=HOSTILE,
+        creators=[*people, {"name": f"{HOSTILE[:100]} and Sons, Ltd."}],
+        contributors=[{"name": HOSTILE[:150], "role": "DataCollector"}],
+        contact={"name": HOSTILE[:150], "email": "a@example.org"},
+        publisher={"name": HOSTILE[:150]},
+        license={"name": HOSTILE, "url": "https://example.org/terms?a=b&c='d'"},
+        keywords=[word for word in HOSTILE.split() if "," not in word][:9],
+        subjects=[{"term": HOSTILE, "scheme": HOSTILE, "uri": "https://example.org/a&b"}],
+        synthetic_note=HOSTILE,
+        funding=[{"funder": HOSTILE[:150], "number": HOSTILE, "title": HOSTILE}],
+        limitations=[{"description": HOSTILE}],
+        relations=[
+            {"type": "Cites", "id": "10.1234/<a>{b}\\c", "kind": "Text", "note": HOSTILE}
+        ],
+        provenance={
+            "sources": [{"title": HOSTILE, "license": HOSTILE}],
+            "instrument": HOSTILE,
+            "software": [{"name": HOSTILE[:150], "version": HOSTILE}],
+            "steps": [{"activity": HOSTILE}],
+        },
+        splits=[
+            {
+                "name": "place",
+                "default": True,
+                "dimension": "x",
+                "unit": HOSTILE,
+                "rule": HOSTILE,
+                "leaks": HOSTILE,
+                "parts": [{"name": "train", "description": HOSTILE}],
+            }
+        ],
+        variables=[{"name": "wave", "description": HOSTILE, "units": HOSTILE}],
     )

@@ -52,11 +52,17 @@ def test_the_tag_files_are_those_of_the_layout(files: dict[str, bytes]) -> None:
         "bagit.txt",
         "manifest-sha256.txt",
         "manifest.parquet",
+        "meta/CITATION.cff",
         "meta/LICENSE",
+        "meta/citation.bib",
+        "meta/croissant.json",
         "meta/datacite.json",
+        "meta/dcat.jsonld",
         "meta/facts.json",
         "meta/item.json",
         "meta/record.yaml",
+        "meta/schemaorg.jsonld",
+        "ro-crate-metadata.json",
         "tagmanifest-sha256.txt",
     }
     assert set(files) == {f"v1.0.0/{tag}" for tag in tags} | {"catalog-1.0.0.yaml"}

@@ -89,9 +89,23 @@ def test_people_and_organisations_are_told_apart_with_their_identifiers() -> Non
     assert "example.org" not in str(contact)  # DataCite has no place for an address
 
 
-def test_sources_with_a_doi_are_related_once() -> None:
+def test_software_with_an_address_made_it_and_limits_are_told() -> None:
+    software = [{"name": "waves", "url": "https://example.org/waves"}]
+    document = of(full_record(provenance={"software": software}))
+    assert document["relatedIdentifiers"][-1] == {
+        "relatedIdentifier": "https://example.org/waves",
+        "relatedIdentifierType": "URL",
+        "relationType": "IsCompiledBy",
+        "resourceTypeGeneral": "Software",
+    }
+    limit = {"description": "No waves in winter.", "descriptionType": "Other", "lang": "en"}
+    assert limit in document["descriptions"]
+
+
+def test_sources_are_related_once() -> None:
     related = [r["relatedIdentifier"] for r in of(full_record())["relatedIdentifiers"]]
-    assert related == ["10.1234/paper", "https://example.org/raw", "10.1234/raw"]
+    assert related[:3] == ["10.1234/paper", "https://example.org/raw", "10.1234/raw"]
+    assert related[3:] == ["https://example.org/tides"]
 
 
 def test_an_open_period_has_nothing_after_the_slash() -> None:

@@ -173,6 +173,15 @@ def test_it_opens_over_http(store: Path, http_folder: tuple[str, Path]) -> None:
     assert href == f"{url}/store/tiny/v1.1.0/data/table.parquet"
 
 
+def test_an_item_links_to_what_the_data_are_derived_from() -> None:
+    links = [link for link in item_of(full_record())["links"] if link["rel"] == "derived_from"]
+    assert {link["href"]: link.get("title") for link in links} == {
+        "https://example.org/raw": None,
+        "https://doi.org/10.1234/raw": "Raw waves",
+        "https://example.org/tides": "A tide gauge",
+    }
+
+
 def test_data_without_a_place_have_no_geometry_and_say_so() -> None:
     record = bare_record()
     item = item_of(record)

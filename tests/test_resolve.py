@@ -156,7 +156,7 @@ def test_a_tag_file_that_is_missing_is_damage(store: Store) -> None:
 
 def test_a_tag_that_the_version_does_not_have_is_not_found(store: Store) -> None:
     with pytest.raises(NotFoundError, match="no tag file"):
-        read_tag(store, resolve("tiny", store), "v1.10.0/meta/croissant.json")
+        read_tag(store, resolve("tiny", store), "v1.10.0/meta/none.json")
 
 
 def test_a_memory_store_resolves_alike(staged: Path) -> None:

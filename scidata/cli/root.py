@@ -30,6 +30,7 @@ VERBS = {
     "demo": "Run the whole way on real earthquakes, offline, in under three minutes.",
     "list": "List the datasets of a store, or the versions of one dataset.",
     "show": "Show one version: record, assets, splits, sizes, licence, digest.",
+    "export": "Write the metadata of a version or a staged dataset in an outward form.",
     "init": "Write a new record to fill in.",
     "check": "Check a record, or a staged dataset, and report every problem at once.",
     "build": "Turn source files into a staged dataset.",

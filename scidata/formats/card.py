@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 
 from scidata.facts import Facts
 from scidata.formats.stac_cube import describe
+from scidata.formats.subject import doi_url, link_url
 from scidata.formats.text import citation, license_name, license_url, markdown
 from scidata.manifest import MANIFEST
-from scidata.record import Limitation, Record, Source
+from scidata.record import Funding, Limitation, Record, Relation, Source
 from scidata.wording import amount, counted
 
 _OPENERS = {"zarr": "xarray.open_zarr", "parquet": "pandas.read_parquet"}
+_CITING = "`meta/citation.bib` says it in BibTeX, `meta/CITATION.cff` in CFF."
 _SEAL = """\
 The first line checks the manifest against the version's digest, the second the files against
 the manifest. Run both in this folder; both must print OK or nothing. Checking the files alone
@@ -39,7 +41,7 @@ def readme(record: Record, facts: Facts, *, outside: int = 0) -> bytes:
     """
     sections = [
         ("Fetch", [_OUTSIDE.format(files=counted(outside, "file"))] if outside else []),
-        ("Cite", [markdown(citation(record, facts))]),
+        ("Cite", [markdown(citation(record, facts)), "", _CITING]),
         ("Licence", [_license(record)]),
         (
             "Check",
@@ -51,6 +53,8 @@ def readme(record: Record, facts: Facts, *, outside: int = 0) -> bytes:
         ("Splits", list(_splits(record))),
         ("Limitations", [_limitation(known) for known in record.limitations]),
         ("How it was made", list(_making(record))),
+        ("Related works", [_related(relation) for relation in record.relations]),
+        ("Funding", [_award(award) for award in record.funding]),
         ("Contact", [_line(f"{record.contact.name}, {record.contact.email}")]),
     ]
     written = [_section(title, lines) for title, lines in sections if lines]
@@ -148,8 +152,18 @@ def _making(record: Record) -> Iterator[str]:
         yield f"- Step: {_line(step.activity)}"
 
 
+def _related(relation: Relation) -> str:
+    note = f", {relation.note}" if relation.note else ""
+    return f"- {_line(f'{relation.type}: {link_url(relation.id)} ({relation.kind}{note})')}"
+
+
+def _award(award: Funding) -> str:
+    parts = (award.funder, award.number, award.title, award.uri)
+    return f"- {_line(', '.join(part for part in parts if part))}"
+
+
 def _source(source: Source) -> str:
-    doi = f"https://doi.org/{source.doi}" if source.doi else source.url
+    doi = doi_url(source.doi) if source.doi else source.url
     parts = (source.citation or source.title, doi, source.license and f"[{source.license}]")
     return ", ".join(part for part in parts if part)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from scidata.facts import Facts
+from scidata.formats.linked import ACCESS, COAR
 from scidata.formats.text import license_name, license_url, orcid_url, ror_url
 from scidata.record import Contributor, Creator, Funding, NamedLicense, Record
 from scidata.wording import amount, counted
@@ -20,13 +21,6 @@ SCHEMA_VERSION = "http://datacite.org/schema/kernel-4"
 
 _ORCID = {"nameIdentifierScheme": "ORCID", "schemeUri": "https://orcid.org"}
 _ROR_NAME = {"nameIdentifierScheme": "ROR", "schemeUri": "https://ror.org"}
-_COAR = "http://purl.org/coar/access_right/"
-_ACCESS = {
-    "open": ("open access", "c_abf2"),
-    "embargoed": ("embargoed access", "c_f1cf"),
-    "restricted": ("restricted access", "c_16ec"),
-    "metadata-only": ("metadata only access", "c_14cb"),
-}
 
 
 def attributes(record: Record, facts: Facts) -> Attributes:
@@ -134,9 +128,10 @@ def _descriptions(record: Record) -> Iterator[Attributes]:
         "TechnicalInfo": "\n".join(step.activity for step in record.provenance.steps),
         "Other": record.synthetic_note,
     }
-    for kind, text in texts.items():
-        if text:
-            yield {"description": text, "descriptionType": kind, "lang": record.language}
+    known = [(kind, text) for kind, text in texts.items() if text]
+    known += [("Other", limit.description) for limit in record.limitations]
+    for kind, text in known:
+        yield {"description": text, "descriptionType": kind, "lang": record.language}
 
 
 def _rights(record: Record) -> Iterator[Attributes]:
@@ -150,8 +145,8 @@ def _rights(record: Record) -> Iterator[Attributes]:
         }
     yield rights
     # Access stands apart: in one entry, readers take the access words for the licence.
-    words, code = _ACCESS[record.access]
-    yield {"rights": words, "rightsUri": _COAR + code}
+    words, code = ACCESS[record.access]
+    yield {"rights": words, "rightsUri": COAR + code}
 
 
 def _relations(record: Record) -> Iterator[Attributes]:
@@ -163,12 +158,22 @@ def _relations(record: Record) -> Iterator[Attributes]:
             "resourceTypeGeneral": relation.kind,
         }
     related = {relation.id for relation in record.relations}
-    for source in record.provenance.sources:
-        if source.doi and source.doi not in related:
+    sources = (source.doi or source.url for source in record.provenance.sources)
+    for found in dict.fromkeys(filter(None, sources)):
+        if found not in related:
             yield {
-                "relatedIdentifier": source.doi,
-                "relatedIdentifierType": "DOI",
+                "relatedIdentifier": found,
+                "relatedIdentifierType": "DOI" if found.startswith("10.") else "URL",
                 "relationType": "IsDerivedFrom",
+            }
+    tools = (software.url for software in record.provenance.software)
+    for address in dict.fromkeys(filter(None, tools)):
+        if address not in related:
+            yield {
+                "relatedIdentifier": address,
+                "relatedIdentifierType": "URL",
+                "relationType": "IsCompiledBy",
+                "resourceTypeGeneral": "Software",
             }
 
 

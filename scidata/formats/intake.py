@@ -134,6 +134,11 @@ def _about(record: Record) -> dict[str, object]:
         "creators": [creator.full_name for creator in record.creators],
         "keywords": list(record.keywords),
     }
+    if record.spatial is not None:
+        box = record.spatial
+        about["bounds"] = [box.west, box.south, box.east, box.north]
+    if record.temporal is not None:
+        about["time"] = [record.temporal.start, record.temporal.end]
     if record.synthetic_note is not None:
         about["synthetic"] = record.synthetic_note
     return about

@@ -19,6 +19,7 @@ from scidata.facts import Asset, Facts
 from scidata.formats import media, stac_status
 from scidata.formats.manifest_table import Sourced
 from scidata.formats.stac_cube import cube_fields, table_fields
+from scidata.formats.subject import link_url
 from scidata.formats.text import citation, license_name, license_url, orcid_url, ror_url
 from scidata.identifiers import instants
 from scidata.manifest import MANIFEST, Manifest
@@ -51,6 +52,7 @@ _NO_PLACE = (
 )
 _PAPERS = {"IsDescribedBy", "IsDocumentedBy", "IsSupplementTo", "Cites", "References"}
 _GEOJSON = "application/geo+json"
+_JSON_LD = "application/ld+json"
 
 
 def item(
@@ -71,7 +73,8 @@ def item(
     for it is ``scidata:sha256``, the digest of its lines in the manifest.
     """
     places = {a.key: f"../{a.path}" for a in facts.assets}
-    places |= {key: f"../../{href}" for key, href in hrefs.items()}
+    own = f"v{facts.version}/"
+    places |= {k: f"../../{h}" for k, h in hrefs.items() if not h.startswith(own)}
     found = [a for a in facts.assets if a.kind != "splits"]
     assets = {a.key: {"href": places[a.key], **_asset(record, a)} for a in found}
     splits = next((places[a.key] for a in facts.assets if a.kind == "splits"), "")
@@ -308,6 +311,12 @@ def _tag_assets(facts: Facts, manifest: Manifest) -> dict[str, Document]:
         "datacite": ("datacite.json", media.JSON, "DataCite metadata"),
         "license": ("LICENSE", media.TEXT, "Under which terms, and whom to name"),
         "readme": ("../README.md", "text/markdown", "What it is and how to check it"),
+        "croissant": ("croissant.json", _JSON_LD, "Croissant metadata"),
+        "rocrate": ("../ro-crate-metadata.json", _JSON_LD, "RO-Crate metadata"),
+        "schemaorg": ("schemaorg.jsonld", _JSON_LD, "schema.org description"),
+        "dcat": ("dcat.jsonld", _JSON_LD, "DCAT-AP description"),
+        "cff": ("CITATION.cff", media.YAML, "Citation File Format"),
+        "bibtex": ("citation.bib", "application/x-bibtex", "BibTeX entry"),
         "intake": (f"../../catalog-{facts.version}.yaml", media.YAML, "Intake catalog"),
     }
     assets = {
@@ -344,7 +353,18 @@ def _item_links(record: Record, facts: Facts) -> Iterator[Document]:
     if facts.parent is not None:
         href = f"../../v{facts.parent}/meta/item.json"
         yield link("predecessor-version", href, _GEOJSON, title=facts.parent)
+    yield from _sources(record)
     yield license_link(record)
+
+
+def _sources(record: Record) -> Iterator[Document]:
+    """Yield a link to each work that the data are derived from."""
+    titles = {r.id: r.note for r in record.relations if r.type == "IsDerivedFrom"}
+    for source in record.provenance.sources:
+        if at := source.doi or source.url:
+            titles[at] = source.title
+    for at, title in titles.items():
+        yield link("derived_from", link_url(at), "text/html", title=title)
 
 
 def _collection_links(

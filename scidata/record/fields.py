@@ -15,9 +15,10 @@ from scidata.identifiers import refusal
 
 T = TypeVar("T")
 
-_CONTROL = re.compile(
+CONTROL = re.compile(
     r"[^\t\n\x20-\x7e\u00a0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010fffd]"
 )
+"""What has no place in text: control characters and what is no character."""
 _TO_FILL_IN = re.compile(r"<[^<>]*>")
 _DERIVED_RELATIONS = (
     "IsVersionOf",
@@ -38,7 +39,7 @@ def check_text(text: str) -> str:
         )
     if not text.strip():
         raise refusal("empty", f"{text!r} is empty", "write a value, or leave the field out")
-    if found := _CONTROL.search(text):
+    if found := CONTROL.search(text):
         message = f"the character {found.group()!r} has no place in text"
         raise refusal("control-character", message, "remove it")
     if text != text.strip():

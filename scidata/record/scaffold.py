@@ -31,8 +31,8 @@ def scaffold(name: str, *, path: Path) -> bytes:
     return text.encode()
 
 
-def write_scaffold(name: str, path: Path) -> None:
-    """Write a new record, and never over an existing file.
+def write_new(path: Path, data: bytes) -> None:
+    """Write a new file, and never over an existing one.
 
     Raises
     ------
@@ -41,7 +41,6 @@ def write_scaffold(name: str, path: Path) -> None:
     StorageError
         If the folder cannot be written.
     """
-    data = scaffold(name, path=path)
     created = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

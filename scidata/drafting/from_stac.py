@@ -1,0 +1,132 @@
+"""What a STAC collection says of a dataset."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scidata.drafting.values import (
+    Fields,
+    box,
+    doi,
+    each,
+    keywords,
+    known,
+    license_of,
+    line,
+    listed,
+    mapping,
+    orcid,
+    person,
+    ror,
+    text,
+)
+from scidata.identifiers import vocabulary_terms
+
+Json = Mapping[str, Any]  # Any: JSON
+
+_WORLD = [-180, -90, 180, 90]
+
+
+def is_collection(document: Json) -> bool:
+    """Tell whether a document is a STAC collection."""
+    return document.get("type") == "Collection" and "stac_version" in document
+
+
+def read_stac(document: Json) -> Fields:
+    """Return fields of a record."""
+    people = [who for who in listed(document.get("contacts")) if isinstance(who, dict)]
+    return known(
+        {
+            "title": line(document.get("title")),
+            "abstract": text(document.get("description")),
+            "creators": [_who(who) for who in people if "creator" in _roles(who)],
+            "contributors": list(_contributors(people)),
+            "contact": _contact(people),
+            "publisher": _publisher(document),
+            "license": _license(document),
+            "keywords": keywords(document.get("keywords")),
+            "spatial": _spatial(document),
+            "temporal": _temporal(document),
+            "relations": list(_papers(document)),
+        }
+    )
+
+
+def _roles(who: Json) -> list[Any]:  # Any: JSON
+    return listed(who.get("roles"))
+
+
+def _who(who: Json) -> Fields:
+    identifier = who.get("identifier")
+    if ror(identifier):
+        return known({"name": line(who.get("name")), "ror": ror(identifier)})
+    name = person(who.get("name")) or {}
+    if "name" in name:
+        return name
+    places = (line(who.get("organization")) or "").split("; ")
+    affiliations = [{"name": place} for place in places if place]
+    return name | known({"orcid": orcid(identifier), "affiliations": affiliations})
+
+
+def _contributors(people: list[Any]) -> Iterator[Fields]:  # Any: JSON
+    terms = vocabulary_terms("contributor-types")
+    for who in people:
+        for role in _roles(who):
+            if role in terms:
+                yield {**_who(who), "role": role}
+
+
+def _contact(people: list[Any]) -> Fields:  # Any: JSON
+    for who in people:
+        for email in listed(who.get("emails")):
+            address = line(mapping(email).get("value"))
+            return known({"name": line(who.get("name")), "email": address})
+    return {}
+
+
+def _publisher(document: Json) -> Fields | None:
+    providers = [p for p in listed(document.get("providers")) if isinstance(p, dict)]
+    ranked = sorted(providers, key=lambda p: "host" not in listed(p.get("roles")))
+    return next(
+        iter(
+            each(
+                ranked, lambda p: known({"name": line(p.get("name")), "ror": ror(p.get("url"))})
+            )
+        ),
+        None,
+    )
+
+
+def _license(document: Json) -> Fields | str | None:
+    links = [link for link in listed(document.get("links")) if isinstance(link, dict)]
+    found = next((link for link in links if link.get("rel") == "license"), {})
+    name = document.get("license")
+    if name in (None, "other", "various", "proprietary"):
+        name = found.get("title")
+    return license_of(name, None) or license_of(name, found.get("href"))
+
+
+def _spatial(document: Json) -> Fields | None:
+    extent = mapping(mapping(document.get("extent")).get("spatial"))
+    edges = next(iter(listed(extent.get("bbox"))), None)
+    if not isinstance(edges, list) or edges == _WORLD:  # often what is meant by nowhere
+        return None
+    if len(edges) == 6:  # noqa: PLR2004 - with heights
+        edges = [*edges[:2], *edges[3:5]]
+    if len(edges) != len(_WORLD):
+        return None
+    west, south, east, north = edges
+    return box(west, east, south, north)
+
+
+def _temporal(document: Json) -> Fields | None:
+    extent = mapping(mapping(document.get("extent")).get("temporal"))
+    interval = next(iter(listed(extent.get("interval"))), None)
+    start, end = [*listed(interval), None, None][:2]
+    return known({"start": line(start), "end": line(end)}) if start else None
+
+
+def _papers(document: Json) -> Iterator[Fields]:
+    for paper in listed(document.get("sci:publications")):
+        if found := doi(mapping(paper).get("doi")):
+            note = line(mapping(paper).get("citation"))
+            yield known({"type": "References", "id": found, "kind": "Text", "note": note})
