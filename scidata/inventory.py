@@ -41,6 +41,7 @@ from scidata.warning import warn
 
 _MAX_CATALOG_BYTES = 16 * 2**20
 _COMMIT = re.compile(r"versions/([0-9.]+)\.json")
+_FINDABLE = re.compile(r"versions/([0-9.]+)\.doi-findable\.json")
 _CHILD = re.compile(rf"(?:.*/)?({DATASET_ID})/collection\.json")
 _ITEM = re.compile(r"(?:.*/)?(?:v|item-)([0-9.]+)(?:/meta/item)?\.json")
 
@@ -53,6 +54,8 @@ class Existing:
     """Of its versions, oldest first."""
     statuses: Mapping[VersionNumber, tuple[int, ...]] | None
     """Numbers of each version's statuses; None where the store cannot list."""
+    dois: frozenset[VersionNumber] = frozenset()
+    """Versions whose DOI was seen findable, where the store can list."""
 
 
 def list_datasets(store: StoreLike | None = None) -> tuple[str, ...]:
@@ -113,7 +116,11 @@ def existing(store: Store, dataset: str) -> Existing:
         listed = store.list(f"{dataset}/versions/")
         keys = [facts.key.removeprefix(f"{dataset}/") for facts in listed]
         numbers = _sorted(_matches(_COMMIT, keys))
-        return Existing(numbers=numbers, statuses=statuses_among(keys))
+        return Existing(
+            numbers=numbers,
+            statuses=statuses_among(keys),
+            dois=frozenset(_sorted(_matches(_FINDABLE, keys))),
+        )
     links = _links(store, f"{dataset}/collection.json", "item")
     return Existing(numbers=_sorted(_matches(_ITEM, links)), statuses=None)
 

@@ -49,7 +49,7 @@ FIELDS: Mapping[str, str] = {
 
 
 def is_passing(status: int) -> bool:
-    """Tell whether asking again can help: also where a success came without what it promised."""
+    """Tell whether asking again can help: also after a success without what it promised."""
     return status in {_CONFLICT, _TOO_MANY} or status >= _SERVER or _OK <= status < _ELSEWHERE
 
 
@@ -71,7 +71,7 @@ def meaning(
     doi: str,
     api: str,
 ) -> ScidataError:
-    """Return the error that an answer means; DataCite's words are shortened, no page is shown."""
+    """Return the error that an answer means; DataCite's words are cut, no page is shown."""
     where = f"{doi} at {api}"
     if status in {_BAD_REQUEST, _UNPROCESSABLE}:
         return _refused(status, document, where)
@@ -98,15 +98,15 @@ def _not_allowed(status: int, doi: str, api: str) -> StorageError:
         return StorageError(
             "DataCite does not know this repository, or not with this password",
             where=api,
-            fix="check DATACITE_REPOSITORY and DATACITE_PASSWORD, or DATACITE_API_KEY; the test "
-            "system has accounts of its own",
+            fix="check DATACITE_REPOSITORY and DATACITE_PASSWORD, or DATACITE_API_KEY; the "
+            "test system has accounts of its own",
         )
     return StorageError(
         f"this repository may not use the prefix {doi.partition('/')[0]}, or {doi} belongs to "
         "another one",
         where=f"{doi} at {api}",
-        fix="check DATACITE_PREFIX against the prefixes of your repository; the test system has "
-        "prefixes of its own",
+        fix="check DATACITE_PREFIX against the prefixes of your repository; the test system "
+        "has prefixes of its own",
     )
 
 

@@ -168,7 +168,7 @@ def _by_json_schema(stated: Attributes) -> Iterator[Problem]:
         Problem(
             code="datacite-json-schema",
             path=field_of(str(next(iter(error.path), "metadata"))),
-            message=f"{'.'.join(map(str, error.path)) or 'the document'}: {error.message[:200]}",
+            message=f"{'.'.join(map(str, error.path)) or 'all'}: {error.message[:200]}",
             fix=_FIX,
         )
         for error in schema45.validator.iter_errors(older)

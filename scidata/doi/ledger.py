@@ -133,7 +133,7 @@ def reserve(
     there = read_reservation(store, commit, test=test)
     if there is None or there.doi != reservation.doi:
         raise ConflictError(
-            f"{commit.name} was given the DOI {there.doi if there else 'of somebody'} meanwhile",
+            f"{commit.name} was given another DOI meanwhile: {there.doi if there else '?'}",
             where=f"{key} in {store.address}",
             fix="run the same command again: it goes on with that one",
         )

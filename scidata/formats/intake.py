@@ -70,6 +70,7 @@ def dataset_catalog(
     hrefs: Mapping[str, str] = MappingProxyType({}),
     *,
     statuses: Mapping[str, Status] | None = None,
+    dois: Mapping[str, str] | None = None,
 ) -> Catalog:
     """Return the mutable catalog of a dataset: the newest version's entries, and all versions.
 
@@ -86,6 +87,8 @@ def dataset_catalog(
         `scidata.open_catalog` checks when it opens the entry.
     statuses : mapping of str to Status, optional
         By version number, what became of it, where that is known.
+    dois : mapping of str to str, optional
+        By version number, where a version has one that can be found.
     hrefs : mapping of str to str
         Of the newest version, as for `version_catalog`.
     """
@@ -100,6 +103,7 @@ def dataset_catalog(
             "dataset": versions[-1].dataset,
             **named,
             "versions": [facts.version for facts in held],
+            **({"dois": dict(dois)} if dois else {}),
         },
     }
     pinned = [
