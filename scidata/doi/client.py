@@ -158,24 +158,25 @@ class Registry:
 
     def _read(self, answer: urllib3.BaseHTTPResponse) -> Answer:
         """Read an answer of any kind, within limits of size and time."""
-        until = self.patience.clock() + self.patience.answer_s
-        parts: list[bytes] = []
-        size = 0
         try:
-            while block := answer.read1(_BLOCK, decode_content=False):
-                parts.append(block)
-                size += len(block)
-                if size > MAX_ANSWER_BYTES:
-                    raise urllib3.exceptions.HTTPError("the answer is too large")
-                if self.patience.clock() > until:
-                    raise TimeoutError("the answer does not end")
-        finally:
-            answer.close() if size > MAX_ANSWER_BYTES else answer.release_conn()
-        return Answer(
-            status=answer.status,
-            body=b"".join(parts),
-            retry_after=answer.headers.get("Retry-After"),
-        )
+            body = self._body(answer)
+        except BaseException:
+            answer.close()  # the rest of it must not be taken for the next answer
+            raise
+        answer.release_conn()
+        retry_after = answer.headers.get("Retry-After")
+        return Answer(status=answer.status, body=body, retry_after=retry_after)
+
+    def _body(self, answer: urllib3.BaseHTTPResponse) -> bytes:
+        until = self.patience.clock() + self.patience.answer_s
+        body = bytearray()
+        while block := answer.read1(_BLOCK, decode_content=False):
+            body += block
+            if len(body) > MAX_ANSWER_BYTES:
+                raise urllib3.exceptions.HTTPError("the answer is too large")
+            if self.patience.clock() > until:
+                raise TimeoutError("the answer does not end")
+        return bytes(body)
 
     def _pause(self, attempt: int, answer: Answer | Exception) -> None:
         asked = _seconds(answer.retry_after) if isinstance(answer, Answer) else None

@@ -9,6 +9,7 @@ import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -183,9 +184,16 @@ def _by_xsd(stated: Attributes, schema: Path) -> Iterator[Problem]:
         xml = etree.fromstring(schema45.tostring(stated).encode())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return iter([_problem("metadata", f"it cannot be written as XML: {error}"[:200])])
-    judged = etree.XMLSchema(file=str(schema))
+    judged = _parsed(schema)
     judged.validate(xml)
     return iter([_of_xsd(xml, error) for error in judged.error_log])
+
+
+@cache
+def _parsed(schema: Path) -> Any:  # Any: lxml has no types
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # no stubs
+
+    return etree.XMLSchema(file=str(schema))
 
 
 def _of_xsd(xml: Any, error: Any) -> Problem:  # Any: lxml has no types

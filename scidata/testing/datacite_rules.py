@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -184,7 +185,7 @@ def _by_xsd(doi: str, attributes: Attributes, schema: Path | None) -> Iterator[d
             source = str(next(iter(error.path), "metadata"))
             yield {"source": source, "title": error.message, "uid": doi}
         return
-    judge = etree.XMLSchema(file=str(schema))
+    judge = _parsed(schema)
     judge.validate(xml)
     seen = set()
     for error in judge.error_log:
@@ -193,6 +194,13 @@ def _by_xsd(doi: str, attributes: Attributes, schema: Path | None) -> Iterator[d
         if source not in seen:
             seen.add(source)
             yield {"source": source, "title": words.replace(_NAMESPACE, ""), "uid": doi}
+
+
+@cache
+def _parsed(schema: Path) -> Any:  # Any: lxml has no types
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # no stubs
+
+    return etree.XMLSchema(file=str(schema))
 
 
 def next_state(state: str, event: object) -> str:
