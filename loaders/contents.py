@@ -44,6 +44,7 @@ class Contents(Protocol):
 
 _FORMATS: Mapping[str, tuple[str, str]] = {
     "zarr": ("scidata.loaders.in_zarr", "ZarrContents"),
+    "references": ("scidata.loaders.in_references", "ReferencedContents"),
     "parquet": ("scidata.loaders.in_parquet", "ParquetContents"),
     **dict.fromkeys(HDF5_SUFFIXES, ("scidata.loaders.in_hdf5", "Hdf5Contents")),
 }

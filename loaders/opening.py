@@ -1,5 +1,6 @@
 """From a version in a store to a stream of its samples."""
 
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -19,8 +20,10 @@ from scidata.published import (
     read_facts,
     read_split,
     read_statistics,
+    references_key,
 )
 from scidata.record import Record, Samples
+from scidata.resolve import read_tag
 
 
 class StreamOptions(TypedDict, total=False):
@@ -101,9 +104,13 @@ def _asset(published: Published, key: str, *, compared: bool) -> Asset:
     found = find_asset(commit, key)
     alone = found.path in published.manifest
     folder, name = found.path.rpartition("/")[::2] if alone else (found.path, "")
+    index = references_key(commit, found)
     return Asset(
         key=found.key,
-        kind=found.kind,
+        kind=found.kind if index is None else "references",
+        references=b""
+        if index is None
+        else zlib.compress(read_tag(published.store, commit, index), 1),
         path=name,
         objects=asset_objects(published, folder, published.files(found)),
         manifest=Manifest({name: published.manifest[found.path]})

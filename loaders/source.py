@@ -33,6 +33,8 @@ class Asset:
     manifest: Manifest
     """Relative to `objects`."""
     consolidated: bool = False
+    references: bytes = b""
+    """Of kind ``references``: the index of its files, compressed by zlib."""
     where: str
     """For messages."""
     compared: bool = False

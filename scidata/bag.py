@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
@@ -166,6 +167,8 @@ class TableIndex(NamedTuple):
     """Their sha256."""
     since: list[str]
     """Version in whose prefix each lies, in the same order."""
+    urls: dict[str, str]
+    """The address of each file that was adopted and lies outside the store."""
 
     @property
     def versions(self) -> set[str]:
@@ -207,12 +210,14 @@ def parse_index(data: bytes, *, where: str) -> TableIndex:
             # Numbers and digests have the length that the rows say; only texts can swell.
             paths, since = _texts(file)
             columns = file.read(columns=["size", "sha256"])
+            urls = _urls(file) if "url" in file.schema_arrow.names else {}
         if any(columns.column(name).null_count for name in columns.column_names):
             raise ValueError("it leaves out a value")  # noqa: TRY301 - one remedy for all
         index = TableIndex(
             sizes=dict(zip(paths, _numbers(columns["size"]), strict=True)),
             hexes=dict(zip(paths, _hexes(columns["sha256"]), strict=True)),
             since=since,
+            urls=urls,
         )
         if len(index.sizes) != len(index.since):
             raise ValueError("it names a file twice")  # noqa: TRY301 - one remedy for all
@@ -223,6 +228,55 @@ def parse_index(data: bytes, *, where: str) -> TableIndex:
             fix="check the copy without --fast, or fetch it again",
         ) from error
     return index
+
+
+class Noted(NamedTuple):
+    """What was noted of a file outside the store when it was adopted; empty if unknown."""
+
+    size: int
+    etag: str
+    modified: str
+    """UTC, ISO 8601, by the server's clock."""
+
+
+def parse_noted(data: bytes, *, where: str) -> dict[str, Noted]:
+    """Read from ``manifest.parquet`` what was noted of adopted files, by their paths.
+
+    Raises
+    ------
+    InvalidError
+        If it is not such a table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            if "url" not in file.schema_arrow.names:
+                return {}
+            _check_table(file)
+            return {
+                row["path"]: Noted(int(row["size"]), row["etag"] or "", row["modified"] or "")
+                for row in _rows(file, ["path", "size", "url", "etag", "modified"])
+            }
+    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+        raise InvalidError(
+            f"the index of sizes cannot be read: {error}",
+            where=where,
+            fix="report it to whoever published the version",
+        ) from error
+
+
+def _urls(file: Any) -> dict[str, str]:  # Any: pyarrow has no types
+    return {row["path"]: row["url"] for row in _rows(file, ["path", "url"])}
+
+
+def _rows(file: Any, columns: list[str]) -> Iterator[dict[str, Any]]:  # Any: as above
+    """Yield the rows of adopted files, few at a time: see `_texts`."""
+    for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
+        if batch.nbytes > ROWS_AT_ONCE * 8 * MAX_PATH_BYTES:
+            raise ValueError("its addresses are too long")
+        yield from (row for row in batch.to_pylist() if row["url"] is not None)
 
 
 def _check_table(file: Any) -> None:  # Any: pyarrow has no types
@@ -253,14 +307,29 @@ def _texts(file: Any) -> tuple[list[str], list[str]]:  # Any: as above
             raise ValueError("its paths are too long")
         if batch["path"].null_count or batch["since"].null_count:
             raise ValueError("it leaves out a value")
-        # Faster than `to_pylist`.
-        paths.extend(batch["path"].to_numpy(zero_copy_only=False))
+        paths.extend(_decoded(batch["path"]))
         since.extend(words.setdefault(word, word) for word in _words(batch["since"]))
     return paths, since
 
 
+def _decoded(column: Any) -> list[str]:  # Any: as above
+    """Return texts, faster than `to_pylist`, and without `to_numpy`, which imports pandas."""
+    _, places, data = column.buffers()
+    ends = memoryview(places).cast("i")[column.offset : column.offset + len(column) + 1]
+    start = ends[0]
+    values = memoryview(data)[start : ends[-1]].tobytes() if data else b""
+    if values.isascii():
+        text = values.decode()
+        return [text[a - start : b - start] for a, b in pairwise(ends)]
+    return [values[a - start : b - start].decode() for a, b in pairwise(ends)]
+
+
 def _numbers(column: Any) -> list[int]:  # Any: as above
-    return [number for chunk in column.chunks for number in chunk.to_numpy().tolist()]
+    numbers: list[int] = []
+    for chunk in column.chunks:
+        values = memoryview(chunk.buffers()[1]).cast("q")
+        numbers += values[chunk.offset : chunk.offset + len(chunk)].tolist()
+    return numbers
 
 
 def _hexes(column: Any) -> Iterator[str]:  # Any: as above

@@ -54,6 +54,9 @@ class Asset(_Frozen):
     variables: tuple[Variable, ...] = ()
     consolidated: bool = False
     """Zarr only: the root ``zarr.json`` holds the metadata of every array."""
+    references: str | None = None
+    """Path in the version of an index that makes one Zarr store of these files, if there is
+    one; then `variables` are the store's."""
 
 
 class Facts(_Frozen):

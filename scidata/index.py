@@ -30,7 +30,7 @@ from scidata.resolve import read_commit, read_tag
 from scidata.status import History
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
-from scidata.version import CommitRecord, Reference, VersionNumber
+from scidata.version import CommitRecord, OutsidePlace, Reference, VersionNumber
 
 ROOT_INTAKE = "index.yaml"
 ROOT_STAC = "catalog.json"
@@ -83,6 +83,8 @@ class SoundVersion:
     """Where each asset lies below the dataset's prefix, by its key."""
     doi: str | None = None
     """Of a version whose DOI can be found."""
+    outside: tuple[OutsidePlace, ...] = ()
+    """Places of files that were adopted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +210,7 @@ def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, byt
     }
     dois = {v.facts.version: v.doi for v in versions if v.doi is not None}
     catalog = intake.dataset_catalog(
-        record, facts, pins, newest.hrefs, statuses=known, dois=dois
+        record, facts, pins, newest.hrefs, newest.outside, statuses=known, dois=dois
     )
     return {
         **items,
@@ -285,6 +287,7 @@ def _read_sound(
         catalog=Digest.of(catalog),
         history=history,
         hrefs={asset.key: asset.href for asset in commit.assets},
+        outside=commit.outside,
         item=_item(store, commit, history),
         doi=doi.doi if doi and doi.findable else None,
     )

@@ -210,7 +210,8 @@ def read_history(
         return History(entries=tuple(_read(store, dataset, version, n) for n in numbers))
     if store.lists:
         try:
-            prefix = f"{dataset}/versions/{version}.status-"
+            # The commit record is among them: an empty listing would cost a second question.
+            prefix = f"{dataset}/versions/{version}."
             keys = [f.key.removeprefix(f"{dataset}/") for f in store.list(prefix)]
         except StorageError as error:
             if not hides_what_is_absent(error):

@@ -3,7 +3,9 @@
 A version may inherit files from older versions of its dataset, whose bytes then lie in the
 older version's prefix, under the same path. Which ones those are is said by the column `since`
 of ``manifest.parquet``, for which the commit record vouches; the record's `prefixes` bound what
-may be said there. A version that lies in one prefix needs no table, and none is read.
+may be said there. A version that adopted files names the places outside the store where these
+lie, and each file's address is in the column `url`. A version that lies in one prefix needs no
+table, and none is read.
 
 The law: laying the prefixes over each other, in their order, gives the version and whatever it
 has removed. `overlay` uses it where the table is lost.
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field
 from scidata.bag import parse_index
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.manifest import MANIFEST_TABLE, Manifest
+from scidata.outside import address_of, root_of
 from scidata.resolve import read_tag
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
@@ -46,9 +49,14 @@ class Locations:
     version: str
     since: Mapping[str, str] = field(default_factory=dict)
     """By path, the older version in whose prefix a file lies; all others lie in the own one."""
+    outside: Mapping[str, int] = field(default_factory=dict)
+    """By path, the place outside the store where an adopted file lies: its number in the
+    commit record. A root stands for it that `scidata.outside.reaching` makes readable."""
 
     def of(self, path: str) -> Location:
         """Locate one file, by its path in the manifest."""
+        if (number := self.outside.get(path)) is not None:
+            return Location(root_of(self.dataset, number), path)
         version = self.since.get(path, self.version)
         return Location(f"{self.dataset}/v{version}", path)
 
@@ -113,6 +121,8 @@ def read_locations(store: Store, commit: CommitRecord, manifest: Manifest) -> Lo
     InvalidError
         If it contradicts the manifest, or names a prefix that the commit record does not.
     """
+    if commit.outside:
+        return read_index(store, commit, manifest).locations
     if is_full(store, commit):
         return Locations(dataset=commit.dataset, version=commit.version)
     return read_index(store, commit, manifest, full=False).locations
@@ -149,8 +159,38 @@ def read_index(
     if full is None:
         full = is_full(store, commit)
     since = {} if full else index.inherited(commit.version)
-    locations = Locations(dataset=commit.dataset, version=commit.version, since=since)
+    locations = Locations(
+        dataset=commit.dataset,
+        version=commit.version,
+        since=since,
+        outside=_outside(commit, index.urls, where),
+    )
     return Index(sizes=index.sizes, locations=locations)
+
+
+def _outside(commit: CommitRecord, urls: Mapping[str, str], where: str) -> dict[str, int]:
+    """Find the place of each adopted file; its address must be the place's and its own path.
+
+    Raises
+    ------
+    InvalidError
+        If a file's address lies in none of the places that the commit record names.
+    """
+    found: dict[str, int] = {}
+    for path, url in urls.items():
+        for number, place in enumerate(commit.outside):
+            below = path.removeprefix(f"{place.path}/")
+            if below != path and url == address_of(place, below):
+                found[path] = number
+                break
+        else:
+            raise InvalidError(
+                f"the index of {commit.name} says that {path!r} lies at an address that its "
+                "commit record does not name",
+                where=where,
+                fix="do not trust this store; read from another copy",
+            )
+    return found
 
 
 def overlay(store: Store, commit: CommitRecord, paths: Iterable[str]) -> Locations:

@@ -36,16 +36,21 @@ _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?",
     re.IGNORECASE,
 )
-# Manifests whose paths plainly break no rule, as nearly all do, are read many times faster: the
-# first pattern must match all of a block, the second nowhere in it. Others go line by line.
-_PLAIN_LINES = re.compile(r"(?:[0-9a-f]{64}  data/[A-Za-z0-9_=+./-]++\n)*+")
-_PLAIN_PATHS = re.compile(r"(?:/[A-Za-z0-9_=+./-]++\n)*+")
-_NOT_PLAIN = re.compile(  # in lower case
-    r"[./](?:[/\n]|(?<=/)\.|c(?:on|om)|prn|aux|nul|lpt|thumbs|(?<=\.)part[/\n])"
+# Nearly all manifests break no rule, which is told of many lines at once, and so many times
+# faster than of each: the first pattern must match all of a block, the second nowhere in it.
+# What the second matches in lower case may be allowed all the same: those lines are looked at.
+_LINES = re.compile(r'(?:[0-9a-f]{64}  data/[^%\\:*?"<>|\x00-\x1f\x7f-\x9f]++\n)*+')
+_PATHS = re.compile(r'(?:/[^%\\:*?"<>|\x00-\x1f\x7f-\x9f]++\n)*+')
+_SUSPECT = re.compile(
+    r"[./](?:[ /\n]|(?<=/)(?:\.(?:_|ds_store[/\n])|thumbs\.db[/\n]"
+    r"|(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])[ ./\n])"
+    r"|(?<=\.)part[/\n])| [/\n]"
 )
 _BLOCK = 2 * 2**20
 """Bytes of a manifest that are taken at once: few enough to stay near the processor."""
 _LINES_AT_ONCE = 20_000
+_HEX = 64
+_PATH_AT = _HEX + 2
 _PLAIN_PATH = re.compile(rf"[A-Za-z0-9_=+./-]{{1,{MAX_PATH_BYTES}}}")
 _LITTER = re.compile(r"\.DS_Store|Thumbs\.db|\._.*|.*\.part")
 
@@ -60,7 +65,7 @@ def path_fault(path: str) -> str | None:
     >>> path_fault("data/../../etc/passwd")
     "has the component '..', which leaves its folder"
     """
-    if _PLAIN_PATH.fullmatch(path) and not _NOT_PLAIN.search(f"/{path.lower()}/"):
+    if _PLAIN_PATH.fullmatch(path) and not _SUSPECT.search(f"/{path.lower()}/"):
         return None  # as nearly all paths, ten times faster
     return _text_fault(path) or next(filter(None, map(_component_fault, path.split("/"))), None)
 
@@ -207,63 +212,122 @@ class Manifest(Mapping[str, Digest]):
         return len(self._files)
 
 
-def _plain_lines(data: bytes) -> dict[str, str] | None:
-    """Read a manifest that breaks no rule and has no unusual path; else None."""
-    files: dict[str, str] = {}
-    upper: list[str] = []
+def read_lines(data: bytes, *, where: str = MANIFEST) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield paths and sha256 values, some thousand at a time, of a manifest not trusted.
+
+    All rules are checked but one, for which all paths would be kept: paths that differ by case
+    only are not noticed.
+
+    Raises
+    ------
+    InvalidError
+        As `Manifest.parse`; blocks before the first bad line were yielded by then.
+    """
     last = ""
+    for block in _cut(data):
+        found = None if block is None else _sound_block(block, last)
+        if found is None:
+            left = _checked_lines(data, where)  # raises, as something is wrong
+            found = [p for p in left if p > last], [d.hex for p, d in left.items() if p > last]
+            yield found
+            return
+        yield found
+        last = found[0][-1]
+
+
+def _plain_lines(data: bytes) -> dict[str, str] | None:
+    """Read a manifest that breaks no rule; else None."""
+    files: dict[str, str] = {}
+    folded: list[str] = []
+    last = ""
+    for block in _cut(data):
+        if block is None or (found := _sound_block(block, last)) is None:
+            return None
+        paths, hexes = found
+        if not block.isascii() or block.lower() != block:
+            folded += [path for path in paths if path.casefold() != path]
+        files.update(zip(paths, hexes, strict=True))
+        last = paths[-1]
+    return None if _have_twins(files, folded) else files
+
+
+def _cut(data: bytes) -> Iterator[bytes | None]:
+    """Yield blocks of whole lines; None if one has no end, or is longer than a path may be."""
     start = 0
     while start < len(data):
         end = data.rfind(b"\n", start, start + _BLOCK) + 1
         if not end:
-            return None  # a line that has no end, or is longer than any path may be
-        block = data[start:end]
-        if not block.isascii() or not _PLAIN_LINES.fullmatch(text := block.decode()):
-            return None
-        words = text.split()  # plain paths have no blanks
-        paths = words[1::2]
-        if not last < paths[0] or not _in_order(paths) or not _break_no_rule(paths, upper):
-            return None
-        files.update(zip(paths, words[::2], strict=True))
-        last = paths[-1]
+            yield None
+            return
+        yield data[start:end]
         start = end
-    return None if _have_twins(files, upper) else files
+
+
+def _sound_block(block: bytes, last: str) -> tuple[list[str], list[str]] | None:
+    """Read lines that follow a path and break no rule; else None."""
+    try:
+        text = block.decode()
+    except UnicodeDecodeError:
+        return None
+    if not _LINES.fullmatch(text):
+        return None
+    if block.isascii() and block.count(b" ") == 2 * block.count(b"\n"):
+        words = text.split()
+        paths, hexes = words[1::2], words[::2]
+    else:  # there are blanks in paths
+        lines = text[:-1].split("\n")
+        paths, hexes = [line[_PATH_AT:] for line in lines], [line[:_HEX] for line in lines]
+    sound = last < paths[0] and _in_order(paths) and _break_no_rule(paths)
+    return (paths, hexes) if sound else None
 
 
 def _are_plain(files: Mapping[str, str]) -> bool:
     """Tell quickly that no path breaks a rule; False if it takes a closer look to say so."""
-    upper: list[str] = []
+    folded: list[str] = []
     paths = iter(files)
     while block := list(islice(paths, _LINES_AT_ONCE)):
         text = "/" + "\n/".join(block) + "\n"
         # A line feed in a path would make two lines of it.
-        if not _PLAIN_PATHS.fullmatch(text) or text.count("\n") > len(block):
+        if not _PATHS.fullmatch(text) or text.count("\n") > len(block):
             return False
-        if not _break_no_rule(block, upper):
+        if not _break_no_rule(block):
             return False
-    return not _have_twins(files, upper)
+        if not text.isascii() or text.lower() != text:
+            folded += [path for path in block if path.casefold() != path]
+    return not _have_twins(files, folded)
 
 
-def _break_no_rule(paths: list[str], upper: list[str]) -> bool:
-    """Tell whether plain characters make plain paths; notes those with upper case."""
+def _break_no_rule(paths: list[str]) -> bool:
+    """Tell whether paths without forbidden characters are allowed."""
     text = "/" + "\n/".join(paths) + "\n"
-    folded = text.lower()
-    if folded != text:
-        upper += [path for path in paths if not path.islower()]
-    return not _NOT_PLAIN.search(folded) and max(map(len, paths)) <= MAX_PATH_BYTES
+    longest = max(map(len, paths))
+    if not text.isascii():
+        if not unicodedata.is_normalized("NFC", text):
+            return False
+        if any(unicodedata.category(character) in _UNSEEN for character in set(text)):
+            return False
+        try:
+            longest = max(len(path.encode()) for path in paths)
+        except UnicodeEncodeError:
+            return False
+    if longest > MAX_PATH_BYTES:
+        return False
+    if not _SUSPECT.search(text.lower()):
+        return True
+    return not any(path_fault(path) for path in paths if _SUSPECT.search(f"/{path.lower()}\n"))
 
 
 def _in_order(paths: list[str]) -> bool:
     return all(map(lt, paths, islice(paths, 1, None)))
 
 
-def _have_twins(files: Mapping[str, str], upper: list[str]) -> bool:
-    folded = {path.lower() for path in upper}
-    # `islower` is False of paths without letters, too, which are their own lower case.
-    if len(folded) < len(upper) or any(path in files for path in folded.difference(upper)):
+def _have_twins(files: Mapping[str, str], unfolded: list[str]) -> bool:
+    """Tell whether two paths collide, given all that differ from their folded form."""
+    folded = {path.casefold() for path in unfolded}
+    if len(folded) < len(unfolded) or any(p in files for p in folded.difference(unfolded)):
         return True
     folders = _folders(files)
-    lower = {folder.lower() for folder in folders} if upper else folders
+    lower = {folder.casefold() for folder in folders} if unfolded else folders
     return len(lower) < len(folders) or any(f in files or f in folded for f in lower)
 
 

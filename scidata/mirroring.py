@@ -1,9 +1,10 @@
 """Copying versions to another store: the same keys, the same bytes, the same digests.
 
 Every byte is compared with its digest on its way, so that nothing damaged is ever mirrored as
-sound. Immutable objects go first, the commit record after them, and then what was said of the
-version; readers of the other store see nothing before the record. A run that was interrupted
-continues when it is started again. Publishers there are kept out, and collectors, by a claim.
+sound. Immutable objects go first, then what was said of the version, and the commit record
+after both: readers of the other store see nothing before the record, and never a withdrawn
+version as if it were good. A run that was interrupted continues when it is started again.
+Publishers there are kept out, and collectors, by a claim.
 """
 
 from collections.abc import Iterable, Iterator
@@ -256,6 +257,7 @@ def _transfers(
         sized += [
             (index.locations.of(path).key, index.sizes[path], digest.hex)
             for path, digest in manifest.items()
+            if path not in index.locations.outside  # adopted: stays where it is
         ]
     # The catalog beside the folders is asked for when it is written: it is one object.
     folders = {key.split("/")[1] for key, _, _ in sized if key.count("/") > 1}
@@ -334,11 +336,8 @@ def _apply(
     take(*place, takeover=options.takeover, is_dead=is_dead)
     transfer(plan.objects, source, target, name=commit.name, progress=progress)
     renew(*place, now=around.now())
-    _create_all(target, plan.notes)
-    if plan.is_purged:  # never for a moment offered as if its files were there
-        _create_all(target, plan.statuses)
+    _create_all(target, (*plan.notes, *plan.statuses))
     _commit(target, plan)
-    _create_all(target, plan.statuses)
     _create_all(target, plan.dois)
     copy_signatures(commit, source, target)
 

@@ -7,8 +7,10 @@ from typing import Any, cast
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.facts import STATISTICS, Facts, parse_facts
+from scidata.formats import references_of
 from scidata.locations import Locations, read_locations
 from scidata.manifest import FACTS, Manifest
+from scidata.outside import reaching
 from scidata.record import Record, SplitRule, parse_record
 from scidata.resolve import read_manifest, read_tag
 from scidata.split import MAX_PART_BYTES, parse, split_path
@@ -55,7 +57,7 @@ def read_published(store: Store, commit: CommitRecord) -> Published:
     """Read the manifest of a version, compared with the commit record, and locate its files."""
     manifest = read_manifest(store, commit)
     return Published(
-        store=store,
+        store=reaching(store, commit),
         commit=commit,
         manifest=manifest,
         locations=read_locations(store, commit, manifest),
@@ -72,6 +74,12 @@ def read_facts(store: Store, commit: CommitRecord) -> Facts:
     """Read the facts of a version."""
     key = f"v{commit.version}/{FACTS}"
     return parse_facts(read_tag(store, commit, key), where=f"{commit.name}/{FACTS}")
+
+
+def references_key(commit: CommitRecord, asset: CommitAsset) -> str | None:
+    """Return the key of the index that makes one store of an asset's files, if there is one."""
+    key = f"v{commit.version}/{references_of(asset.key)}"
+    return key if key in commit.tags else None
 
 
 def is_consolidated(facts: Facts, key: str) -> bool:

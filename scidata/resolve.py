@@ -32,6 +32,7 @@ from scidata.status import History, caution, gone
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
+from scidata.storage.foreign import is_near, place_fault
 from scidata.storage.refusals import web_page
 from scidata.version import (
     MAX_COMMIT_BYTES,
@@ -105,6 +106,7 @@ def read_commit_object(
         raise web_page(where)
     commit = parse_commit(data, where=where)
     check_commit(commit, dataset, number, where)
+    _refuse_places(commit, store, where)
     return commit, data
 
 
@@ -266,11 +268,30 @@ def check_commit(commit: CommitRecord, dataset: str, number: VersionNumber, wher
             where=where,
             fix="do not trust this store; read from another copy",
         )
-    paths = chain(commit.tags, *((a.path, a.href) for a in commit.assets))
+    paths = chain(
+        commit.tags,
+        *((a.path, a.href) for a in commit.assets),
+        (place.path for place in commit.outside),
+    )
     for path in paths:
         if fault := path_fault(path):
             raise InvalidError(
                 f"the commit record of {dataset}@{number} names {path!r}, which {fault}",
+                where=where,
+                fix="do not trust this store; read from another copy",
+            )
+
+
+def _refuse_places(commit: CommitRecord, store: Store, where: str) -> None:
+    """Refuse a version whose files lie where a store has no business to send its readers."""
+    near = is_near(store.address)
+    for place in commit.outside:
+        fault = place_fault(place.url, near=near)
+        if fault is None and place.endpoint is not None:
+            fault = place_fault(place.endpoint, near=near)
+        if fault is not None:
+            raise InvalidError(
+                f"files of {commit.name} would be read from an address that {fault}",
                 where=where,
                 fix="do not trust this store; read from another copy",
             )

@@ -124,6 +124,22 @@ class CommitAsset(_Frozen):
     """Of the file; for a directory of its manifest lines with the asset's path stripped."""
 
 
+class OutsidePlace(_Frozen):
+    """Where files lie that a version adopted: outside its store, and only listed by it."""
+
+    path: str
+    """The folder of the version that stands for it, such as ``data/scenes``."""
+    url: Annotated[str, Field(max_length=1024)]
+    """``s3://bucket/prefix``, ``https://host/path`` or ``file:///folder``: a file's address is
+    this and its path below the folder."""
+    endpoint: str | None = None
+    """S3 server, if it is not AWS."""
+    anonymous: bool = False
+    """It can be read without credentials."""
+    files: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0)]
+
+
 class ParentVersion(_Frozen):
     """The version that this one continues."""
 
@@ -153,6 +169,8 @@ class CommitRecord(_Frozen):
     tags: dict[str, TagFile]
     """By key below the dataset's prefix: the bag's tag files and the pinned catalog."""
     assets: tuple[CommitAsset, ...]
+    outside: tuple[OutsidePlace, ...] = ()
+    """Where adopted files lie; no other host or bucket is ever asked for them."""
     created: str
     """UTC, ISO 8601 with ``Z``: when publishing began (a resumed run keeps it)."""
     tool: str

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ from hypothesis import strategies as st
 
 import scidata
 from scidata.digest import Digest
-from scidata.errors import IntegrityError, InvalidError
-from scidata.publishing import PublishOptions, plan_publish, publish
+from scidata.errors import ConflictError, IntegrityError, InvalidError
+from scidata.publishing import PublishOptions, Surroundings, plan_publish, publish
 from scidata.publishing.plain import plain_commands
 from scidata.publishing.plan import Plan
 from scidata.pulling import pull
+from scidata.purging import purge
 from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
@@ -312,6 +315,58 @@ def test_whoever_continues_a_delta_inherits_what_the_first_claim_said(bare: Path
     assert verify("bare@1.2.0", store).damage == ()
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        PublishOptions(layout="full"),
+        PublishOptions(parent="1.0.0"),
+        PublishOptions(fetch_from="https://example.org/mirror"),
+    ],
+    ids=["layout", "parent", "address"],
+)
+def test_an_upload_goes_on_as_it_was_begun_or_not_at_all(
+    bare: Path, other: PublishOptions
+) -> None:
+    store = MemoryStore()
+    publish(bare, store, version="1.0.0")
+    publish(bare, store, version="1.1.0")
+    at_commit = FaultyStore(store, at=1, only=("create",), key="versions/1.2.0.json")
+    with pytest.raises(Crash):
+        publish(bare, at_commit, version="1.2.0", options=DELTA)
+    before = [facts.key for facts in store.list()]
+    for act in (publish, plan_publish):
+        with pytest.raises(ConflictError, match="so it cannot go on with --") as caught:
+            act(bare, store, version="1.2.0", options=other)
+        assert "leave out --" in caught.value.fix
+    assert [facts.key for facts in store.list()] == before
+    planned = plan_publish(bare, store, version="1.2.0")
+    assert isinstance(planned, Plan)
+    done = publish(bare, store, version="1.2.0")
+    assert done.commit.model_copy(update={"commit_id": ""}) == planned.commit.model_copy(
+        update={"commit_id": ""}
+    )
+    assert publish(bare, store, version="1.2.0", options=other).already
+
+
+def test_nothing_is_committed_that_relies_on_a_version_purged_meanwhile(bare: Path) -> None:
+    store = MemoryStore()
+    publish(bare, store, version="1.0.0")
+    with pytest.raises(Crash):
+        publish(
+            bare,
+            FaultyStore(store, at=1, only=("create",), key="/claims/", fault="crash-after"),
+            version="1.1.0",
+            options=DELTA,
+        )
+    # Killed between its status and its first deletion: every file is still there.
+    with pytest.raises(Crash):
+        purge("bare@1.0.0", "r", FaultyStore(store, at=1, only=("delete",), key="/data/"))
+    with pytest.raises(ConflictError, match=r"bare@1\.0\.0, on which bare@1\.1\.0 would rely"):
+        publish(bare, store, version="1.1.0")
+    assert "bare/versions/1.1.0.json" not in {facts.key for facts in store.list()}
+    assert publish(bare, store, version="1.2.0").commit.parent is None
+
+
 def test_what_a_store_cannot_copy_is_sent(bare: Path) -> None:
     store = MemoryStore()
     publish(bare, store, version="1.0.0")
@@ -420,8 +475,17 @@ def test_an_array_that_lost_a_chunk_is_not_read_where_the_chunk_still_lies(
 # What is remembered
 
 
+def settled() -> datetime:
+    """A time at which whatever was written until now counts as written long ago."""
+    return datetime.now(UTC) + timedelta(minutes=1)
+
+
 def opened_by(
-    staged: Path, monkeypatch: pytest.MonkeyPatch, *, rehash: bool = False
+    staged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rehash: bool = False,
+    now: Callable[[], datetime] = settled,
 ) -> set[str]:
     """Publish nothing, and say which staged files were hashed for it."""
     hashed: list[str] = []
@@ -434,40 +498,42 @@ def opened_by(
     from scidata import hashing
 
     original = hashing.hash_each
+    options = PublishOptions(rehash=rehash, surroundings=Surroundings(now=now))
     with monkeypatch.context() as patch:
         patch.setattr(hashing, "hash_each", hash_each)
-        plan_publish(
-            staged, MemoryStore(), version="1.0.0", options=PublishOptions(rehash=rehash)
-        )
+        plan_publish(staged, MemoryStore(), version="1.0.0", options=options)
     return set(hashed)
-
-
-def age(staged: Path) -> None:
-    for path in staged.rglob("*.txt"):
-        os.utime(path, (1e9, 1e9))
 
 
 def test_files_that_did_not_change_are_not_read_again(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = {"data/one.txt", "data/deep/two.txt"}
-    age(bare)
     assert opened_by(bare, monkeypatch) == both
     assert opened_by(bare, monkeypatch) == set()
     assert opened_by(bare, monkeypatch, rehash=True) == both
     (bare / "data/one.txt").write_text("ONE a\n")  # of the same size
     assert opened_by(bare, monkeypatch) == {"data/one.txt"}
-    # Written just now: another write within the clock's resolution would leave no trace.
-    assert opened_by(bare, monkeypatch) == {"data/one.txt"}
-    os.utime(bare / "data/one.txt", (1e9, 1e9))
     (bare / "data/one.txt").replace(bare / "data/three.txt")
     assert opened_by(bare, monkeypatch) == {"data/three.txt"}
+
+
+def test_a_file_that_was_written_just_now_is_read_again(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def just_now() -> datetime:
+        return datetime.now(UTC)
+
+    # Another write within the clock's resolution would leave no trace, whatever its mtime says.
+    os.utime(bare / "data/one.txt", (1e9, 1e9))
+    for _ in range(2):
+        assert len(opened_by(bare, monkeypatch, now=just_now)) == 2
 
 
 def test_a_file_that_was_exchanged_for_another_is_read(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    age(bare)
+    os.utime(bare / "data/one.txt", (1e9, 1e9))
     opened_by(bare, monkeypatch)
     (bare / "other").write_text("ONE a\n")
     os.utime(bare / "other", (1e9, 1e9))
@@ -475,11 +541,26 @@ def test_a_file_that_was_exchanged_for_another_is_read(
     assert opened_by(bare, monkeypatch) == {"data/one.txt"}
 
 
+def test_other_bytes_under_the_old_time_are_read_and_never_inherited(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, name = MemoryStore(), bare / "data/one.txt"
+    os.utime(name, (1e9, 1e9))
+    later = PublishOptions(layout="delta", surroundings=Surroundings(now=settled))
+    publish(bare, store, version="1.0.0", options=replace(later, layout=None))
+    assert opened_by(bare, monkeypatch) == set()
+    with name.open("r+") as file:  # same file, same size
+        file.write("ONE")
+    os.utime(name, (1e9, 1e9))
+    done = publish(bare, store, version="1.1.0", options=later)
+    assert done.commit.new_files == 1
+    assert store.read("bare/v1.1.0/data/one.txt") == b"ONE a\n"
+
+
 @pytest.mark.parametrize("damage", [b"", b"x", b"cut", b"list"])
 def test_a_damaged_memory_counts_as_none(
     bare: Path, isolated_user: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
 ) -> None:
-    age(bare)
     opened_by(bare, monkeypatch)
     (memory,) = isolated_user.rglob("*.json.z")
     whole = memory.read_bytes()

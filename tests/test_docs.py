@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from scidata.cli import VERBS
-from scidata.testing.datacite import Double
 from tests.blocks import Command, blocks, run_command, run_page
 from tests.demonstration import Demonstration
 from tests.dois import double
@@ -23,9 +22,14 @@ EVERY_PAGE = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
 @pytest.fixture
-def datacite(schemas_if_any: Path | None) -> Iterator[Double]:
+def datacite_environment(schemas_if_any: Path | None) -> Iterator[dict[str, str]]:
     with double(schemas_if_any) as running:
-        yield running
+        yield {
+            **running.environment(),
+            "SCIDATA_BASE_URL": "https://data.example.org",
+            # Without official schemas the other judges speak, and nothing is fetched.
+            "SCIDATA_SCHEMAS": str(schemas_if_any or "/nonexistent"),
+        }
 
 
 @pytest.fixture
@@ -33,8 +37,7 @@ def reader(
     demonstration: Demonstration,
     tmp_path: Path,
     s3_endpoint: str,
-    datacite: Double,
-    schemas_if_any: Path | None,
+    datacite_environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """The folder of a reader who ran the demo there and owns the bucket ``my-bucket``.
@@ -45,11 +48,8 @@ def reader(
     for name, value in aws_environment(s3_endpoint).items():
         monkeypatch.setenv(name, value)
     create_bucket(s3_endpoint, "my-bucket")
-    for name, value in datacite.environment().items():
+    for name, value in datacite_environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SCIDATA_BASE_URL", "https://data.example.org")
-    # Without official schemas the other judges speak, and nothing is fetched.
-    monkeypatch.setenv("SCIDATA_SCHEMAS", str(schemas_if_any or tmp_path / "no-schemas"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -75,7 +75,7 @@ def test_a_silent_or_dripping_server_is_not_waited_for(
 ) -> None:
     short = Patience(sleep=lambda _: None, answer_s=0.3, tries=2)
     for kind in ("hang", "drip"):
-        datacite.faults = [Fault(kind, times=9)]  # type: ignore[arg-type]  # a literal of two
+        datacite.faults = [Fault(kind, times=9)]
         began = time.monotonic()
         with pytest.raises(StorageError, match="did not answer 2 times: it is silent"):
             publish("bare@1.0.0", store, options=changed(options, patience=short))

@@ -51,6 +51,34 @@ def test_the_speed_of_a_remote_verify_is_measured_beside_plain_fetches() -> None
     assert set(document["seconds"]) == fetches
 
 
+def test_the_speed_of_manifests_is_measured_and_of_the_index_apart() -> None:
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "manifest.py"), "--files", "2000", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert set(document["seconds"]) == {"construct", "write", "digest", "parse", "diff"}
+    assert set(document["apart"]["seconds"]) == {"write index", "read index", "parse odd names"}
+    assert document["goal"]["reached"]
+
+
+def test_a_listing_is_compared_by_one_request_a_page_and_14_others() -> None:
+    found: list[int] = []
+    for keys in (3000, 5000):
+        done = subprocess.run(
+            [sys.executable, str(FOLDER / "verify_fast.py"), "--keys", str(keys), "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout)["requests"])
+    assert found == [3 + 14, 5 + 14]
+
+
 @pytest.mark.parametrize(("found", "code"), [(0.96, 0), (0.95, 0), (0.94, 1)])
 def test_a_goal_that_is_missed_ends_with_1_and_says_so(
     found: float, code: int, capsys: pytest.CaptureFixture[str]

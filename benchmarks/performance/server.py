@@ -104,6 +104,16 @@ def serving(root: Path, *, latency_ms: float = 0, lists: bool = False) -> Iterat
         yield Server(endpoint=endpoint, status_url=endpoint + STATUS, sessions=tuple(sessions))
 
 
+@contextmanager
+def listing_version(files: int) -> Iterator[str]:
+    """Serve a version of so many files that are listed, and not there; yields its endpoint."""
+    port = free_port()
+    program = [sys.executable, "-P", "-m", "scidata.benchmarks.performance.listed_version"]
+    with _running([*program, str(port), str(files)]):
+        _await(port, "/-/requests", Path("/nonexistent"), within_s=120)
+        yield f"http://127.0.0.1:{port}"
+
+
 def free_port() -> int:
     """Return a port of loopback that nothing listens on."""
     with socket.socket() as found:
@@ -122,8 +132,8 @@ def _running(command: list[str]) -> Iterator[int]:
         process.wait(timeout=STARTS_WITHIN_S)
 
 
-def _await(port: int, path: str, log: Path) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN_S
+def _await(port: int, path: str, log: Path, within_s: float = STARTS_WITHIN_S) -> None:
+    deadline = time.monotonic() + within_s
     while True:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}"):

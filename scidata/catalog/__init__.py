@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scidata.catalog.fetch import Fetched, fetch, shown
-from scidata.catalog.rules import catalog_problems
+from scidata.catalog.rules import catalog_problems, folder_problems
 from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError
 from scidata.formats import intake_entries as forms
@@ -87,6 +87,8 @@ def _check_digest(fetched: Fetched, expected: Digest) -> None:
 def _read(fetched: Fetched) -> dict[str, Any]:  # Any: YAML, checked here
     value, unread = read_yaml(fetched.data, where=shown(fetched.url), limit=MAX_CATALOG_BYTES)
     problems = [*unread, *catalog_problems(value, reach=fetched.reach)]
+    if not problems and isinstance(value, dict) and not fetched.folder.startswith("file://"):
+        problems += folder_problems(value)
     if problems or not isinstance(value, dict):
         raise InvalidError(
             f"the catalog is refused: {problems[0].message}",

@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urljoin
 
-from scidata.catalog.hosts import Reach, reach_of_url, resolved_reach
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.storage.addresses import split_url
+from scidata.storage.hosts import Reach, reach_of_url, resolved_reach
 
 SMALL_FILE_S = 15.0
 """Seconds for one request for a catalog."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from scidata.catalog.hosts import Reach, reach_of
 from scidata.errors import Problem
 from scidata.formats import intake_entries as forms
 from scidata.storage.addresses import split_url
+from scidata.storage.hosts import Reach, reach_of
 
 MAX_ENTRIES = 20_000
 
@@ -114,6 +114,13 @@ _DATATYPES: Mapping[str, Mapping[str, Check]] = {
     forms.BYTES.datatype: {},
     forms.CATALOG.datatype: {},
 }
+_REFERENCE_OPTIONS: Mapping[str, Check] = {
+    "fo": lambda value: isinstance(value, str),
+    "target_options": _is(forms.STORAGE_OPTIONS),
+    "remote_protocol": _is("s3", "https", "http", "file"),
+    "remote_options": lambda value: isinstance(value, dict),
+    "asynchronous": _is(True),
+}
 _STORAGE: Mapping[str, Check] = {"anon": _switch, "endpoint_url": _server}
 
 
@@ -138,6 +145,16 @@ def catalog_problems(document: object, *, reach: Reach = Reach.LOOPBACK) -> Iter
                 yield from _host_problems(f"{part}.{name}.kwargs", item, reach)
 
 
+def folder_problems(document: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield what a checked catalog on a server may not say: that data lie in a folder."""
+    data = document["data"]
+    for name, item in data.items() if isinstance(data, dict) else ():
+        kwargs = item["kwargs"] if isinstance(item, dict) else {}
+        options = kwargs.get("storage_options")
+        if isinstance(options, dict) and options.get("remote_protocol") == "file":
+            yield _problem(f"data.{name}", "would read files of whoever opens the catalog")
+
+
 def _part_problems(
     data: Mapping[str, object], entries: Mapping[str, object], aliases: Mapping[str, object]
 ) -> Iterator[Problem]:
@@ -159,7 +176,9 @@ def _host_problems(path: str, item: object, reach: Reach) -> Iterator[Problem]:
         return  # said elsewhere
     options = kwargs.get("storage_options")
     inner = options.get("endpoint_url") if isinstance(options, dict) else None
-    for place in (kwargs, options):
+    remote = options.get("remote_options") if isinstance(options, dict) else None
+    beyond = remote.get("endpoint_url") if isinstance(remote, dict) else None
+    for place in (kwargs, options, remote):
         # Signed requests show their server a key's name and, with roles, its token.
         if not isinstance(place, dict) or "endpoint_url" not in place:
             continue
@@ -169,6 +188,7 @@ def _host_problems(path: str, item: object, reach: Reach) -> Iterator[Problem]:
         ("url", kwargs.get("url")),
         ("endpoint_url", kwargs.get("endpoint_url")),
         ("storage_options.endpoint_url", inner),
+        ("storage_options.remote_options.endpoint_url", beyond),
     ):
         if isinstance(value, str) and value.startswith(("https://", "http://")):
             parts = split_url(value)
@@ -194,6 +214,9 @@ def _data_problems(path: str, item: object) -> Iterator[Problem]:
         return
     settings = {k: v for k, v in kwargs.items() if k not in {"url", "storage_options"}}
     yield from _setting_problems(path, settings, _DATATYPES[datatype])
+    if kwargs.get("url") == forms.REFERENCE and datatype == forms.ZARR.datatype:
+        yield from _reference_problems(path, kwargs.get("storage_options"))
+        return
     yield from _place_problems(path, kwargs.get("url"), kwargs.get("storage_options"))
 
 
@@ -268,6 +291,24 @@ def _place_problems(path: str, url: object, options: object) -> Iterator[Problem
         yield _problem(
             f"{path}.kwargs.storage_options", "is neither a mapping nor the template"
         )
+
+
+def _reference_problems(path: str, options: object) -> Iterator[Problem]:
+    """Check the settings of fsspec's reference file system."""
+    if not isinstance(options, dict) or not set(options) <= set(_REFERENCE_OPTIONS):
+        yield _problem(f"{path}.kwargs.storage_options", "has other keys than references need")
+        return
+    yield from _setting_problems(f"{path}.kwargs.storage_options", options, _REFERENCE_OPTIONS)
+    index, remote = options.get("fo"), options.get("remote_options")
+    if fault := _url_fault(index):
+        yield _problem(f"{path}.kwargs.storage_options.fo", f"{index!r} {fault}")
+    elif not str(index).startswith(forms.CATALOG_DIR):
+        yield _problem(f"{path}.kwargs.storage_options.fo", "does not lie below the catalog")
+    if options.get("remote_protocol") is None:
+        yield _problem(f"{path}.kwargs.storage_options", "names no protocol")
+    if isinstance(remote, dict):
+        place = f"{path}.kwargs.storage_options.remote_options"
+        yield from _setting_problems(place, remote, {**_STORAGE, "asynchronous": _is(True)})
 
 
 def _unseen(text: str) -> str | None:

@@ -69,8 +69,8 @@ MAX_STEPS = 5
 @click.option(
     "--rehash",
     is_flag=True,
-    help="Read every staged file again. By default a file whose size, time and inode are those "
-    "of an earlier run has the digest of that run.",
+    help="Read every staged file again. By default a file whose size, times and inode are "
+    "those of an earlier run has the digest of that run.",
 )
 @click.option(
     "--fetch-from",

@@ -34,6 +34,7 @@ VERBS = {
     "check": "Check a record, or a staged dataset, and report every problem at once.",
     "build": "Turn source files into a staged dataset.",
     "publish": "Publish a staged dataset as an immutable version in a store.",
+    "adopt": "Catalogue files where they lie as a version; nothing is copied.",
     "pull": "Fetch a version into a new folder, checking every byte.",
     "sign": "Sign a published version, so that others know whose it is.",
     "verify": "Compare a local copy or a version in a store with its manifest.",

@@ -4,8 +4,9 @@ Nothing here reads or writes, and nothing asks a clock: equal arguments give equ
 interrupted publication that runs again writes the same files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from scidata.digest import Digest
 from scidata.facts import Facts
@@ -19,6 +20,7 @@ from scidata.formats import (
     stac,
     terms,
 )
+from scidata.formats.manifest_table import Sourced
 from scidata.formats.text import to_json, to_yaml
 from scidata.manifest import (
     DECLARATION,
@@ -29,12 +31,14 @@ from scidata.manifest import (
     Manifest,
 )
 from scidata.record import Record
+from scidata.version import OutsidePlace
 
 RECORD = "meta/record.yaml"
 ITEM = "meta/item.json"
 DATACITE = "meta/datacite.json"
 LICENSE = "meta/LICENSE"
 README = "README.md"
+FETCH = "fetch.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,12 @@ class Placed:
     """By path, the older version in whose prefix a file lies."""
     hrefs: Mapping[str, str] = field(default_factory=dict)
     """By asset key, where the asset lies below the dataset's prefix."""
+    outside: tuple[OutsidePlace, ...] = ()
+    """Places of adopted files."""
+    sources: Mapping[str, Sourced] = field(default_factory=dict)
+    """Addresses of adopted files, by path."""
+    references: Mapping[str, bytes] = field(default_factory=dict)
+    """Indexes of references, by path in the bag."""
     prefixes: tuple[str, ...] = ()
     """In which prefixes it lies, oldest first, if in several."""
     removed: tuple[str, ...] = ()
@@ -63,6 +73,31 @@ def prefix_of(version: str) -> str:
 def catalog_of(version: str) -> str:
     """Return the pinned Intake catalog of a version below its dataset."""
     return f"catalog-{version}.yaml"
+
+
+def references_of(key: str) -> str:
+    """Return the path in the bag of the index of references of an adopted asset."""
+    return f"meta/references/{key}.json"
+
+
+def public_url(url: str, outside: Sequence[OutsidePlace]) -> str:
+    """Return the address of an adopted file that most tools understand: https if all may read.
+
+    Examples
+    --------
+    >>> place = OutsidePlace(path="d", url="s3://b/in", anonymous=True, files=1, bytes=1)
+    >>> public_url("s3://b/in/a.nc", [place])
+    'https://b.s3.amazonaws.com/in/a.nc'
+    """
+    place = next((p for p in outside if url.startswith(f"{p.url}/")), None)
+    if place is None or not url.startswith("s3://") or not place.anonymous:
+        return quote(url, safe="/:%")
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    if place.endpoint is not None:
+        return f"{place.endpoint}/{bucket}/{quote(key)}"
+    if "." in bucket:  # no certificate covers it
+        return f"https://s3.amazonaws.com/{bucket}/{quote(key)}"
+    return f"https://{bucket}.s3.amazonaws.com/{quote(key)}"
 
 
 def tag_files(
@@ -98,20 +133,32 @@ def tag_files(
         DECLARATION: bag.bagit_txt(),
         "bag-info.txt": bag.bag_info(record, facts),
         MANIFEST: manifest.text,
-        MANIFEST_TABLE: manifest_table.to_parquet(manifest, sizes, facts, placed.since),
+        MANIFEST_TABLE: manifest_table.to_parquet(
+            manifest, sizes, facts, placed.since, placed.sources
+        ),
         RECORD: record_bytes,
         FACTS: to_json(facts.model_dump(mode="json")),
-        ITEM: to_json(stac.item(record, facts, manifest, sizes, placed.hrefs)),
+        ITEM: to_json(
+            stac.item(record, facts, manifest, sizes, placed.hrefs, sources=placed.sources)
+        ),
         DATACITE: to_json(datacite.attributes(record, facts)),
         LICENSE: terms.license_file(record, facts),
-        README: card.readme(record, facts),
+        README: card.readme(record, facts, outside=len(placed.sources)),
+        **placed.references,
     }
+    if placed.sources:
+        tags[FETCH] = bag.fetch_txt(
+            {
+                p: (public_url(s.url, placed.outside), sizes[p])
+                for p, s in placed.sources.items()
+            }
+        )
     if placed.since:
         tags |= _of_a_delta(sizes, facts, placed)
     digests = {path: Digest.of(data) for path, data in tags.items()}
     tags[TAG_MANIFEST] = bag.tag_manifest(digests)
     keyed = {prefix_of(facts.version) + path: data for path, data in tags.items()}
-    catalog = intake.version_catalog(record, facts, placed.hrefs)
+    catalog = intake.version_catalog(record, facts, placed.hrefs, placed.outside)
     return keyed | {catalog_of(facts.version): to_yaml(catalog)}
 
 

@@ -28,6 +28,18 @@ def tag_manifest(tags: Mapping[str, Digest]) -> bytes:
     return "".join(f"{digest.hex}  {path}\n" for path, digest in ordered).encode()
 
 
+def fetch_txt(files: Mapping[str, tuple[str, int]]) -> bytes:
+    """Return ``fetch.txt``: which files lie elsewhere, for tools that complete a bag.
+
+    Parameters
+    ----------
+    files : mapping of str to (str, int)
+        Absolute URL and size in bytes, by path in the bag.
+    """
+    ordered = sorted(files.items(), key=lambda item: item[0].encode())
+    return "".join(f"{url} {size} {path}\n" for path, (url, size) in ordered).encode()
+
+
 def _labels(record: Record, facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Source-Organization", record.publisher.name
     yield "Contact-Name", record.contact.name

@@ -26,9 +26,19 @@ sha256sum --quiet -c {manifest}
 """
 
 
-def readme(record: Record, facts: Facts) -> bytes:
-    """Return Markdown, one section for each question a user has."""
+_OUTSIDE = """\
+{files} of this version lie where they always have, outside this folder. `fetch.txt` has the
+address, the size and the path of each: tools for BagIt bags fetch them before they check them.
+"""
+
+
+def readme(record: Record, facts: Facts, *, outside: int = 0) -> bytes:
+    """Return Markdown, one section for each question a user has.
+
+    `outside` is how many files were adopted, and lie where ``fetch.txt`` says.
+    """
     sections = [
+        ("Fetch", [_OUTSIDE.format(files=counted(outside, "file"))] if outside else []),
         ("Cite", [markdown(citation(record, facts))]),
         ("Licence", [_license(record)]),
         (

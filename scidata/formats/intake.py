@@ -27,6 +27,7 @@ from scidata.formats.intake_entries import (
     Reading,
     assemble,
     reading_of_file,
+    referenced_entry,
     within,
 )
 from scidata.formats.media import is_one_file
@@ -34,16 +35,21 @@ from scidata.formats.text import citation, license_label, license_url
 from scidata.record import Record
 from scidata.split import SPLITS, split_path
 from scidata.status import Status
+from scidata.version import OutsidePlace
 
 MAX_GROUPS = 100
 
 
 def version_catalog(
-    record: Record, facts: Facts, hrefs: Mapping[str, str] = MappingProxyType({})
+    record: Record,
+    facts: Facts,
+    hrefs: Mapping[str, str] = MappingProxyType({}),
+    outside: Sequence[OutsidePlace] = (),
 ) -> Catalog:
     """Return the immutable catalog of one version, which lies in the dataset's folder.
 
-    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys.
+    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys,
+    and `outside` those of files that were adopted.
 
     Its entries are the assets, each part of each split, and, where the record declares
     samples, streams of tensors; only these need scidata and torch.
@@ -60,7 +66,7 @@ def version_catalog(
             "without_reader": [a.key for a in facts.assets if _without_reader(a)],
         },
     }
-    return assemble(metadata, _entries(record, facts, hrefs))
+    return assemble(metadata, _entries(record, facts, hrefs, outside))
 
 
 def dataset_catalog(
@@ -68,6 +74,7 @@ def dataset_catalog(
     versions: Sequence[Facts],
     catalogs: Mapping[str, Digest],
     hrefs: Mapping[str, str] = MappingProxyType({}),
+    outside: Sequence[OutsidePlace] = (),
     *,
     statuses: Mapping[str, Status] | None = None,
     dois: Mapping[str, str] | None = None,
@@ -89,7 +96,7 @@ def dataset_catalog(
         By version number, what became of it, where that is known.
     dois : mapping of str to str, optional
         By version number, where a version has one that can be found.
-    hrefs : mapping of str to str
+    hrefs, outside : mapping of str to str, sequence of OutsidePlace
         Of the newest version, as for `version_catalog`.
     """
     statuses = statuses or {}
@@ -109,7 +116,7 @@ def dataset_catalog(
     pinned = [
         _version_entry(record, f, catalogs[f.version], statuses.get(f.version)) for f in held
     ]
-    newest = _entries(record, offered[-1], hrefs) if offered else ()
+    newest = _entries(record, offered[-1], hrefs, outside) if offered else ()
     return assemble(metadata, [*newest, *pinned])
 
 
@@ -179,11 +186,23 @@ def _version_entry(
     )
 
 
-def _entries(record: Record, facts: Facts, hrefs: Mapping[str, str]) -> Iterator[Entry]:
+def _entries(
+    record: Record,
+    facts: Facts,
+    hrefs: Mapping[str, str],
+    outside: Sequence[OutsidePlace],
+) -> Iterator[Entry]:
     own = {asset.key: f"v{facts.version}/{asset.path}" for asset in facts.assets}
     places = {key: f"{CATALOG_DIR}/{hrefs.get(key, href)}" for key, href in own.items()}
     for asset in facts.assets:
-        if reading := _reading(asset):
+        places_of = [place for place in outside if place.path == asset.path]
+        if asset.references is not None and places_of:
+            for name, group in _named_groups(asset).items():
+                index = f"{CATALOG_DIR}/v{facts.version}/{asset.references}"
+                yield referenced_entry(
+                    name, index, places_of[0], group, _asset_metadata(asset, group)
+                )
+        elif reading := _reading(asset):
             for name, group in _named_groups(asset).items():
                 yield Entry(
                     name=name,
@@ -217,7 +236,7 @@ def _reading(asset: Asset) -> Reading | None:
 
 
 def _without_reader(asset: Asset) -> bool:
-    return asset.kind != "splits" and _reading(asset) is None
+    return asset.kind != "splits" and asset.references is None and _reading(asset) is None
 
 
 def _named_groups(asset: Asset) -> dict[str, str]:

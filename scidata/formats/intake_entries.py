@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from scidata.formats import media
+from scidata.version import OutsidePlace
 
 Catalog: TypeAlias = dict[str, Any]  # Any: YAML at the edge
 
 CATALOG_DIR = "{CATALOG_DIR}"
 STORAGE_OPTIONS = "{STORAGE_OPTIONS}"
+REFERENCE = "reference://"
 MAX_BYTES_READ = 64 * 2**20  # a reader that returns bytes holds them all in memory
 
 GROUP = re.compile(r"\w[\w .+-]*(/\w[\w .+-]*)*")
@@ -126,6 +128,38 @@ def reading_of_file(path: str, media_type: str, size: int) -> Reading | None:
     if size > MAX_BYTES_READ:
         return None
     return TEXT if media_type in _AS_TEXT else BYTES
+
+
+def referenced_entry(
+    name: str,
+    index: str,
+    place: OutsidePlace,
+    group: str,
+    metadata: Mapping[str, object],
+) -> Entry:
+    """Return an entry for files outside that an index of references makes one store.
+
+    fsspec's reference file system reads the index, and ranges of the files where they lie.
+    """
+    scheme = place.url.partition("://")[0]
+    remote: dict[str, object] = {"asynchronous": True} if scheme != "file" else {}
+    if scheme == "s3" and place.anonymous:
+        # Nobody's signature is sent to a server that a catalog names: else the reader names it.
+        remote["anon"] = True
+        remote |= {"endpoint_url": place.endpoint} if place.endpoint else {}
+    return Entry(
+        name=name,
+        url=REFERENCE,
+        reading=within(replace(ZARR, options={**ZARR.options, "consolidated": False}), group),
+        storage_options={
+            "fo": index,
+            "target_options": STORAGE_OPTIONS,
+            "remote_protocol": scheme,
+            "remote_options": remote,
+            "asynchronous": True,
+        },
+        metadata=metadata,
+    )
 
 
 def within(reading: Reading, group: str) -> Reading:

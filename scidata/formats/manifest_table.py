@@ -5,22 +5,40 @@ it; everything in it but sizes repeats ``manifest-sha256.txt``.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from scidata.facts import Facts
 from scidata.manifest import Manifest
 
 _ROWS_PER_GROUP = 100_000
+_ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sourced:
+    """A file outside the store, as it was when it was adopted."""
+
+    url: str
+    etag: str | None = None
+    modified: str | None = None
+    """UTC, ISO 8601, by the server's clock."""
 
 
 def to_parquet(
-    manifest: Manifest, sizes: Mapping[str, int], facts: Facts, since: Mapping[str, str]
+    manifest: Manifest,
+    sizes: Mapping[str, int],
+    facts: Facts,
+    since: Mapping[str, str],
+    sources: Mapping[str, Sourced] = MappingProxyType({}),
 ) -> bytes:
     """Write one row for each file, in the manifest's order.
 
-    `since` has the version of each file that is inherited, by its path.
+    `since` has the version of each file that is inherited, by its path, and `sources` the
+    address of each that lies outside the store: then there are three columns more, ``url``,
+    ``etag`` and ``modified``.
 
     Columns: ``path``; ``size`` in bytes; ``sha256``, 32 bytes; ``since``, the version whose
     prefix holds the bytes; ``asset``, its key; and four that are null until a store or a user
@@ -45,6 +63,11 @@ def to_parquet(
         "parts_sha256": pa.nulls(len(paths), pa.binary()),
         "md5": pa.nulls(len(paths), pa.binary(16)),
     }
+    if sources:
+        held = [sources.get(path) for path in paths]
+        columns["url"] = pa.array([s and s.url for s in held], pa.string())
+        columns["etag"] = pa.array([s and s.etag for s in held], pa.string())
+        columns["modified"] = pa.array([s and s.modified for s in held], pa.string())
     target = io.BytesIO()
     settings: dict[str, Any] = {  # Any: pyarrow's inferred types know no list of columns
         "row_group_size": _ROWS_PER_GROUP,
@@ -111,3 +134,25 @@ def read_recorded(data: bytes) -> dict[str, Recorded]:
         )
         for path, size, crc, part_size, parts, md5 in zip(*columns, strict=True)
     }
+
+
+def read_rows(data: bytes) -> Iterator[tuple[str, int, str]]:
+    """Yield path, size in bytes and the version in whose prefix each file lies, in order.
+
+    Only some thousand rows are in memory at once.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, OSError
+        As `read_recorded`; rows before what cannot be read were yielded by then.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ["path", "size", "since"]
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names):
+            columns = [batch.column(name) for name in names]
+            if any(column.null_count for column in columns):
+                raise ValueError("it leaves out a value")
+            yield from zip(*(column.to_pylist() for column in columns), strict=True)

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from scidata.digest import Digest
 from scidata.facts import Asset, Facts
 from scidata.formats import media, stac_status
+from scidata.formats.manifest_table import Sourced
 from scidata.formats.stac_cube import cube_fields, table_fields
 from scidata.formats.text import citation, license_name, license_url, orcid_url, ror_url
 from scidata.identifiers import instants
@@ -41,6 +43,8 @@ EXTENSIONS = {
         "zarr": "1.1.0",
     }.items()
 }
+MAX_FILES = 1000
+"""Adopted files that are assets of their own: an item of more would be hard to read."""
 _WORLD = [-180.0, -90.0, 180.0, 90.0]
 _NO_PLACE = (
     "The data are not geographic: the extent is the whole world because STAC asks for one."
@@ -55,10 +59,13 @@ def item(
     manifest: Manifest,
     sizes: Mapping[str, int],
     hrefs: Mapping[str, str] = MappingProxyType({}),
+    *,
+    sources: Mapping[str, Sourced] = MappingProxyType({}),
 ) -> Document:
     """Return the item of a version, which lies at ``v1.0.0/meta/item.json``.
 
-    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys.
+    `hrefs` has the places of assets that do not lie in the version's prefix, by their keys,
+    and `sources` the addresses of adopted files: up to a thousand are assets of their own.
 
     ``file:checksum`` is a multihash: ``1220`` and the sha256. A folder has none; what stands
     for it is ``scidata:sha256``, the digest of its lines in the manifest.
@@ -70,6 +77,8 @@ def item(
     splits = next((places[a.key] for a in facts.assets if a.kind == "splits"), "")
     assets |= _split_assets(record, manifest, sizes, splits)
     assets |= _tag_assets(facts, manifest)
+    if sources:
+        assets |= _adopted_assets(assets, facts, manifest, sizes, sources)
     geometry, bbox = _geometry(record.spatial)
     document: Document = {
         "type": "Feature",
@@ -242,6 +251,44 @@ def _asset(record: Record, asset: Asset) -> Document:
     if media.is_one_file(asset):
         document["file:checksum"] = Digest(asset.sha256).multihash
     return document | (table_fields(record, asset) if asset.kind == "parquet" else {})
+
+
+def _adopted_assets(
+    assets: Mapping[str, Document],
+    facts: Facts,
+    manifest: Manifest,
+    sizes: Mapping[str, int],
+    sources: Mapping[str, Sourced],
+) -> dict[str, Document]:
+    """Return what stands for files outside: where they are, one by one if they are not many."""
+    found: dict[str, Document] = {}
+    for asset in facts.assets:
+        held = {p: s for p, s in sources.items() if p.startswith(f"{asset.path}/")}
+        if not held:
+            continue
+        first, one = next(iter(held.items()))
+        base = one.url.removesuffix(quote(first.removeprefix(asset.path)))
+        found[asset.key] = {**assets[asset.key], "href": base.removesuffix("/") + "/"}
+        if asset.references is not None:
+            found[f"{asset.key}-references"] = {
+                "href": f"../{asset.references}",
+                "type": media.JSON,
+                "title": f"One Zarr store of the files of {asset.key}: an index in the form of "
+                "kerchunk, which fsspec's reference:// opens",
+                "roles": ["references"],
+            }
+        if len(held) <= MAX_FILES:
+            found |= {
+                path.removeprefix("data/"): {
+                    "href": source.url,
+                    "type": media.media_type(path),
+                    "roles": ["source"],
+                    "file:size": sizes[path],
+                    "file:checksum": manifest[path].multihash,
+                }
+                for path, source in held.items()
+            }
+    return found
 
 
 def _split_assets(

@@ -45,11 +45,12 @@ class _Stamp:
 
     size: int
     modified_ns: int
+    changed_ns: int
     inode: int
 
     @property
-    def as_tuple(self) -> tuple[int, int, int]:
-        return self.size, self.modified_ns, self.inode
+    def as_tuple(self) -> tuple[int, int, int, int]:
+        return self.size, self.modified_ns, self.changed_ns, self.inode
 
     def __str__(self) -> str:
         return f"{self.size} bytes, modified at {self.modified_ns} ns"
@@ -62,7 +63,7 @@ def measure(
     version: str,
     created: str,
     parent: str | None = None,
-    known: Mapping[str, tuple[tuple[int, int, int], str]] = MappingProxyType({}),
+    known: Mapping[str, tuple[tuple[int, int, int, int], str]] = MappingProxyType({}),
     progress: Progress | None = None,
 ) -> Measured:
     """Hash and describe what lies in ``data/`` of a staged dataset.
@@ -78,8 +79,9 @@ def measure(
     parent : str, optional
         Version number that this one continues.
     known : mapping of str to (stamp, str), optional
-        Sha256 of files that were read before, by path, with the size in bytes, time of change
-        in ns and inode that they had then: while these are the same, it is believed.
+        Sha256 of files that were read before, by path, with the size in bytes, times of writing
+        and of change in ns and inode that they had then: while these are the same, it is
+        believed.
     progress : callable, optional
         Called with bytes done and bytes in all.
 
@@ -227,7 +229,12 @@ def _stamp(status: os.stat_result) -> _Stamp | str:
         return "is a symbolic link; only the file it points to could be published"
     if not stat.S_ISREG(status.st_mode):
         return "is no regular file"
-    return _Stamp(size=status.st_size, modified_ns=status.st_mtime_ns, inode=status.st_ino)
+    return _Stamp(
+        size=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        changed_ns=status.st_ctime_ns,
+        inode=status.st_ino,
+    )
 
 
 def _refuse_changes(

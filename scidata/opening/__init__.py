@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from scidata.errors import InvalidError
 from scidata.formats import media
 from scidata.opening.netcdf import open_netcdf
+from scidata.opening.referenced import open_referenced
 from scidata.opening.tables import plain_name, read_csv, read_parquet, read_tsv
 from scidata.opening.zarr import open_zarr
-from scidata.published import Published, find_asset
+from scidata.published import Published, find_asset, references_key
 from scidata.version import CommitAsset
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _FIX = (
 def open_arrays(published: Published, key: str, group: str | None) -> "xr.Dataset":
     """Open an asset with arrays lazily; `Dataset.to_xarray` says how."""
     asset = find_asset(published.commit, key)
+    if references_key(published.commit, asset) is not None:
+        return open_referenced(published, asset, group)
     form = form_of(published, asset)
     if form not in ARRAYS:
         raise _other(published, asset, form, "arrays")

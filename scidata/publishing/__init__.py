@@ -6,7 +6,7 @@ one small commit record. Readers see nothing before that and everything after it
 was interrupted continues when it is started again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,22 @@ from scidata.index import rebuild
 from scidata.inventory import read_history
 from scidata.locations import read_locations
 from scidata.measure import Measured, measure
-from scidata.publishing.claim import Claim, has_ended, renew, take
-from scidata.publishing.inheritance import Held, Layout, inherit, layout_of, read_held
+from scidata.publishing.claim import (
+    Claim,
+    first_claim,
+    has_ended,
+    refuse_other_wishes,
+    renew,
+    take,
+)
+from scidata.publishing.inheritance import (
+    Held,
+    Layout,
+    inherit,
+    layout_of,
+    read_held,
+    refuse_purged,
+)
 from scidata.publishing.plan import (
     Plan,
     Version,
@@ -69,8 +83,13 @@ __all__ = [
     "Published",
     "Surroundings",
     "Surveyed",
+    "held_version",
+    "parent_of",
     "plan_publish",
+    "plan_surveyed",
     "publish",
+    "publish_surveyed",
+    "published_numbers",
     "survey",
 ]
 
@@ -130,6 +149,8 @@ class Surveyed:
     layout: Layout
     existing: CommitRecord | None
     """The version, if it is published; then its digest is that of the staged dataset."""
+    placed: Placed = field(default_factory=Placed)
+    """What of it lies elsewhere."""
 
 
 def publish(
@@ -168,14 +189,31 @@ def publish(
         If the store fails, is read-only, or ignores conditional writes. Nothing was published
         unless the message says that this is not known; running it again tells.
     """
-    options = options or PublishOptions()
     opened = open_store(store)
+    options = options or PublishOptions()
     found = survey(staged, opened, version=version, options=options, progress=progress)
+    return publish_surveyed(found, opened, options=options, progress=progress)
+
+
+def publish_surveyed(
+    found: Surveyed,
+    opened: Store,
+    *,
+    options: PublishOptions | None = None,
+    progress: Progress | None = None,
+) -> Published:
+    """Publish what was surveyed; raises as `publish`."""
+    options = options or PublishOptions()
     if found.existing is not None:
         return _signed(_already(found, opened, found.existing), opened, options)
     opened, unsafe = _trusted(opened, options)
     mine = _claim(found, options)
+    wanted = options.layout, options.parent, options.fetch_from
+    refuse_other_wishes(
+        first_claim(opened, found.record.id, found.measured.facts.version), *wanted
+    )
     first = _take(found, opened, options, mine)
+    refuse_other_wishes(first, *wanted)  # somebody else may have been first just now
     planned = _plan(found, opened, first, options.surroundings.token())
     planned = replace(
         planned, commit=planned.commit.model_copy(update={"unsafe_store": unsafe})
@@ -215,12 +253,22 @@ def plan_publish(
     ScidataError
         As `publish`, but neither the probe nor the claim is made.
     """
-    options = options or PublishOptions()
     opened = open_store(store)
+    options = options or PublishOptions()
     found = survey(staged, opened, version=version, options=options, progress=progress)
+    return plan_surveyed(found, opened, options=options)
+
+
+def plan_surveyed(
+    found: Surveyed, opened: Store, *, options: PublishOptions | None = None
+) -> Plan | CommitRecord:
+    """Say what `publish_surveyed` would do; nothing is written."""
+    options = options or PublishOptions()
     if found.existing is not None:
         return found.existing
-    claim = _claim(found, options)
+    first = first_claim(opened, found.record.id, found.measured.facts.version)
+    refuse_other_wishes(first, options.layout, options.parent, options.fetch_from)
+    claim = first or _claim(found, options)
     return _plan(found, opened, claim, options.surroundings.token())
 
 
@@ -242,27 +290,12 @@ def survey(
     options = options or PublishOptions()
     number = VersionNumber.parse(version)
     record, record_bytes = _record(staged)
-    if not store.writable:
-        raise StorageError(
-            "the store is read-only",
-            where=store.address,
-            fix="give a folder or s3://bucket/prefix, with credentials",
-        )
     # Before the bytes are read, which may take hours: can the store be reached at all?
-    published = version_numbers(store, record.id)
-    if number not in published:
-        check_number(number, published)
-    older = [n for n in published if n < number]
-    parent = None if number in published else _parent(store, record.id, older, options)
+    published = published_numbers(store, record.id, version)
+    parent = parent_of(store, record.id, version, published, options)
     held = _held(store, parent, options.layout)
     noted = stamps(staged)
     measured = _measure(staged, record.id, version, options, noted=noted, progress=progress)
-    existing = existing_commit(store, record.id, version) if number in published else None
-    if existing is not None:
-        _refuse_purged(store, existing)
-        check_same(existing, measured.manifest.digest)
-        locations = read_locations(store, existing, measured.manifest)
-        check_held(store, existing, measured.sizes, locations)
     return Surveyed(
         staged=staged,
         record=record,
@@ -272,8 +305,64 @@ def survey(
         parent=parent,
         held=held,
         layout=options.layout or layout_of(number, measured.manifest, measured.sizes, held),
-        existing=existing,
+        existing=held_version(store, measured, published),
     )
+
+
+def published_numbers(store: Store, dataset: str, version: str) -> tuple[VersionNumber, ...]:
+    """List what is published of a dataset, if a version may be published beside it.
+
+    Raises
+    ------
+    InvalidError
+        If its number is malformed or too small.
+    StorageError
+        If the store is read-only or cannot be reached.
+    """
+    number = VersionNumber.parse(version)
+    if not store.writable:
+        raise StorageError(
+            "the store is read-only",
+            where=store.address,
+            fix="give a folder or s3://bucket/prefix, with credentials",
+        )
+    published = version_numbers(store, dataset)
+    if number not in published:
+        check_number(number, published)
+    return published
+
+
+def held_version(
+    store: Store,
+    measured: Measured,
+    published: Sequence[VersionNumber],
+    outside: Collection[str] = (),
+) -> CommitRecord | None:
+    """Return the version, if it is published already, with these very bytes.
+
+    Parameters
+    ----------
+    outside : collection of str
+        Adopted files, which the store itself does not hold.
+
+    Raises
+    ------
+    ConflictError
+        If it is published with other bytes.
+    IntegrityError
+        If the store has lost objects of it.
+    """
+    facts = measured.facts
+    if VersionNumber.parse(facts.version) not in published:
+        return None
+    existing = existing_commit(store, facts.dataset, facts.version)
+    if existing is not None:
+        _refuse_purged(store, existing)
+        check_same(existing, measured.manifest.digest)
+        locations = read_locations(store, existing, measured.manifest)
+        sizes = {p: n for p, n in measured.sizes.items() if p not in outside}
+        check_held(store, existing, sizes, locations)
+    return existing
 
 
 def _measure(
@@ -332,10 +421,24 @@ def _held(store: Store, parent: CommitRecord | None, layout: Layout | None) -> t
         return ()
 
 
-def _parent(
-    store: Store, dataset: str, older: Sequence[VersionNumber], options: PublishOptions
+def parent_of(
+    store: Store,
+    dataset: str,
+    version: str,
+    published: Sequence[VersionNumber],
+    options: PublishOptions,
 ) -> CommitRecord | None:
-    """Find the version that the new one continues: the one asked for, or the newest."""
+    """Find the version that the new one continues: the one asked for, or the newest.
+
+    Raises
+    ------
+    InvalidError
+        If the one asked for is none of the older ones.
+    """
+    number = VersionNumber.parse(version)
+    if number in published:
+        return None
+    older = [n for n in published if n < number]
     wanted = older if options.parent is None else [VersionNumber.parse(options.parent)]
     for number in reversed(wanted):
         if number in older and read_history(store, dataset, number).state != "purged":
@@ -407,7 +510,8 @@ def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
     )
     manifest, sizes = found.measured.manifest, found.measured.sizes
     inheritance = inherit(manifest, sizes, facts.assets, held, layout=claim.layout)
-    placed = Placed(
+    placed = replace(
+        found.placed,
         since=inheritance.since,
         hrefs=hrefs_of(facts, manifest, inheritance),
         prefixes=inheritance.prefixes(facts.version),
@@ -423,6 +527,7 @@ def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
         tags=tag_files(found.record_bytes, found.record, manifest, sizes, facts, placed=placed),
         parent=parent,
         inheritance=inheritance,
+        placed=placed,
     )
     there = present(store, f"{facts.dataset}/{prefix_of(facts.version)}")
     return plan(version, there, tool=TOOL, commit_id=commit_id)
@@ -449,6 +554,7 @@ def _apply(
     check_unchanged(found.stamps, stamps(found.staged), where=str(found.staged))
     hold()
     check_listing(store, planned)
+    refuse_purged(store, planned.commit)
     check_inherited(store, planned)
     committed = commit(store, planned.commit)
     return Published(

@@ -92,6 +92,43 @@ def take(
     raise _held(first, dataset, version)
 
 
+def first_claim(store: Store, dataset: str, version: str) -> Claim | None:
+    """Return the claim of whoever began to upload a version; None if nobody did."""
+    first = read_claim(store, claim_key(dataset, version))
+    return None if first is None or first.collecting else first
+
+
+def refuse_other_wishes(
+    first: Claim | None, layout: Layout | None, parent: str | None, fetch_from: str
+) -> None:
+    """Refuse to continue an upload in another way than it was begun.
+
+    What the first claim says may be in files that lie there, so it cannot be changed.
+
+    Raises
+    ------
+    ConflictError
+        If something else was asked for; None and an empty text ask for nothing.
+    """
+    if first is None:
+        return
+    version = first.parent.version if first.parent else "none"
+    wishes = (
+        (f"--{layout}", layout, first.layout, f"as --{first.layout}"),
+        ("--parent", parent, version, f"with the parent {version}"),
+        ("--fetch-from", fetch_from, first.fetch_from, "with another address, or none"),
+    )
+    for option, wanted, claimed, begun in wishes:
+        if wanted and wanted != claimed:
+            raise ConflictError(
+                f"this upload was begun {begun} by {first.who}, so it cannot go on with "
+                f"{option}",
+                where=option,
+                fix=f"leave out {option} to finish it as it was begun, or publish under the "
+                "next version number",
+            )
+
+
 def renew(store: Store, dataset: str, version: str, mine: Claim, *, now: datetime) -> None:
     """Make sure, just before the commit, that nobody may be collecting what was uploaded.
 

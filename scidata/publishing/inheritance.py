@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from scidata.errors import ConflictError
 from scidata.facts import Asset
+from scidata.inventory import read_history
 from scidata.locations import Index, Locations, read_index
 from scidata.manifest import Manifest
 from scidata.resolve import read_commit, read_manifest
@@ -46,7 +48,9 @@ class Held:
         return self.index.locations.since.get(path, self.commit.version)
 
     def has(self, path: str, value: str, size: int) -> bool:
-        """Tell whether it has a file of this path, sha256 and size."""
+        """Tell whether it has a file of this path, sha256 and size, in the store itself."""
+        if path in self.index.locations.outside:
+            return False
         return self.manifest.hexes.get(path) == value and self.index.sizes[path] == size
 
 
@@ -85,6 +89,26 @@ def read_held(store: Store, parent: CommitRecord) -> tuple[Held, ...]:
     commits = [parent]
     commits += [read_commit(store, parent.dataset, number) for number in reversed(older)]
     return tuple(_read_one(store, commit) for commit in commits)
+
+
+def refuse_purged(store: Store, commit: CommitRecord) -> None:
+    """Look, just before a version is committed, that nobody purged what it relies on.
+
+    Raises
+    ------
+    ConflictError
+        If somebody did: its files go, or are gone.
+    """
+    for prefix in commit.prefixes[:-1]:
+        number = VersionNumber.parse(prefix.removeprefix("v"))
+        status = read_history(store, commit.dataset, number).status
+        if status is not None and status.state == "purged":
+            raise ConflictError(
+                f"{commit.dataset}@{number}, on which {commit.name} would rely, was purged on "
+                f"{status.date}: {status.reason}",
+                where=store.address,
+                fix="publish under the next version number, which will inherit nothing of it",
+            )
 
 
 def _read_one(store: Store, commit: CommitRecord) -> Held:
@@ -188,8 +212,9 @@ def _keys_by_bytes(held: Sequence[Held]) -> dict[tuple[str, int], str]:
     keys: dict[tuple[str, int], str] = {}
     for version in reversed(held):
         for path, value in version.manifest.hexes.items():
-            size = version.index.sizes[path]
-            keys[value, size] = version.index.locations.of(path).key
+            if path not in version.index.locations.outside:  # the store has no such bytes
+                size = version.index.sizes[path]
+                keys[value, size] = version.index.locations.of(path).key
     return keys
 
 
@@ -199,5 +224,7 @@ def _removed(used: set[str], manifest: Manifest, held: Sequence[Held]) -> Iterat
     for version in held:
         name = version.commit.version
         if name in used:
-            there |= {p for p in version.manifest if version.version_of(p) == name}
+            outside = version.index.locations.outside
+            own = (p for p in version.manifest if version.version_of(p) == name)
+            there |= {p for p in own if p not in outside}
     yield from sorted(there - manifest.keys(), key=str.encode)

@@ -7,7 +7,7 @@ from pathlib import Path
 from scidata.digest import Digest
 from scidata.errors import ConflictError, InvalidError
 from scidata.facts import Facts
-from scidata.formats import catalog_of, prefix_of
+from scidata.formats import Placed, catalog_of, prefix_of
 from scidata.manifest import Manifest
 from scidata.publishing.inheritance import Inheritance
 from scidata.version import (
@@ -79,6 +79,8 @@ class Version:
     tags: Mapping[str, bytes]
     """By key below the dataset's prefix, as `scidata.formats.tag_files` returns them."""
     parent: ParentVersion | None
+    placed: Placed = field(default_factory=Placed)
+    """Files that lie outside the store are not uploaded."""
     inheritance: Inheritance = field(default_factory=Inheritance)
 
 
@@ -196,7 +198,7 @@ def _payload(version: Version, base: str, present: Mapping[str, int]) -> tuple[S
             copy=copies.get(path),
         )
         for path, digest in version.manifest.items()
-        if path not in since
+        if path not in since and path not in version.placed.sources
     )
 
 
@@ -244,6 +246,7 @@ def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
             )
             for asset in facts.assets
         ),
+        outside=version.placed.outside,
         created=facts.created,
         tool=tool,
         commit_id=commit_id,

@@ -1,11 +1,14 @@
 """Digests of staged files, kept between runs: what did not change is not read again.
 
-A file counts as unchanged if its path, size, time of change in ns and inode are those of the
-run that read it, and it had not been written in the two seconds before that reading: within the
-resolution of a clock a write may leave no trace. A damaged memory counts as none.
+A file counts as unchanged if its path, size, inode and both its times are those of the run that
+read it: when its contents were written, which anybody can set back, and when anything of it was
+changed, which the system alone sets. In the two seconds before that reading nothing of it may
+have changed: within the resolution of a clock a write may leave no trace. A damaged memory
+counts as none.
 """
 
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,10 +18,10 @@ from typing import TypeAlias
 
 from scidata.digest import Digest
 
-Stamp: TypeAlias = tuple[int, int, int]
-"""Size in bytes, time of change in ns and inode."""
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""Size in bytes, time of writing and time of change (mtime, ctime) in ns, and inode."""
 
-SCHEMA = "scidata-hashes/1"
+SCHEMA = "scidata-hashes/2"
 SETTLED_NS = 2 * 10**9
 MAX_BYTES = 2**30
 
@@ -27,6 +30,11 @@ def memory_of(folder: Path, staged: Path) -> Path:
     """Return where the digests of a staged dataset are kept, in the user's state folder."""
     name = sha256(str(staged.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
     return folder / "hashes" / f"{name[:32]}.json.z"
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return what changes when somebody writes to a file."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
@@ -42,8 +50,8 @@ def recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
         if held["schema"] != SCHEMA:
             return {}
         return {
-            str(path): ((int(size), int(time), int(inode)), Digest(value).hex)
-            for path, (size, time, inode, value) in held["files"].items()
+            str(path): ((int(size), int(written), int(changed), int(inode)), Digest(value).hex)
+            for path, (size, written, changed, inode, value) in held["files"].items()
         }
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zlib.error):
         return {}
@@ -56,7 +64,7 @@ def note(
     files = {
         path: (*stamp, hexes[path])
         for path, stamp in stamps.items()
-        if path in hexes and stamp[1] < begun_ns - SETTLED_NS
+        if path in hexes and max(stamp[1], stamp[2]) < begun_ns - SETTLED_NS
     }
     packed = zlib.compress(json.dumps({"schema": SCHEMA, "files": files}).encode(), 1)
     beside = memory.with_suffix(".new")

@@ -23,6 +23,7 @@ from scidata.hashing import Progress, hash_parts, tell_files
 from scidata.locations import Locations
 from scidata.parallel import each
 from scidata.publishing.plan import Plan, Step, conflict, refuse_strangers
+from scidata.publishing.remembered import Stamp, stamp_of
 from scidata.resolve import commit_key, read_commit
 from scidata.storage.addresses import options_of
 from scidata.storage.base import ObjectFacts, Store
@@ -36,8 +37,8 @@ LARGE_AT_ONCE = 4
 LOOKS = 3
 PAUSE_S = 0.5
 
-Stamps = Mapping[str, tuple[int, int, int]]
-"""Size in bytes, time of change in ns and inode of each staged file, by its path."""
+Stamps = Mapping[str, Stamp]
+"""What changes when somebody writes to a staged file, by its path."""
 
 
 Deed = Literal["sent", "copied", "found"]
@@ -245,7 +246,7 @@ def stamps(staged: Path) -> Stamps:
     StorageError
         If a file cannot be looked at.
     """
-    found: dict[str, tuple[int, int, int]] = {}
+    found: dict[str, Stamp] = {}
     waiting = ["data"]
     while waiting:
         folder = waiting.pop()
@@ -258,7 +259,7 @@ def stamps(staged: Path) -> Stamps:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(path)
                 elif status := _status(staged / path, staged):
-                    found[path] = (status.st_size, status.st_mtime_ns, status.st_ino)
+                    found[path] = stamp_of(status)
     return found
 
 

@@ -24,6 +24,7 @@ from scidata.errors import (
 from scidata.hashing import Meter, Progress, hash_each, tell_files
 from scidata.locations import read_index
 from scidata.manifest import DECLARATION, MANIFEST, PAYLOAD, Manifest
+from scidata.outside import reaching
 from scidata.parallel import each
 from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve
@@ -210,6 +211,7 @@ def select(
 
 def apply(plan: PullPlan, store: Store, *, progress: Progress | None = None) -> Pulled:
     """Do what the plan says. The file that makes the folder a bag comes last."""
+    store = reaching(store, plan.commit)
     _refuse_full_disk(plan)
     kept = sum(plan.kept.values())
     meter = Meter(plan.bytes + kept, progress)

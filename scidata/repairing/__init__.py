@@ -34,6 +34,9 @@ OVERWRITES = (
     "a store never overwrites; with --replace-damaged it is deleted once its replacement is "
     "here and sound, and created anew"
 )
+ADOPTED = (
+    "it was adopted and lies outside the store: whoever runs its server must bring it back"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +250,14 @@ def _plan_store(
     found = verify_version(commit.name, store, digest=None, choice=Choice(), progress=progress)
     version = described(store, commit)
     fetches, left = _plan(found, origin, {**origin.payload, **version.tags})
+    adopted = version.locations.outside
+    states = {item.path: item.state for item in found.damage}
+    left += [
+        Left(path=item.path, state=states[item.path], reason=ADOPTED)
+        for item in fetches
+        if item.path in adopted
+    ]
+    fetches = [item for item in fetches if item.path not in adopted]
     damaged = _bad(found)
     kept = damaged if not replace else frozenset()
     left += [

@@ -11,6 +11,7 @@ from scidata.errors import ConflictError, InvalidError, NotFoundError
 from scidata.hashing import hash_each
 from scidata.locations import read_locations
 from scidata.manifest import MANIFEST, TAG_MANIFEST, Manifest
+from scidata.outside import reaching
 from scidata.resolve import read_manifest, resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
@@ -66,7 +67,7 @@ def open_source(source: StoreLike, name: str) -> Source:
         return f"{commit.dataset}/{'' if beside else prefix}{path}"
 
     return Source(
-        store=store,
+        store=reaching(store, commit),
         name=commit.name,
         digest=commit.digest,
         payload=manifest.hexes,

@@ -18,6 +18,8 @@ class ObjectFacts:
     size: int
     modified: str | None = None
     """UTC, ISO 8601, by the store's own clock; None where the store does not say."""
+    etag: str | None = None
+    """What changes with the bytes, without its quotes; None where the store has none."""
     digest: Digest | None = None
     """What the writer told the store, which checked it on arrival; only `Store.head` fills it
     in, and only where the store keeps one and did check: S3 compares nothing taken in parts."""

@@ -253,7 +253,8 @@ def _in_folder(folder: Path, act: Callable[[], T]) -> T:
         except FileExistsError:  # of mkdir: a file is there, or the folder went just now
             if folder.exists() and not folder.is_dir():
                 raise
-    raise OSError(errno.ENOENT, "the folder disappears again and again")
+    # Not "absent": nobody asked for what is there.
+    raise refusals.no_folder(str(folder))
 
 
 def _copy(source: bytes | Path, out: BinaryIO) -> Digest:

@@ -150,6 +150,7 @@ class Objects:
             key=key,
             size=answer.meta["size"],
             modified=answer.meta["last_modified"].isoformat().replace("+00:00", "Z"),
+            etag=_etag(answer.meta["e_tag"]),
             digest=Digest(recorded) if recorded and _is_hex(recorded) else None,
             parts=parts,
         )
@@ -165,6 +166,7 @@ class Objects:
                             key=meta["path"],
                             size=meta["size"],
                             modified=meta["last_modified"].isoformat().replace("+00:00", "Z"),
+                            etag=_etag(meta["e_tag"]),
                         )
         except (BaseError, FileNotFoundError) as error:
             raise self._translated(error, prefix) from error
@@ -279,6 +281,10 @@ def _cut_off(start: int, size: int, where: str) -> StorageError:
         where=where,
         fix="run the same command again",
     )
+
+
+def _etag(text: str | None) -> str | None:
+    return text.strip('"') if text else None
 
 
 def _is_hex(text: str) -> bool:

@@ -145,6 +145,15 @@ def no_store(where: str, *, is_file: bool) -> NotFoundError:
     )
 
 
+def no_folder(where: str) -> StorageError:
+    """Say that a folder that is to be written in can neither be found nor made."""
+    return StorageError(
+        "cannot use the store: no folder can be made there",
+        where=where,
+        fix="choose another folder for the store (--store)",
+    )
+
+
 def linked(path: str, *, where: str) -> InvalidError:
     """Say that a store holds a link, which could lead out of it."""
     return InvalidError(

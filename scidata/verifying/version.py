@@ -4,23 +4,35 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from scidata import compare
 from scidata.bag import parse_table
 from scidata.compare import Verified
 from scidata.digest import Digest
-from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
+from scidata.errors import (
+    ConflictError,
+    Damage,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    StorageError,
+)
 from scidata.formats.manifest_table import Recorded, read_recorded
 from scidata.hashing import Hashed, Meter, Progress, hash_stream
-from scidata.locations import Locations, overlay, read_locations
-from scidata.manifest import MANIFEST_TABLE, PAYLOAD, Manifest
+from scidata.locations import Locations, is_full, overlay, read_locations
+from scidata.manifest import MANIFEST, MANIFEST_TABLE, PAYLOAD, Manifest
+from scidata.outside import look, reaching
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve
 from scidata.signing import require_signature
 from scidata.sshsig import PublicKey
-from scidata.storage.base import Store
+from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.checksums import KeepsChecksums
 from scidata.verifying.choice import Choice, asset_globs
+from scidata.verifying.listed import OutOfOrderError, expected, join, listed
+from scidata.verifying.sources import changed_sources
 from scidata.verifying.stored import Judged, judge
 from scidata.version import CommitRecord
 
@@ -51,6 +63,12 @@ class Described:
         """Tag files and their sha256, by path in the bag; the catalog lies beside the bag."""
         return {k.removeprefix(self.prefix): t.sha256 for k, t in self.commit.tags.items()}
 
+    @cached_property
+    def sources(self) -> Mapping[str, ObjectFacts]:
+        """What is said now of the files outside that are still there, by their paths."""
+        outside = {path: self.locations.of(path).key for path in self.locations.outside}
+        return look(self.store, outside)
+
     def key(self, path: str) -> str:
         """Return where a path lies in the store."""
         if path in self.payload:
@@ -69,22 +87,26 @@ def verify_version(
     progress: Progress | None,
 ) -> Verified:
     """Compare a version with its commit record, and its payload with its manifest."""
-    if choice.depth == "remote":
-        refuse_without_checksums(store)
     commit = resolve(reference, store)
+    if choice.depth == "remote":  # of what a version adopted, its own server may keep some
+        refuse_without_checksums(reaching(store, commit))
     signer = require_signature(store, commit, trusted).key if trusted else None
     globs = choice.globs + asset_globs(
         choice.assets, {asset.key: asset.path for asset in commit.assets}, where=commit.name
     )
+    said: list[str] = []
+    # What lies outside the store is in no listing of it.
+    if choice.depth == "fast" and store.lists and reaching(store, commit) is store:
+        quick = _in_one_pass(store, commit, globs, digest=digest, progress=progress)
+        if isinstance(quick, Verified):
+            return replace(quick, signer=signer)
+        said += quick
     version = described(store, commit)
     chosen = {p: version.payload[p] for p in compare.matching(version.payload, globs)}
     if globs and version.payload and not chosen:
-        raise NotFoundError(
-            f"no file of {version.commit.name} matches {' or '.join(map(repr, globs))}",
-            where=store.url,
-            fix="write it as in the manifest, such as 'data/grid.zarr/*'",
-        )
+        raise _nothing_matches(store, commit, globs)
     recorded, notes = _recorded(version, choice)
+    notes += said
     known = {path: row.size for path, row in recorded.items() if row.size is not None}
     inside = choice.read(chosen, commit.digest, known)
     with ThreadPoolExecutor(1) as pool:  # a long listing should not keep reading waiting
@@ -98,9 +120,12 @@ def verify_version(
     damage += [item.damage for item in judged if item.damage is not None]
     damage += _absent_and_unexpected(version, sizes, chosen, globs)
     notes += [*version.notes, *([UNLISTED] if sizes is None else [])]
+    rest = chosen.keys() - inside - {item.path for item in damage}  # what was read is sound
+    damage += changed_sources(version.store, version.commit, version.sources, rest)
     if sizes is not None:
-        listed = {p: sizes[p] for p in chosen.keys() - inside if p in sizes}
-        damage += compare.resized(listed, known)
+        told = {item.path for item in damage}
+        held = {p: sizes[p] for p in rest - told if p in sizes}
+        damage += compare.resized(held, known)
     elif len(inside) < len(chosen):
         notes.append("no sizes were compared: the store cannot be listed")
     return Verified(
@@ -131,8 +156,91 @@ def verify_version(
     )
 
 
+def _in_one_pass(
+    store: Store,
+    commit: CommitRecord,
+    globs: tuple[str, ...],
+    *,
+    digest: Digest | None,
+    progress: Progress | None,
+) -> Verified | list[str]:
+    """Compare names and sizes in little memory, or return what should be said of why not."""
+    try:
+        return _joined(store, commit, globs, digest=digest, progress=progress)
+    except OutOfOrderError as error:
+        return [str(error)]
+    except (StorageError, ConflictError):
+        raise
+    except (IntegrityError, InvalidError, ValueError, LookupError, TypeError, OSError):
+        # Manifest or index cannot be used. Who holds everything in memory says more of that.
+        return []
+
+
+def _joined(
+    store: Store,
+    commit: CommitRecord,
+    globs: tuple[str, ...],
+    *,
+    digest: Digest | None,
+    progress: Progress | None,
+) -> Verified:
+    """Compare names and sizes of the payload, and every byte of the tag files.
+
+    Raises
+    ------
+    OutOfOrderError
+        If the store does not list in order.
+    ScidataError, ValueError, LookupError, TypeError, OSError
+        If manifest or index are damaged or cannot be read.
+    """
+    own = Locations(dataset=commit.dataset, version=commit.version)
+    version = Described(store=store, commit=commit, payload={}, damage=(), locations=own)
+    manifest, table = (
+        read_tag(store, commit, version.prefix + name) for name in (MANIFEST, MANIFEST_TABLE)
+    )
+    full = commit.version if is_full(store, commit) else ""
+    versions = [full] if full else [p.removeprefix("v") for p in commit.prefixes]
+    tags = version.tags
+    with ThreadPoolExecutor(1) as pool:
+        files = expected(manifest, table, full=full)
+        keys = listed(store, commit.dataset, versions)
+        looking = pool.submit(join, files, keys, own=commit.version, tags=tags, globs=globs)
+        # Those two were compared with the commit record when they were read.
+        unread = {p: tags[p] for p in tags.keys() - {MANIFEST, MANIFEST_TABLE}}
+        found, read = _read(version, unread, progress, looking)
+        looked = looking.result()
+    if globs and not looked.chosen:
+        raise _nothing_matches(store, commit, globs)
+    return Verified(
+        target=store.url,
+        name=commit.name,
+        digest=Digest.parse(commit.digest),
+        published=True,
+        against=f"{commit.name} in {store.url}",
+        files=len(tags) + looked.chosen,
+        tags=len(tags),
+        bytes=read + len(manifest) + len(table),
+        fast=True,
+        depth="fast",
+        payload=looked.payload,
+        held=looked.payload,
+        damage=compare.ordered([*_pin(commit, digest), *found, *looked.damage]),
+    )
+
+
+def _nothing_matches(
+    store: Store, commit: CommitRecord, globs: tuple[str, ...]
+) -> NotFoundError:
+    return NotFoundError(
+        f"no file of {commit.name} matches {' or '.join(map(repr, globs))}",
+        where=store.url,
+        fix="write it as in the manifest, such as 'data/grid.zarr/*'",
+    )
+
+
 def described(store: Store, commit: CommitRecord) -> Described:
     """Read the manifest of a version."""
+    store = reaching(store, commit)
     damage: tuple[Damage, ...] = ()
     try:
         manifest = read_manifest(store, commit)
@@ -195,14 +303,14 @@ def _list(version: Described) -> Mapping[str, int] | None:
         for path in paths:
             found.pop(path, None)  # also in the own prefix, where nobody reads it
         found |= {path: there[path] for path in paths if path in there}
-    return found
+    return found | {path: facts.size for path, facts in version.sources.items()}
 
 
 def _read(
     version: Described,
     wanted: Mapping[str, str],
     progress: Progress | None,
-    listing: Future[Mapping[str, int] | None],
+    listing: Future[Any],
 ) -> tuple[list[Damage], int]:
     """Read objects through the store, several at once; returns damage and bytes read."""
     meter = Meter(version.commit.bytes, progress)

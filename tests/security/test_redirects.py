@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from scidata.catalog import hosts, open_catalog
+from scidata.catalog import open_catalog
 from scidata.catalog.fetch import _redirect_watch
-from scidata.catalog.hosts import Reach, reach_of, reach_of_url
 from scidata.catalog.rules import catalog_problems
 from scidata.errors import InvalidError
 from scidata.formats.intake import version_catalog
 from scidata.formats.text import to_yaml
+from scidata.storage import hosts
+from scidata.storage.hosts import Reach, reach_of, reach_of_url
 from tests.plainly import Document
 from tests.records import facts_of, full_record
 from tests.security.attack import run
