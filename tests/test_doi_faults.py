@@ -204,7 +204,7 @@ def test_an_event_that_is_ignored_is_noticed(
     datacite: Double,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("scidata.testing.datacite.next_state", lambda state, _: state)
+    monkeypatch.setattr("scidata.testing.datacite_answers.next_state", lambda state, _: state)
     with pytest.raises(StorageError, match="is draft, not findable, although DataCite took"):
         publish("bare@1.0.0", store, options=options)
     assert not [f for f in store.list("bare/versions/") if "findable" in f.key]

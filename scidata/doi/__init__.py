@@ -5,7 +5,6 @@ from scidata.doi.life import (
     Done,
     Preview,
     Seen,
-    Step,
     draft,
     hide,
     preview,
@@ -14,6 +13,7 @@ from scidata.doi.life import (
     update,
 )
 from scidata.doi.session import DoiOptions
+from scidata.doi.settling import Step
 
 __all__ = [
     "DoiOptions",

@@ -3,21 +3,20 @@
 Running one again is safe, and goes on where the last run stopped.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from scidata.doi.client import Registry, seen_state
 from scidata.doi.documents import differences, without_empties
 from scidata.doi.judging import Verdict, require
-from scidata.doi.ledger import Ledger, note_findable, reserve
-from scidata.doi.session import DoiOptions, Session, begin, check_ours, check_page
+from scidata.doi.ledger import note_findable, reserve
+from scidata.doi.session import DoiOptions, Session, begin, check_page
+from scidata.doi.settling import Step, Work, page_of_now
 from scidata.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
     ScidataError,
-    StorageError,
 )
 from scidata.index import rebuild
 from scidata.reservation import FindableNote, Reservation
@@ -27,11 +26,6 @@ from scidata.storage.base import Store
 from scidata.storage.trust import trusted
 
 Attributes: TypeAlias = dict[str, Any]  # Any: JSON at the edge
-Event: TypeAlias = Literal["publish", "hide"]
-Subject: TypeAlias = Literal["version", "dataset", "predecessor"]
-
-POLL_S = 2.0
-_GOAL: dict[Event, str] = {"publish": "findable", "hide": "registered"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,24 +38,6 @@ class Preview:
     reserved: bool
     document: Attributes
     verdict: Verdict
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What one DOI needed."""
-
-    subject: Subject
-    doi: str
-    before: str
-    """Its state: absent, draft, registered or findable."""
-    after: str
-    changes: tuple[str, ...]
-    """Attributes that DataCite had otherwise; of a new DOI all."""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.changes and self.before == self.after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +106,7 @@ def draft(
     registry = session.registry()
     if not session.options.dry_run:
         _reserve(session, _writable(session))
-    work = _Work(session, registry)
+    work = Work(session, registry)
     steps = [work.settle("version", session.document())]
     return _done(session, steps, verdict, work.warnings)
 
@@ -168,7 +144,7 @@ def publish(
     reserved = _reservation(session)
     if not dry_run:
         _reserve(session, writable)
-    work = _Work(session, registry)
+    work = Work(session, registry)
     document = session.document()
 
     def page_is_there() -> None:
@@ -202,10 +178,10 @@ def update(
     session = begin(reference, store, options or DoiOptions())
     registry = session.registry()
     found = _found(session, registry)
-    document = session.document(url=_page(session, found, session.commit.version))
+    document = session.document(url=page_of_now(session, found, session.commit.version))
     verdict = session.verdict(document)
     require(verdict, where=session.commit.name)
-    work = _Work(session, registry)
+    work = Work(session, registry)
     steps = [work.settle("version", document)]
     if session.line.findable:
         steps += work.around(session.ledger)
@@ -242,10 +218,10 @@ def hide(
             where=f"{session.doi} at {session.api}",
             fix="there is nothing to hide",
         )
-    document = session.document(url=_page(session, found, session.commit.version))
+    document = session.document(url=page_of_now(session, found, session.commit.version))
     verdict = session.verdict(document)
     require(verdict, where=session.commit.name)
-    work = _Work(session, registry)
+    work = Work(session, registry)
     steps = [work.settle("version", document, "hide", reason=status.reason)]
     return _done(session, steps, verdict, work.warnings)
 
@@ -266,7 +242,7 @@ def show(
     found = session.registry(anonymous=True).get(session.doi)
     differs: tuple[str, ...] = ()
     if found is not None:
-        url = _page(session, found, session.commit.version)
+        url = page_of_now(session, found, session.commit.version)
         differs = differences(session.document(url=url), found)
     return Seen(
         name=session.commit.name,
@@ -280,93 +256,6 @@ def show(
         registered=(found or {}).get("registered"),
         differs=differs,
     )
-
-
-class _Work:
-    """Changes at DataCite, or what they would be, and what a curator should know of them."""
-
-    def __init__(self, session: Session, registry: Registry) -> None:
-        self._session = session
-        self._registry = registry
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        if text:
-            self.warnings.append(text)
-
-    def settle(
-        self,
-        subject: Subject,
-        wanted: Attributes,
-        event: Event | None = None,
-        *,
-        reason: str | None = None,
-        before_event: Callable[[], None] | None = None,
-    ) -> Step:
-        """Bring one DOI to what is wanted, sending only what is needed."""
-        doi, dry_run = wanted["doi"], self._session.options.dry_run
-        found = self._registry.get(doi)
-        check_ours(found, wanted, api=self._session.api)
-        before = seen_state(found)
-        changes = differences(wanted, found) if found else tuple(without_empties(wanted))
-        goal = _GOAL[event] if event else ("draft" if found is None else before)
-        if not dry_run:
-            if found is None or changes:
-                found = self._registry.put(doi, wanted)
-            if event and before != goal:
-                if before_event:
-                    before_event()
-                change = {"event": event, "url": wanted["url"]}
-                found = self._registry.put(doi, change | ({"reason": reason} if reason else {}))
-            if changes or before != goal:
-                self._check(doi, wanted, goal)
-        return Step(subject=subject, doi=doi, before=before, after=goal, changes=changes)
-
-    def _check(self, doi: str, wanted: Attributes, goal: str) -> None:
-        """Read back: DataCite ignores an event that does not apply, and says 200."""
-        found = self._registry.get(doi)
-        if seen_state(found) != goal:
-            raise StorageError(
-                f"{doi} is {seen_state(found)}, not {goal}, although DataCite took the change",
-                where=self._session.api,
-                fix="run the same command again; if it repeats, ask DataCite's support",
-            )
-        left = differences(wanted, found or {})
-        if left:
-            self.warn(
-                f"DataCite writes otherwise than it was told, of {doi}: {', '.join(left)}"
-            )
-
-    def await_handle(self, doi: str) -> None:
-        """Wait until the DOI resolves: that happens after DataCite's answer."""
-        patience, left = self._session.options.patience, self._session.options.handle_wait_s
-        while True:
-            found = self._registry.get(doi)
-            if found and found.get("registered"):
-                return
-            if left <= 0:
-                self.warn(f"{doi} is findable, but does not resolve yet; that may take an hour")
-                return
-            patience.sleep(POLL_S)
-            left -= POLL_S
-
-    def around(self, ledger: Ledger) -> Iterator[Step]:
-        """Tell the dataset's DOI of all versions, and the version before of this one."""
-        session = self._session
-        found = None if session.knows_pages() else self._registry.get(session.concept)
-        url = _page(session, found, None)
-        yield self.settle("dataset", session.concept_document(ledger, url=url), "publish")
-        before = ledger.predecessor(session.commit.version)
-        if before is None or before.reserved is None:
-            return
-        # Where its page is, only DataCite knows, if the pages moved since.
-        there = self._registry.get(before.reserved.doi)
-        if there is None:
-            self.warn(f"DataCite does not know {before.reserved.doi} of the version before")
-            return
-        url = str(there.get("url") or session.page(before.commit.version))
-        document = session.predecessor_document(before, ledger, url)
-        yield self.settle("predecessor", document)
 
 
 def _judged(
@@ -427,13 +316,6 @@ def _found(session: Session, registry: Registry) -> Attributes:
             fix=f"make it: scidata doi publish {name} {options_of(session.store)}",
         )
     return found
-
-
-def _page(session: Session, found: Attributes | None, version: str | None) -> str:
-    """Return the landing page that was given, else the one that DataCite has."""
-    if not session.knows_pages() and found and found.get("url"):
-        return str(found["url"])
-    return session.page(version)
 
 
 def _index(store: Store, session: Session) -> str:
