@@ -109,7 +109,11 @@ def test_a_version_keeps_its_doi_when_the_prefix_changes(
     store: MemoryStore, options: DoiOptions, datacite: Double
 ) -> None:
     draft("bare@1.0.0", store, options=options)
-    other = DoiOptions(**{**vars(options), "prefix": "10.5073"})
+    asked = DoiOptions(**{**vars(options), "prefix": "10.5073"})
+    with pytest.raises(ConflictError, match=r"has the DOI .* already, and keeps it"):
+        publish("bare@1.0.0", store, options=asked)
+    environ = {**options.environ, "DATACITE_PREFIX": "10.5073"}
+    other = DoiOptions(**{**vars(options), "environ": environ})
     assert publish("bare@1.0.0", store, options=other).doi == DOI
     assert set(datacite.dois) == {DOI, CONCEPT}
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -128,6 +129,21 @@ def test_the_test_system_is_asked_unless_another_is_named() -> None:
     assert api_address(None, {"DATACITE_API": "https://x.example.org/"}) == (
         "https://x.example.org"
     )
+
+
+def test_a_keyring_is_asked_by_service_and_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyring, errors = ModuleType("keyring"), ModuleType("keyring.errors")
+    errors.__dict__["KeyringError"] = type("KeyringError", (Exception,), {})
+    keyring.__dict__["get_password"] = lambda service, user: f"{service}/{user}"
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    assert credentials.from_keyring("scidata", "A.B") == "scidata/A.B"
+
+    def locked(service: str, user: str) -> str:
+        raise errors.__dict__["KeyringError"]
+
+    keyring.__dict__["get_password"] = locked
+    assert credentials.from_keyring("scidata", "A.B") is None
 
 
 def test_without_a_keyring_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,7 @@ class Registry:
 
     def _ask(self, method: str, path: str, doi: str, body: bytes | None = None) -> Answer:
         """Ask until there is an answer that will not pass; raise what it means if it is bad."""
+        answer: Answer | Exception = TimeoutError("nothing was asked")
         for attempt in range(1, self.patience.tries + 1):
             answer = self._once(method, path, body)
             if isinstance(answer, Answer):

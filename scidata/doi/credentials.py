@@ -101,8 +101,9 @@ def credentials_of(
 def from_keyring(service: str, user: str) -> str | None:
     """Ask the user's keyring; None where there is none, or it does not know."""
     try:
-        import keyring
-        from keyring.errors import KeyringError
+        # Of the extra [doi], and optional there, too.
+        import keyring  # pyright: ignore[reportMissingImports]
+        from keyring.errors import KeyringError  # pyright: ignore[reportMissingImports]
     except ImportError:
         return None
     try:

@@ -202,6 +202,12 @@ def _names(ledger: Ledger, commit: CommitRecord, options: DoiOptions) -> tuple[s
     """Return the names that were reserved, else those to reserve."""
     reserved = ledger.of(commit.version).reserved
     if reserved is not None:
+        if options.prefix and not reserved.doi.startswith(f"{options.prefix}/"):
+            raise ConflictError(
+                f"{commit.name} has the DOI {reserved.doi} already, and keeps it",
+                where="--prefix",
+                fix="leave out --prefix",
+            )
         return reserved.doi, ledger.concept or reserved.concept
     known = (ledger.concept or "").partition("/")[0]
     prefix = options.prefix or options.environ.get(PREFIX) or known
