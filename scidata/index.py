@@ -23,7 +23,7 @@ from scidata.facts import Facts, parse_facts
 from scidata.formats import intake, stac
 from scidata.formats.stac_status import item_path, item_with_status
 from scidata.formats.text import to_json, to_yaml
-from scidata.inventory import Existing, published, read_history
+from scidata.inventory import Existing, known_doi, published, read_history
 from scidata.manifest import FACTS
 from scidata.record import Record, parse_record
 from scidata.resolve import read_commit, read_tag
@@ -81,6 +81,8 @@ class SoundVersion:
     """The STAC item for the dataset's folder, of a version that has a status."""
     hrefs: Mapping[str, str] = field(default_factory=dict)
     """Where each asset lies below the dataset's prefix, by its key."""
+    doi: str | None = None
+    """Of a version whose DOI can be found."""
     outside: tuple[OutsidePlace, ...] = ()
     """Places of files that were adopted."""
 
@@ -206,13 +208,14 @@ def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, byt
         for v in versions
         if v.item is not None
     }
+    dois = {v.facts.version: v.doi for v in versions if v.doi is not None}
     catalog = intake.dataset_catalog(
-        record, facts, pins, newest.hrefs, newest.outside, statuses=known
+        record, facts, pins, newest.hrefs, newest.outside, statuses=known, dois=dois
     )
     return {
         **items,
         f"{name}/{DATASET_INTAKE}": to_yaml(catalog),
-        f"{name}/{DATASET_STAC}": to_json(stac.collection(record, facts, known)),
+        f"{name}/{DATASET_STAC}": to_json(stac.collection(record, facts, known, dois)),
     }
 
 
@@ -277,6 +280,7 @@ def _read_sound(
         )
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
     history = read_history(store, name, number, found.statuses)
+    doi = known_doi(store, commit) if number in found.dois else None
     return SoundVersion(
         record=record,
         facts=facts,
@@ -285,6 +289,7 @@ def _read_sound(
         hrefs={asset.key: asset.href for asset in commit.assets},
         outside=commit.outside,
         item=_item(store, commit, history),
+        doi=doi.doi if doi and doi.findable else None,
     )
 
 

@@ -11,8 +11,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.errors import IntegrityError, InvalidError, NotFoundError, StorageError
 from scidata.parallel import each
+from scidata.reservation import (
+    MAX_RESERVATION_BYTES,
+    FindableNote,
+    KnownDoi,
+    Reservation,
+    findable_key,
+    parse_findable,
+    parse_reservation,
+    reservation_key,
+)
 from scidata.status import (
     MAX_STATUS_BYTES,
     MAX_STATUSES,
@@ -26,10 +36,12 @@ from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.storage.refusals import hides_what_is_absent
-from scidata.version import DATASET_ID, VersionNumber
+from scidata.version import DATASET_ID, CommitRecord, VersionNumber
+from scidata.warning import warn
 
 _MAX_CATALOG_BYTES = 16 * 2**20
 _COMMIT = re.compile(r"versions/([0-9.]+)\.json")
+_FINDABLE = re.compile(r"versions/([0-9.]+)\.doi-findable\.json")
 _CHILD = re.compile(rf"(?:.*/)?({DATASET_ID})/collection\.json")
 _ITEM = re.compile(r"(?:.*/)?(?:v|item-)([0-9.]+)(?:/meta/item)?\.json")
 
@@ -42,6 +54,8 @@ class Existing:
     """Of its versions, oldest first."""
     statuses: Mapping[VersionNumber, tuple[int, ...]] | None
     """Numbers of each version's statuses; None where the store cannot list."""
+    dois: frozenset[VersionNumber] = frozenset()
+    """Versions whose DOI was seen findable, where the store can list."""
 
 
 def list_datasets(store: StoreLike | None = None) -> tuple[str, ...]:
@@ -102,7 +116,11 @@ def existing(store: Store, dataset: str) -> Existing:
         listed = store.list(f"{dataset}/versions/")
         keys = [facts.key.removeprefix(f"{dataset}/") for facts in listed]
         numbers = _sorted(_matches(_COMMIT, keys))
-        return Existing(numbers=numbers, statuses=statuses_among(keys))
+        return Existing(
+            numbers=numbers,
+            statuses=statuses_among(keys),
+            dois=frozenset(_sorted(_matches(_FINDABLE, keys))),
+        )
     links = _links(store, f"{dataset}/collection.json", "item")
     return Existing(numbers=_sorted(_matches(_ITEM, links)), statuses=None)
 
@@ -240,3 +258,66 @@ def _parsed(data: bytes, dataset: str, version: VersionNumber, number: int) -> E
 
 def _not_told(error: StorageError, number: int = 1) -> Entry:
     return Entry(number=number, status=None, fault=error.message)
+
+
+def read_reservation(
+    store: Store, commit: CommitRecord, *, test: bool = False
+) -> Reservation | None:
+    """Read which DOI a version has, or will have; None if none was ever reserved.
+
+    Raises
+    ------
+    IntegrityError
+        If it cannot be read, or is that of another version or of other data.
+    StorageError
+        If the store cannot be reached.
+    """
+    key = reservation_key(commit.dataset, commit.version, test=test)
+    data = _small(store, key)
+    if not data:
+        return None
+    return parse_reservation(data, commit, where=f"{key} at {store.address}")
+
+
+def read_findable(
+    store: Store, commit: CommitRecord, *, test: bool = False
+) -> FindableNote | None:
+    """Read whether a version's DOI was seen findable; raises as `read_reservation`."""
+    key = findable_key(commit.dataset, commit.version, test=test)
+    data = _small(store, key)
+    if not data:
+        return None
+    return parse_findable(data, commit, where=f"{key} at {store.address}")
+
+
+def known_doi(store: Store, commit: CommitRecord) -> KnownDoi | None:
+    """Tell a reader which DOI a version has; warns, and tells none, if the note is damaged."""
+    try:
+        reserved = read_reservation(store, commit)
+        if reserved is None:
+            return None
+        seen = read_findable(store, commit)
+    except IntegrityError as error:
+        warn(f"the DOI of {commit.name} cannot be told: {error.message} ({error.where})")
+        return None
+    findable = seen is not None and seen.doi == reserved.doi
+    return KnownDoi(doi=reserved.doi, concept=reserved.concept, findable=findable)
+
+
+def _small(store: Store, key: str) -> bytes | None:
+    try:
+        data = store.read(key, limit=MAX_RESERVATION_BYTES)
+    except NotFoundError:
+        return None
+    except InvalidError as error:
+        raise IntegrityError(
+            f"the note of a DOI is damaged: {error.message}",
+            where=f"{key} at {store.address}",
+            fix="bring this one file back from another copy of the store",
+        ) from error
+    except StorageError as error:
+        if hides_what_is_absent(error):
+            return None
+        raise
+    # Some web servers answer anything with a page.
+    return None if data.lstrip().startswith(b"<") else data

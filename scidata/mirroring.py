@@ -24,6 +24,7 @@ from scidata.index import rebuild
 from scidata.inventory import existing_numbers, names, read_history, version_numbers
 from scidata.locations import full_key, full_note, is_full, read_index
 from scidata.publishing.claim import Claim, has_ended, renew, take
+from scidata.reservation import findable_key, reservation_key
 from scidata.resolve import commit_key, read_commit, read_manifest, resolve_any
 from scidata.signing import copy_signatures
 from scidata.status import MAX_STATUS_BYTES, History, status_key
@@ -61,6 +62,8 @@ class Copy:
     notes: tuple[tuple[str, bytes], ...]
     """Small objects beside the record that the readers of a version rely on."""
     statuses: tuple[tuple[str, bytes], ...]
+    dois: tuple[tuple[str, bytes], ...]
+    """Which DOI it has, and that it can be found."""
     history: History
     """In the source."""
     there: bool
@@ -220,6 +223,7 @@ def plan_copy(source: Store, target: Store, commit: CommitRecord) -> Copy:
         objects=objects,
         notes=notes,
         statuses=tuple(_statuses(source, commit, history)),
+        dois=tuple(_dois(source, commit)),
         history=history,
         there=there,
     )
@@ -295,6 +299,16 @@ def _statuses(
             return
 
 
+def _dois(source: Store, commit: CommitRecord) -> Iterator[tuple[str, bytes]]:
+    """Yield the notes of a version's DOI; those of a test system stay where they are."""
+    for key in (
+        reservation_key(commit.dataset, commit.version),
+        findable_key(commit.dataset, commit.version),
+    ):
+        if (data := _read(source, key)) is not None:
+            yield key, data
+
+
 def _apply(
     plan: Copy,
     source: Store,
@@ -305,6 +319,7 @@ def _apply(
     """Copy one version; its commit record makes it visible, after everything else."""
     if plan.there:
         _create_all(target, plan.statuses)
+        _create_all(target, plan.dois)
         copy_signatures(plan.commit, source, target)
         return
     commit, around = plan.commit, options.surroundings
@@ -323,6 +338,7 @@ def _apply(
     renew(*place, now=around.now())
     _create_all(target, (*plan.notes, *plan.statuses))
     _commit(target, plan)
+    _create_all(target, plan.dois)
     copy_signatures(commit, source, target)
 
 

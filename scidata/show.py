@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from scidata.facts import Facts
 from scidata.formats.text import citation
-from scidata.inventory import read_history
+from scidata.inventory import known_doi, read_history
 from scidata.published import Published, read_facts, read_published, read_record, read_split
 from scidata.record import Record
+from scidata.reservation import KnownDoi
 from scidata.resolve import resolve
 from scidata.status import History
 from scidata.storage import StoreLike, open_store
@@ -26,6 +27,8 @@ class Shown:
     """How many ids each part of each split has."""
     history: History
     """Whether it was deprecated or withdrawn, and why."""
+    doi: KnownDoi | None = None
+    """Given to it after it was published; None if it has none."""
 
 
 def show(reference: str, store: StoreLike | None = None) -> Shown:
@@ -50,13 +53,15 @@ def show(reference: str, store: StoreLike | None = None) -> Shown:
     opened = open_store(store)
     commit = resolve(reference, opened)
     record, facts = read_record(opened, commit), read_facts(opened, commit)
+    doi = known_doi(opened, commit)
     return Shown(
         commit=commit,
         record=record,
         facts=facts,
-        citation=citation(record, facts),
+        citation=citation(record, facts, doi.doi if doi and doi.findable else None),
         parts=_parts(read_published(opened, commit), record) if record.splits else {},
         history=read_history(opened, commit.dataset, commit.number),
+        doi=doi,
     )
 
 

@@ -15,7 +15,13 @@ _IN_URL = re.compile(
     r"|signature|key|password)[\w-]*)=)[^&\s'\"]+",
     re.IGNORECASE,
 )
-SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+SECRET_VARIABLES = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ACCESS_KEY_ID",
+    "DATACITE_PASSWORD",
+    "DATACITE_API_KEY",
+)
 _MIN_SECRET = 8
 """Characters: a shorter value would be found in words that have nothing to do with it."""
 

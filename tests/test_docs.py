@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from scidata.cli import VERBS
 from tests.blocks import Command, blocks, run_command, run_page
 from tests.demonstration import Demonstration
+from tests.dois import double
 from tests.servers import aws_environment, create_bucket
 
 ROOT = Path(__file__).parent.parent
@@ -20,17 +22,34 @@ EVERY_PAGE = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
 @pytest.fixture
+def datacite_environment(schemas_if_any: Path | None) -> Iterator[dict[str, str]]:
+    with double(schemas_if_any) as running:
+        yield {
+            **running.environment(),
+            "SCIDATA_BASE_URL": "https://data.example.org",
+            # Without official schemas the other judges speak, and nothing is fetched.
+            "SCIDATA_SCHEMAS": str(schemas_if_any or "/nonexistent"),
+        }
+
+
+@pytest.fixture
 def reader(
     demonstration: Demonstration,
     tmp_path: Path,
     s3_endpoint: str,
+    datacite_environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """The folder of a reader who ran the demo there and owns the bucket ``my-bucket``."""
+    """The folder of a reader who ran the demo there and owns the bucket ``my-bucket``.
+
+    At DataCite, which a double plays, they own the prefix 10.5072.
+    """
     shutil.copytree(demonstration.folder, tmp_path / "scidata-demo")
     for name, value in aws_environment(s3_endpoint).items():
         monkeypatch.setenv(name, value)
     create_bucket(s3_endpoint, "my-bucket")
+    for name, value in datacite_environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

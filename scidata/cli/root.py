@@ -43,6 +43,7 @@ VERBS = {
     "materialize": "Copy what a delta version inherits into its own folder.",
     "repair": "Bring missing and damaged files back from another copy.",
     "status": "Deprecate or withdraw a version, or show what became of it.",
+    "doi": "Give a version a DOI at DataCite: preview, draft, publish, update, hide, show.",
     "mirror": "Copy versions to another store, checking every byte on its way.",
     "gc": "Remove what uploads left behind that never became a version.",
     "purge": "Remove the bytes of a version for ever, leaving its commit record and manifest.",

@@ -61,6 +61,7 @@ def _fields(shown: Shown) -> dict[str, object]:
         "splits": shown.parts,
         "license": {"name": license_name(shown.record), "url": license_url(shown.record)},
         "citation": shown.citation,
+        "doi": vars(shown.doi) | {"url": shown.doi.url} if shown.doi else None,
         "status": status.model_dump(mode="json") if status else None,
     }
 
@@ -72,6 +73,8 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
     if (status := shown.history.status) is not None:
         instead = f"; use {status.replaced_by}" if status.replaced_by else ""
         yield "status", f"{status.state} since {status.date}: {status.reason}{instead}"
+    if shown.doi is not None:
+        yield "doi", shown.doi.url if shown.doi.findable else f"{shown.doi.doi} (reserved)"
     yield "licence", f"{license_name(record)} {license_url(record)}"
     yield "access", record.access
     yield "created", commit.created

@@ -77,6 +77,7 @@ def dataset_catalog(
     outside: Sequence[OutsidePlace] = (),
     *,
     statuses: Mapping[str, Status] | None = None,
+    dois: Mapping[str, str] | None = None,
 ) -> Catalog:
     """Return the mutable catalog of a dataset: the newest version's entries, and all versions.
 
@@ -93,6 +94,8 @@ def dataset_catalog(
         `scidata.open_catalog` checks when it opens the entry.
     statuses : mapping of str to Status, optional
         By version number, what became of it, where that is known.
+    dois : mapping of str to str, optional
+        By version number, where a version has one that can be found.
     hrefs, outside : mapping of str to str, sequence of OutsidePlace
         Of the newest version, as for `version_catalog`.
     """
@@ -107,6 +110,7 @@ def dataset_catalog(
             "dataset": versions[-1].dataset,
             **named,
             "versions": [facts.version for facts in held],
+            **({"dois": dict(dois)} if dois else {}),
         },
     }
     pinned = [

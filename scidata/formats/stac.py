@@ -98,7 +98,10 @@ def item(
 
 
 def collection(
-    record: Record, versions: Sequence[Facts], statuses: Mapping[str, Status] | None = None
+    record: Record,
+    versions: Sequence[Facts],
+    statuses: Mapping[str, Status] | None = None,
+    dois: Mapping[str, str] | None = None,
 ) -> Document:
     """Return the collection of a dataset; `versions` newest last, `record` of the newest.
 
@@ -106,6 +109,8 @@ def collection(
     ----------
     statuses : mapping of str to Status, optional
         By version number, what became of it, where that is known; see `stac_status`.
+    dois : mapping of str to str, optional
+        By version number, where a version has one that can be found.
     """
     statuses = statuses or {}
     offered = [f for f in versions if stac_status.is_offered(statuses.get(f.version))]
@@ -118,6 +123,11 @@ def collection(
         "links": list(_collection_links(record, versions, newest, statuses)),
         **_cited(record, newest),
     }
+    if dois:
+        document["scidata:dois"] = dict(dois)
+    if doi := (dois or {}).get(newest.version):
+        document |= {"sci:doi": doi, "sci:citation": citation(record, newest, doi)}
+        document["links"].append(link("cite-as", f"https://doi.org/{doi}", "text/html"))
     status = statuses.get(newest.version)
     return document | stac_status.fields(status) if status else document
 

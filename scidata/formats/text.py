@@ -70,8 +70,13 @@ def _markdown_line(line: str) -> str:
     return _OPENING.sub(r"\g<0>\\", escaped)
 
 
-def citation(record: Record, facts: Facts) -> str:
-    """Return how to cite a version: the record's words, else ``Authors (year). Title …``."""
+def citation(record: Record, facts: Facts, doi: str | None = None) -> str:
+    """Return how to cite a version: the record's words, else ``Authors (year). Title …``.
+
+    A DOI is given after publication: what is stored inside a version is written without.
+    """
+    if doi is not None:
+        return f"{citation(record, facts)}. https://doi.org/{doi}"
     if record.citation is not None:
         return f"{record.citation.rstrip('.')}. Version {facts.version}, {facts.digest}"
     authors = "; ".join(creator.formal_name for creator in record.creators)
