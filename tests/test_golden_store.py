@@ -18,6 +18,7 @@ from click.testing import CliRunner
 import scidata
 from scidata.cli import cli
 from scidata.diff import diff
+from scidata.errors import SignatureError
 from scidata.index import rebuild
 from scidata.listing import read_listing
 from scidata.mirroring import mirror
@@ -97,7 +98,7 @@ def test_it_verifies_and_is_signed(store: Path, name: str) -> None:
     if name == "tiny@1.1.0":
         assert verify(name, store, trusted=trusted).damage == ()
     else:
-        with pytest.raises(scidata.errors.SignatureError):
+        with pytest.raises(SignatureError):
             verify(name, store, trusted=trusted)
 
 

@@ -117,9 +117,9 @@ def test_deltas_that_race_for_one_number_or_for_several_are_all_sound(
         [*words, "--version", number]
         for words, number in zip(publishers(tmp_path, url, "--delta"), numbers, strict=True)
     ]
-    for number, words in enumerate(own):  # something to inherit, and something of one's own
+    for writer, words in enumerate(own):  # something to inherit, and something of one's own
         (Path(words[0]) / "data/deep/two.txt").write_text("two first\n")
-        assert f"writer {number}" in (Path(words[0]) / "data/one.txt").read_text()
+        assert f"writer {writer}" in (Path(words[0]) / "data/one.txt").read_text()
     ends = race(SURVEYOR, own, tmp_path / "start")
     codes = [code for code, _ in ends]
     assert sorted(codes[:4]) == [0] + [CONFLICT] * 3, ends
