@@ -235,6 +235,8 @@ class Stream(IterableDataset[Batch]):
 
     def _listen(self) -> None:
         """Take up, in a worker that is kept, what was said since it began."""
+        if self._word.is_own:
+            return
         if not self._word.is_heard or self._word.loads != self._loads:
             raise InvalidError(
                 "this worker process is kept, and cannot be told where to go on",

@@ -182,10 +182,10 @@ def test_opening_from_s3_takes_seven_requests_with_the_metadata_of_an_array(
         assert len(proxy.seen) == 7, proxy.seen
         assert found.facts.assets
         assert found.record.title
-        assert len(proxy.seen) == 8
+        assert len(proxy.seen) == 9
         found.to_xarray("fortnights")
         found.stream(batch_size=32)
-        kinds = [request.rpartition("/")[2] for request in proxy.seen[8:]]
+        kinds = [request.rpartition("/")[2] for request in proxy.seen[9:]]
         assert not {"manifest-sha256.txt", "record.yaml", "1.0.0.json"} & set(kinds)
 
 

@@ -65,7 +65,7 @@ def test_the_speed_of_manifests_is_measured_and_of_the_index_apart() -> None:
     assert document["goal"]["reached"]
 
 
-def test_a_listing_is_compared_by_one_request_a_page_and_14_others() -> None:
+def test_a_listing_is_compared_by_one_request_a_page_and_one_for_each_tag_file() -> None:
     found: list[int] = []
     for keys in (3000, 5000):
         done = subprocess.run(
@@ -76,7 +76,9 @@ def test_a_listing_is_compared_by_one_request_a_page_and_14_others() -> None:
         )
         assert done.returncode == 0, done.stderr
         found.append(json.loads(done.stdout)["requests"])
-    assert found == [3 + 14, 5 + 14]
+    pages, others = (3, 5), found[0] - 3
+    assert found == [page + others for page in pages]
+    assert others <= 32
 
 
 @pytest.mark.parametrize(("found", "code"), [(0.96, 0), (0.95, 0), (0.94, 1)])

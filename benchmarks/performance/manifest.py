@@ -13,9 +13,10 @@ peak memory apart, and parses a manifest whose names need a second look. Run it 
 import hashlib
 import json
 import os
-import resource
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -109,8 +110,14 @@ def measure_apart(count: int) -> dict[str, float]:
 
 
 def peak() -> int:
-    """Return the most memory that this process ever held, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the most memory that this process ever held, in bytes.
+
+    Not `ru_maxrss`: that may count what held the memory before this program was started in it.
+    """
+    told = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if told is None:
+        raise SystemExit("this system does not say how much memory a process held")
+    return int(told[1]) * 1024
 
 
 class Clock:

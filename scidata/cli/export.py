@@ -12,6 +12,7 @@ from scidata.cli.output import (
     quiet_option,
     say,
     store_options,
+    write,
 )
 from scidata.exporting import FIRST, export
 from scidata.formats import FORMS
@@ -83,7 +84,7 @@ def command(
         }
         print_json("scidata-export/1", fields)
     elif out is None:
-        click.echo(done.data, nl=False)
+        write(done.data)
     else:
         verb = "would write" if dry_run else "wrote"
         say(f"{verb} {out}: {done.form.title} of {done.name}, {amount(len(done.data))}")

@@ -126,6 +126,11 @@ def say(*lines: str, err: bool = False) -> None:
     click.echo(discreet(text, os.environ) if err else text, err=err)
 
 
+def write(data: bytes) -> None:
+    """Print a document as it is, byte for byte."""
+    click.echo(data, nl=False)
+
+
 def capped(lines: Sequence[str], most: int = MAX_LINES, *, what: str = "") -> list[str]:
     """Leave out all lines but the first few, and say how many there are more."""
     rest = len(lines) - most

@@ -248,12 +248,12 @@ def described(store: Store, commit: CommitRecord) -> Described:
         prefix = f"v{commit.version}/"
         damage = tuple(replace(d, path=d.path.removeprefix(prefix)) for d in error.damage)
         manifest = _rebuilt(store, commit)
-    locations, notes = _located(store, commit, manifest)
+    locations, wrong, notes = _located(store, commit, manifest)
     return Described(
         store=store,
         commit=commit,
         payload=manifest.hexes,
-        damage=damage,
+        damage=damage + wrong,
         locations=locations,
         notes=notes,
     )
@@ -261,16 +261,22 @@ def described(store: Store, commit: CommitRecord) -> Described:
 
 def _located(
     store: Store, commit: CommitRecord, manifest: Manifest
-) -> tuple[Locations, tuple[str, ...]]:
+) -> tuple[Locations, tuple[Damage, ...], tuple[str, ...]]:
     """Find out where the payload lies, if need be by what lies where."""
+    wrong: tuple[Damage, ...] = ()
     try:
-        return read_locations(store, commit, manifest), ()
-    except (IntegrityError, InvalidError) as error:
+        return read_locations(store, commit, manifest), (), ()
+    except IntegrityError as error:  # the tag files are compared anyway
+        fault = error.message
+    except InvalidError as error:
+        fault = error.message
+        # Its digest is the right one, so that nothing else would tell.
+        wrong = (compare.bad(MANIFEST_TABLE, "prefixes that the commit record names", fault),)
+    if not store.lists:
         own = Locations(dataset=commit.dataset, version=commit.version)
-        if not store.lists:
-            return own, (f"where inherited files lie is not known: {error.message}",)
-        note = f"inherited files were looked for in older prefixes: {error.message}"
-        return overlay(store, commit, manifest), (note,)
+        return own, wrong, (f"where inherited files lie is not known: {fault}",)
+    note = f"inherited files were looked for in older prefixes: {fault}"
+    return overlay(store, commit, manifest), wrong, (note,)
 
 
 def _rebuilt(store: Store, commit: CommitRecord) -> Manifest:
