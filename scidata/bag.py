@@ -205,11 +205,12 @@ def parse_index(data: bytes, *, where: str) -> TableIndex:
     import pyarrow.parquet as pq
 
     try:
+        # Without threads, here and below: those of pyarrow abort a process that ends soon after.
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             _check_table(file)
             # Numbers and digests have the length that the rows say; only texts can swell.
             paths, since = _texts(file)
-            columns = file.read(columns=["size", "sha256"])
+            columns = file.read(columns=["size", "sha256"], use_threads=False)
             urls = _urls(file) if "url" in file.schema_arrow.names else {}
         if any(columns.column(name).null_count for name in columns.column_names):
             raise ValueError("it leaves out a value")  # noqa: TRY301 - one remedy for all
@@ -273,7 +274,7 @@ def _urls(file: Any) -> dict[str, str]:  # Any: pyarrow has no types
 
 def _rows(file: Any, columns: list[str]) -> Iterator[dict[str, Any]]:  # Any: as above
     """Yield the rows of adopted files, few at a time: see `_texts`."""
-    for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
+    for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns, use_threads=False):
         if batch.nbytes > ROWS_AT_ONCE * 8 * MAX_PATH_BYTES:
             raise ValueError("its addresses are too long")
         yield from (row for row in batch.to_pylist() if row["url"] is not None)
@@ -302,7 +303,9 @@ def _texts(file: Any) -> tuple[list[str], list[str]]:  # Any: as above
     paths: list[str] = []
     since: list[str] = []
     words: dict[str, str] = {}  # each version's text once in memory
-    for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=["path", "since"]):
+    for batch in file.iter_batches(
+        batch_size=ROWS_AT_ONCE, columns=["path", "since"], use_threads=False
+    ):
         if batch.nbytes > ROWS_AT_ONCE * 2 * MAX_PATH_BYTES:
             raise ValueError("its paths are too long")
         if batch["path"].null_count or batch["since"].null_count:

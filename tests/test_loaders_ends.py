@@ -212,7 +212,9 @@ def test_a_worker_that_is_killed_is_an_error_and_no_hang(source: Source, context
 
 
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from scidata.loaders.order import Order
 from tests import test_loaders_ends as ends
 

@@ -119,7 +119,7 @@ def read_recorded(data: bytes) -> dict[str, Recorded]:
     names = ["path", "size", "crc64nvme", "part_size", "parts_sha256", "md5"]
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         there = [name for name in names if name in file.schema_arrow.names]
-        table = file.read(columns=there)
+        table = file.read(columns=there, use_threads=False)
     columns = (
         table.column(name).to_pylist() if name in there else [None] * table.num_rows
         for name in names
@@ -151,7 +151,9 @@ def read_rows(data: bytes) -> Iterator[tuple[str, int, str]]:
 
     names = ["path", "size", "since"]
     with pq.ParquetFile(pa.BufferReader(data)) as file:
-        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names):
+        for batch in file.iter_batches(
+            batch_size=_ROWS_AT_ONCE, columns=names, use_threads=False
+        ):
             columns = [batch.column(name) for name in names]
             if any(column.null_count for column in columns):
                 raise ValueError("it leaves out a value")
