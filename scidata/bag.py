@@ -205,7 +205,7 @@ def parse_index(data: bytes, *, where: str) -> TableIndex:
     import pyarrow.parquet as pq
 
     try:
-        # Without threads, here and below: those of pyarrow abort a process that ends soon after.
+        # Without threads, as below: those of pyarrow abort a process that ends soon after.
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             _check_table(file)
             # Numbers and digests have the length that the rows say; only texts can swell.
