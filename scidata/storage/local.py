@@ -251,8 +251,10 @@ def _in_folder(folder: Path, act: Callable[[], T]) -> T:
         except FileNotFoundError:
             continue
         except FileExistsError:  # of mkdir: a file is there, or the folder went just now
-            if folder.exists() and not folder.is_dir():
-                raise
+            # One look: between two, others may remove the folder and make it anew.
+            with suppress(FileNotFoundError):
+                if not stat.S_ISDIR(folder.stat().st_mode):
+                    raise
     # Not "absent": nobody asked for what is there.
     raise refusals.no_folder(str(folder))
 
