@@ -1,14 +1,13 @@
 """Files that an index of references makes one store, streamed where they lie."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from scidata.errors import InvalidError
-from scidata.loaders.layout import Coordinates, Extent, Index, Labels, Layout
+from scidata.loaders.in_zarr import ZarrContents
+from scidata.loaders.layout import Coordinates, Extent, Index, Layout
 from scidata.loaders.references import (
     Range,
     References,
@@ -16,7 +15,7 @@ from scidata.loaders.references import (
     parse_references,
 )
 from scidata.loaders.source import Asset
-from scidata.loaders.zarr_layout import dimensions, layout
+from scidata.loaders.zarr_layout import Node
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,52 +46,18 @@ class Referred:
         return self.ranges.get("/".join([self.name, "c", *map(str, chunk)]))
 
 
-class ReferencedContents:
-    """Opened files behind an index."""
+class ReferencedContents(ZarrContents):
+    """Opened files behind an index: a Zarr store whose nodes and places the index holds."""
 
     def __init__(self, asset: Asset) -> None:
-        self._asset = asset
         self._index: References = parse_references(
             zlib.decompress(asset.references), asset.manifest, where=asset.where
         )
-        self._nodes = {
-            path: node
-            for path, node in self._index.nodes.items()
-            if node.get("node_type") == "array"
-        }
-        self._opened: xr.Dataset | None = None
+        super().__init__(asset)
 
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """Length of every dimension of the arrays in the root."""
-        return {
-            dim: int(size)
-            for name, node in self._nodes.items()
-            if "/" not in name
-            for dim, size in zip(dimensions(node), node["shape"], strict=True)
-        }
-
-    def close(self) -> None:
-        """Let go of the store."""
-        if self._opened is not None:
-            self._opened.close()
-
-    def labels(self, dimension: str) -> Labels | None:
-        """Return the labels of a dimension, if it has any."""
-        node = self._nodes.get(dimension)
-        if node is None or dimensions(node) != (dimension,):
-            return None
-        return Labels(dimension, self._arrays()[dimension].values)
-
-    def values(self, name: str) -> npt.NDArray[Any] | None:
-        """Read a small variable whole."""
-        return self._arrays()[name].values if name in self._nodes else None
-
-    def layouts(self, names: Sequence[str]) -> Mapping[str, Layout]:
-        """Say where the chunks of some variables lie."""
-        return {
-            name: self._layout(name) for name in dict.fromkeys(names) if name in self._nodes
-        }
+    def _read_nodes(self) -> dict[str, Node]:
+        nodes = self._index.nodes.items()
+        return {path: node for path, node in nodes if node.get("node_type") == "array"}
 
     def _layout(self, name: str) -> Layout:
         where = f"{name} in {self._asset.where}"
@@ -102,10 +67,7 @@ class ReferencedContents:
                 where=where,
                 fix="leave the variable out of the samples, or read it with to_xarray",
             )
-        asset = self._asset
-        found = layout(
-            self._nodes[name], name, asset.manifest, asset=asset.key, where=asset.where
-        )
+        found = super()._layout(name)
         base = f"{name}/c/"
         ranges = {k: at for k, at in self._index.ranges.items() if k.startswith(base)}
         return replace(found, table=Referred(name, ranges))

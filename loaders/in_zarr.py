@@ -22,7 +22,7 @@ class ZarrContents:
 
     def __init__(self, asset: Asset) -> None:
         self._asset = asset
-        self._nodes = self._read_v3() if _V3 in asset.manifest else self._read_v2()
+        self._nodes = self._read_nodes()
         self._opened: xr.Dataset | None = None
 
     @property
@@ -53,14 +53,15 @@ class ZarrContents:
 
     def layouts(self, names: Sequence[str]) -> Mapping[str, Layout]:
         """Say where the chunks of some variables lie."""
-        asset = self._asset
         return {
-            name: layout(
-                self._nodes[name], name, asset.manifest, asset=asset.key, where=asset.where
-            )
-            for name in dict.fromkeys(names)
-            if name in self._nodes
+            name: self._layout(name) for name in dict.fromkeys(names) if name in self._nodes
         }
+
+    def _layout(self, name: str) -> Layout:
+        asset = self._asset
+        return layout(
+            self._nodes[name], name, asset.manifest, asset=asset.key, where=asset.where
+        )
 
     def _arrays(self) -> "xr.Dataset":
         if self._opened is None:
@@ -74,6 +75,9 @@ class ZarrContents:
                 consolidated=asset.consolidated,
             )
         return self._opened
+
+    def _read_nodes(self) -> dict[str, Node]:
+        return self._read_v3() if _V3 in self._asset.manifest else self._read_v2()
 
     def _read_v3(self) -> dict[str, Node]:
         root = self._json(_V3)

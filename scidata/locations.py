@@ -15,9 +15,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from scidata.bag import parse_index
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.manifest import MANIFEST_TABLE, Manifest
+from scidata.manifest_index import parse_index
 from scidata.outside import address_of, root_of
 from scidata.resolve import read_tag
 from scidata.storage.base import Store

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError
-from scidata.formats.manifest_table import Recorded, read_recorded
+from scidata.manifest_index import Recorded, read_recorded
 from scidata.storage import open_store
 from scidata.storage.checksums import Stored, stored
 from scidata.storage.local import LocalStore

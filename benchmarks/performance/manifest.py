@@ -21,11 +21,11 @@ from typing import TypeVar
 
 import click
 
-from scidata.bag import parse_index
 from scidata.digest import Digest
 from scidata.facts import Asset, Facts
 from scidata.formats.manifest_table import to_parquet
 from scidata.manifest import Manifest
+from scidata.manifest_index import parse_index
 
 GOAL_S = 5
 GOAL_BYTES = 10**9

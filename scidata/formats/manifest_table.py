@@ -5,7 +5,7 @@ it; everything in it but sizes repeats ``manifest-sha256.txt``.
 """
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,6 @@ from scidata.facts import Facts
 from scidata.manifest import Manifest
 
 _ROWS_PER_GROUP = 100_000
-_ROWS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,74 +86,3 @@ def _coded(words: list[str]) -> Any:  # Any: pyarrow's types are not known here
     numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
     rows = pa.array(list(map(numbers.__getitem__, words)), pa.int32())
     return pa.DictionaryArray.from_arrays(rows, pa.array(numbers, pa.string()))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """What the index says of a file beyond its sha256; empty where it says nothing."""
-
-    size: int | None = None
-    """Bytes."""
-    crc64nvme: str = ""
-    """Hex, 16 digits."""
-    part_size: int = 0
-    """Bytes of each part but the last."""
-    parts_sha256: bytes = b""
-    """32 bytes for each part."""
-    md5: str = ""
-    """Hex."""
-
-
-def read_recorded(data: bytes) -> dict[str, Recorded]:
-    """Read what ``manifest.parquet`` says of each file, for comparing stored checksums.
-
-    Raises
-    ------
-    ValueError, LookupError, TypeError, OSError
-        If it is not such a table: whoever read it knows where it came from, and says so.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = ["path", "size", "crc64nvme", "part_size", "parts_sha256", "md5"]
-    with pq.ParquetFile(pa.BufferReader(data)) as file:
-        there = [name for name in names if name in file.schema_arrow.names]
-        table = file.read(columns=there, use_threads=False)
-    columns = (
-        table.column(name).to_pylist() if name in there else [None] * table.num_rows
-        for name in names
-    )
-    return {
-        path: Recorded(
-            size=size,
-            crc64nvme=crc.hex() if crc else "",
-            part_size=part_size or 0,
-            parts_sha256=parts or b"",
-            md5=md5.hex() if md5 else "",
-        )
-        for path, size, crc, part_size, parts, md5 in zip(*columns, strict=True)
-    }
-
-
-def read_rows(data: bytes) -> Iterator[tuple[str, int, str]]:
-    """Yield path, size in bytes and the version in whose prefix each file lies, in order.
-
-    Only some thousand rows are in memory at once.
-
-    Raises
-    ------
-    ValueError, LookupError, TypeError, OSError
-        As `read_recorded`; rows before what cannot be read were yielded by then.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = ["path", "size", "since"]
-    with pq.ParquetFile(pa.BufferReader(data)) as file:
-        for batch in file.iter_batches(
-            batch_size=_ROWS_AT_ONCE, columns=names, use_threads=False
-        ):
-            columns = [batch.column(name) for name in names]
-            if any(column.null_count for column in columns):
-                raise ValueError("it leaves out a value")
-            yield from zip(*(column.to_pylist() for column in columns), strict=True)

@@ -12,7 +12,6 @@ from scidata.bag import (
     Bag,
     Entry,
     parse_lines,
-    parse_table,
     read_bag,
     read_file,
     walk,
@@ -29,6 +28,7 @@ from scidata.manifest import (
     TAG_MANIFEST,
     Manifest,
 )
+from scidata.manifest_index import parse_table
 from scidata.resolve import read_manifest, resolve
 from scidata.signing import require_signature
 from scidata.sshsig import PublicKey

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from scidata import compare
 from scidata.errors import Damage
-from scidata.formats.manifest_table import read_rows
 from scidata.manifest import PAYLOAD, read_lines
+from scidata.manifest_index import read_rows
 from scidata.storage.base import Store
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from scidata.bag import Noted, parse_noted
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.manifest import MANIFEST_TABLE
+from scidata.manifest_index import Noted, parse_noted
 from scidata.resolve import read_tag
 from scidata.storage.base import ObjectFacts, Store
 from scidata.version import CommitRecord

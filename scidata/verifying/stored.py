@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scidata import compare
 from scidata.compare import Unchecked
 from scidata.errors import Damage
-from scidata.formats.manifest_table import Recorded
+from scidata.manifest_index import Recorded
 from scidata.storage.checksums import Stored
 
 WHOLE, CRC, PARTS, MD5 = "SHA256", "CRC64NVME", "SHA256 of parts", "MD5"

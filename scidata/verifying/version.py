@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from scidata import compare
-from scidata.bag import parse_table
 from scidata.compare import Verified
 from scidata.digest import Digest
 from scidata.errors import (
@@ -19,10 +18,10 @@ from scidata.errors import (
     NotFoundError,
     StorageError,
 )
-from scidata.formats.manifest_table import Recorded, read_recorded
 from scidata.hashing import Hashed, Meter, Progress, hash_stream
 from scidata.locations import Locations, is_full, overlay, read_locations
 from scidata.manifest import MANIFEST, MANIFEST_TABLE, PAYLOAD, Manifest
+from scidata.manifest_index import Recorded, parse_table, read_recorded
 from scidata.outside import look, reaching
 from scidata.parallel import each
 from scidata.resolve import read_manifest, read_tag, resolve

@@ -23,10 +23,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import scidata
-from scidata.bag import ROWS_AT_ONCE, parse_index
 from scidata.catalog import open_catalog
 from scidata.errors import InvalidError, ScidataError
 from scidata.loaders.arrays import MAX_LABELS, check_index
+from scidata.manifest_index import (
+    ROWS_AT_ONCE,
+    parse_index,
+    parse_noted,
+    read_recorded,
+    read_rows,
+)
 from scidata.opening.netcdf import _check_group
 from scidata.opening.tables import decompressed
 from scidata.storage import open_store
@@ -75,6 +81,7 @@ def index_of(paths: list[str], **options: Any) -> bytes:  # Any: of pyarrow
             "size": pa.array([1] * count, pa.int64()),
             "since": ["1.0.0"] * count,
             "sha256": pa.array([bytes(32)] * count, pa.binary(32)),
+            **{name: ["x"] * count for name in ("url", "etag", "modified")},
         }
     )
     out = io.BytesIO()
@@ -90,15 +97,28 @@ def index_of(paths: list[str], **options: Any) -> bytes:  # Any: of pyarrow
     ],
     ids=["a dictionary", "prefixes"],
 )
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda data: parse_index(data, where="manifest.parquet"),
+        lambda data: parse_noted(data, where="manifest.parquet"),
+        lambda data: list(read_rows(data)),
+        read_recorded,
+    ],
+    ids=["index", "noted", "rows", "recorded"],
+)
 def test_an_index_of_sizes_that_repeats_a_long_path_is_refused(
-    options: dict[str, object],
+    read: Callable[[bytes], object], options: dict[str, object]
 ) -> None:
     length, count = 200_000, 4000  # 800 MB once it is read
     bomb = index_of(["x" * length] * count, **options)
     assert len(bomb) < 2**16
     pool = pa.system_memory_pool()
-    with frugal(4 * ROWS_AT_ONCE * length), pytest.raises(InvalidError, match="too long"):
-        parse_index(bomb, where="manifest.parquet")
+    with (
+        frugal(4 * ROWS_AT_ONCE * length),
+        pytest.raises((InvalidError, ValueError), match="too long"),
+    ):
+        read(bomb)
     assert pool.bytes_allocated() < 2**24
 
 
