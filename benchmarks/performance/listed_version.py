@@ -1,7 +1,8 @@
 """A published version of many small files whose bytes nobody has: an S3 server that only lists.
 
 The commit record and the tag files are answered to GET, and ListObjectsV2 in pages of 1,000;
-payload is not. Run as ``python -m … PORT FILES``; ``/-/requests`` tells how many there were.
+payload is not. Run as ``python -m … FILES``: the first line says the port, and ``/-/requests``
+tells how many requests there were.
 """
 
 import hashlib
@@ -159,6 +160,8 @@ class Listed(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    Listed.objects, Listed.sizes = describe(int(sys.argv[2]))
+    Listed.objects, Listed.sizes = describe(int(sys.argv[1]))
     Listed.keys = sorted(Listed.sizes, key=str.encode)
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Listed).serve_forever()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listed) as server:
+        print(server.server_address[1], flush=True)  # noqa: T201 - whoever started it waits
+        server.serve_forever()

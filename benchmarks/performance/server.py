@@ -107,11 +107,17 @@ def serving(root: Path, *, latency_ms: float = 0, lists: bool = False) -> Iterat
 @contextmanager
 def listing_version(files: int) -> Iterator[str]:
     """Serve a version of so many files that are listed, and not there; yields its endpoint."""
-    port = free_port()
     program = [sys.executable, "-P", "-m", "scidata.benchmarks.performance.listed_version"]
-    with _running([*program, str(port), str(files)]):
-        _await(port, "/-/requests", Path("/nonexistent"), within_s=120)
-        yield f"http://127.0.0.1:{port}"
+    with subprocess.Popen(  # noqa: S603 - ours
+        [*program, str(files)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            port = process.stdout.readline().strip() if process.stdout else ""
+            if not port:
+                raise click.ClickException("the server does not start: see what it says above")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
 
 
 def free_port() -> int:
