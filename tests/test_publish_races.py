@@ -33,14 +33,14 @@ import sys, time
 from pathlib import Path
 import obstore, scidata.publishing as publishing, scidata.cli.publish
 from scidata.cli import main
-survey = publishing.survey
+prepare = publishing.prepare
 def meeting(*words, **options):
-    found = survey(*words, **options)
+    found = prepare(*words, **options)
     Path(sys.argv[1] + "." + sys.argv[2]).touch()
     while not Path(sys.argv[1]).exists():
         time.sleep(0.001)
     return found
-publishing.survey = meeting
+publishing.prepare = meeting
 main(["publish", *sys.argv[3:]])
 """
 CREATOR = """

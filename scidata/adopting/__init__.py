@@ -37,12 +37,12 @@ from scidata.manifest import PAYLOAD, Manifest, path_problems
 from scidata.measure import Measured, asset_key, measure
 from scidata.measure.files import stamps
 from scidata.publishing import (
+    Prepared,
     Published,
     PublishOptions,
-    Surveyed,
     held_version,
     parent_of,
-    publish_surveyed,
+    publish_prepared,
     published_numbers,
 )
 from scidata.record import Record, read_record_bytes
@@ -176,12 +176,12 @@ def adopt(
     else:
         digests = stored_digests(files)
     found = _Found(digests, _refer(files, options), options.asset or name)
-    surveyed = _survey(opened, parsed, record, version, found)
-    done = publish_surveyed(surveyed, opened, options=options.publishing)
+    prepared = _prepare(opened, parsed, record, version, found)
+    done = publish_prepared(prepared, opened, options=options.publishing)
     state.forget()
     return Adopted(
         published=done,
-        places=tuple(place.url for place in surveyed.placed.outside),
+        places=tuple(place.url for place in prepared.placed.outside),
         referenced=found.referred[1] if found.referred else None,
     )
 
@@ -252,7 +252,7 @@ def _refer(
     return refer(files, options.along)
 
 
-def _survey(store: Store, parsed: Record, path: Path, version: str, found: _Found) -> Surveyed:
+def _prepare(store: Store, parsed: Record, path: Path, version: str, found: _Found) -> Prepared:
     """Put together what is adopted and what lies beside the record."""
     staged = path.parent
     noted = stamps(staged)
@@ -277,7 +277,7 @@ def _survey(store: Store, parsed: Record, path: Path, version: str, found: _Foun
     )
     measured = Measured(manifest=manifest, sizes=sizes, facts=facts)
     published = published_numbers(store, parsed.id, version)
-    return Surveyed(
+    return Prepared(
         staged=staged,
         record=parsed,
         record_bytes=read_record_bytes(path),

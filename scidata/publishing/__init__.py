@@ -6,30 +6,20 @@ one small commit record. Readers see nothing before that and everything after it
 was interrupted continues when it is started again.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from scidata.about import TOOL
-from scidata.check import check
 from scidata.digest import Digest
 from scidata.errors import (
-    ConflictError,
-    IntegrityError,
-    InvalidError,
-    NotFoundError,
     ScidataError,
-    StorageError,
 )
-from scidata.formats import RECORD, Placed, prefix_of, tag_files
+from scidata.formats import RECORD, prefix_of, tag_files
 from scidata.hashing import Progress
 from scidata.index import rebuild
-from scidata.inventory import read_history
-from scidata.locations import read_locations
-from scidata.measure import Measured, measure
-from scidata.measure import Surveyed as SurveyedData
-from scidata.measure.files import Stamps, stamps
+from scidata.measure.files import stamps
 from scidata.publishing.claim import (
     Claim,
     first_claim,
@@ -40,80 +30,56 @@ from scidata.publishing.claim import (
 )
 from scidata.publishing.inheritance import (
     Held,
-    Layout,
     inherit,
-    layout_of,
-    read_held,
     refuse_purged,
 )
 from scidata.publishing.plan import (
     Plan,
     Version,
-    check_number,
-    check_same,
     hrefs_of,
     plan,
 )
-from scidata.publishing.remembered import memory_of, note, recall
+from scidata.publishing.preparing import (
+    Prepared,
+    PublishOptions,
+    held_of,
+    held_version,
+    parent_of,
+    prepare,
+    published_numbers,
+)
 from scidata.publishing.upload import (
-    check_held,
     check_inherited,
     check_listing,
     check_unchanged,
     commit,
-    existing_commit,
     present,
     upload,
 )
-from scidata.record import Record, read_record_bytes
-from scidata.resolve import read_commit, version_numbers
+from scidata.resolve import read_commit
 from scidata.signing import Signed, sign_commit
-from scidata.sshsig import SigningKey
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.storage.trust import trusted
 from scidata.surroundings import Surroundings
 from scidata.version import CommitRecord, ParentVersion, VersionNumber
-from scidata.wording import counted
 
 __all__ = [
     "Plan",
+    "Prepared",
     "PublishOptions",
     "Published",
     "Surroundings",
-    "Surveyed",
     "held_version",
     "parent_of",
+    "plan_prepared",
     "plan_publish",
-    "plan_surveyed",
+    "prepare",
     "publish",
-    "publish_surveyed",
+    "publish_prepared",
     "published_numbers",
-    "survey",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishOptions:
-    """How to publish."""
-
-    single_writer: bool = False
-    """Use a store that ignores conditional writes; nobody else may publish to it meanwhile."""
-    takeover: bool = False
-    """Continue an upload whose publisher may still be alive."""
-    signing_key: SigningKey | None = None
-    """Sign the version as soon as it is published."""
-    parent: str | None = None
-    """Number of the version that this one continues; by default the newest."""
-    layout: Layout | None = None
-    """``full``: all files lie in the version's own prefix. ``delta``: those that the parent has
-    stay where they are. By default a delta if that is worth much: `layout_of`."""
-    rehash: bool = False
-    """Read every staged file, also those that seem unchanged since an earlier run read them."""
-    fetch_from: str = ""
-    """Public address of the store, for BagIt tools that complete a delta."""
-    surroundings: Surroundings = field(default_factory=Surroundings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,26 +97,6 @@ class Published:
     """The version existed before, with the same digest."""
     warnings: tuple[str, ...] = ()
     signed: Signed | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surveyed:
-    """What publishing found out before it writes anything."""
-
-    staged: Path
-    record: Record
-    record_bytes: bytes
-    measured: Measured
-    stamps: Stamps
-    parent: CommitRecord | None
-    held: tuple[Held, ...]
-    """What the parent holds, and the older versions on which it relies; nothing if there is no
-    parent."""
-    layout: Layout
-    existing: CommitRecord | None
-    """The version, if it is published; then its digest is that of the staged dataset."""
-    placed: Placed = field(default_factory=Placed)
-    """What of it lies elsewhere."""
 
 
 def publish(
@@ -191,18 +137,18 @@ def publish(
     """
     opened = open_store(store)
     options = options or PublishOptions()
-    found = survey(staged, opened, version=version, options=options, progress=progress)
-    return publish_surveyed(found, opened, options=options, progress=progress)
+    found = prepare(staged, opened, version=version, options=options, progress=progress)
+    return publish_prepared(found, opened, options=options, progress=progress)
 
 
-def publish_surveyed(
-    found: Surveyed,
+def publish_prepared(
+    found: Prepared,
     opened: Store,
     *,
     options: PublishOptions | None = None,
     progress: Progress | None = None,
 ) -> Published:
-    """Publish what was surveyed; raises as `publish`."""
+    """Publish what was prepared; raises as `publish`."""
     options = options or PublishOptions()
     if found.existing is not None:
         return _signed(_already(found, opened, found.existing), opened, options)
@@ -255,14 +201,14 @@ def plan_publish(
     """
     opened = open_store(store)
     options = options or PublishOptions()
-    found = survey(staged, opened, version=version, options=options, progress=progress)
-    return plan_surveyed(found, opened, options=options)
+    found = prepare(staged, opened, version=version, options=options, progress=progress)
+    return plan_prepared(found, opened, options=options)
 
 
-def plan_surveyed(
-    found: Surveyed, opened: Store, *, options: PublishOptions | None = None
+def plan_prepared(
+    found: Prepared, opened: Store, *, options: PublishOptions | None = None
 ) -> Plan | CommitRecord:
-    """Say what `publish_surveyed` would do; nothing is written."""
+    """Say what `publish_prepared` would do; nothing is written."""
     options = options or PublishOptions()
     if found.existing is not None:
         return found.existing
@@ -272,212 +218,11 @@ def plan_surveyed(
     return _plan(found, opened, claim, options.surroundings.token())
 
 
-def survey(
-    staged: Path,
-    store: Store,
-    *,
-    version: str,
-    options: PublishOptions | None = None,
-    progress: Progress | None = None,
-) -> Surveyed:
-    """Check and measure a staged dataset, and look what the store holds of it.
-
-    Raises
-    ------
-    ScidataError
-        As `publish`.
-    """
-    options = options or PublishOptions()
-    number = VersionNumber.parse(version)
-    begun_ns = int(options.surroundings.now().timestamp() * 10**9)
-    record, record_bytes, data = _record(staged)
-    # Before the bytes are read, which may take hours: can the store be reached at all?
-    published = published_numbers(store, record.id, version)
-    parent = parent_of(store, record.id, version, published, options)
-    held = _held(store, parent, options.layout)
-    measured = _measure(
-        staged, record.id, version, options, data=data, begun_ns=begun_ns, progress=progress
-    )
-    return Surveyed(
-        staged=staged,
-        record=record,
-        record_bytes=record_bytes,
-        measured=measured,
-        stamps=data.stamps,
-        parent=parent,
-        held=held,
-        layout=options.layout or layout_of(number, measured.manifest, measured.sizes, held),
-        existing=held_version(store, measured, published),
-    )
-
-
-def published_numbers(store: Store, dataset: str, version: str) -> tuple[VersionNumber, ...]:
-    """List what is published of a dataset, if a version may be published beside it.
-
-    Raises
-    ------
-    InvalidError
-        If its number is malformed or too small.
-    StorageError
-        If the store is read-only or cannot be reached.
-    """
-    number = VersionNumber.parse(version)
-    if not store.writable:
-        raise StorageError(
-            "the store is read-only",
-            where=store.address,
-            fix="give a folder or s3://bucket/prefix, with credentials",
-        )
-    published = version_numbers(store, dataset)
-    if number not in published:
-        check_number(number, published)
-    return published
-
-
-def held_version(
-    store: Store,
-    measured: Measured,
-    published: Sequence[VersionNumber],
-    outside: Collection[str] = (),
-) -> CommitRecord | None:
-    """Return the version, if it is published already, with these very bytes.
-
-    Parameters
-    ----------
-    outside : collection of str
-        Adopted files, which the store itself does not hold.
-
-    Raises
-    ------
-    ConflictError
-        If it is published with other bytes.
-    IntegrityError
-        If the store has lost objects of it.
-    """
-    facts = measured.facts
-    if VersionNumber.parse(facts.version) not in published:
-        return None
-    existing = existing_commit(store, facts.dataset, facts.version)
-    if existing is not None:
-        _refuse_purged(store, existing)
-        check_same(existing, measured.manifest.digest)
-        locations = read_locations(store, existing, measured.manifest)
-        sizes = {p: n for p, n in measured.sizes.items() if p not in outside}
-        check_held(store, existing, sizes, locations)
-    return existing
-
-
-def _measure(
-    staged: Path,
-    dataset: str,
-    version: str,
-    options: PublishOptions,
-    *,
-    data: SurveyedData,
-    begun_ns: int,
-    progress: Progress | None,
-) -> Measured:
-    """Hash and describe what is staged, but for what an earlier run hashed and is the same."""
-    around = options.surroundings
-    memory = memory_of(around.memory.parent, staged)
-    recalled = recall(memory)
-    measured = measure(
-        staged,
-        dataset=dataset,
-        version=version,
-        created="",
-        known={} if options.rehash else recalled,
-        surveyed=data,
-        progress=progress,
-    )
-    note(memory, data.stamps, measured.manifest.hexes, begun_ns=begun_ns, recalled=recalled)
-    return measured
-
-
-def _record(staged: Path) -> tuple[Record, bytes, SurveyedData]:
-    checked = check(staged)
-    if not checked.staged:
-        raise InvalidError(
-            f"{str(staged)!r} is a file, not a staged dataset",
-            where=str(staged),
-            fix="give the folder that holds record.yaml and data/",
-        )
-    if checked.record is None or checked.surveyed is None or checked.errors:
-        count = counted(len(checked.errors), "problem")
-        raise InvalidError(
-            f"the staged dataset cannot be published: {count}",
-            where=str(staged),
-            fix=f"correct what is listed, then see: scidata check {staged}",
-            problems=checked.errors,
-        )
-    return checked.record, read_record_bytes(staged / "record.yaml"), checked.surveyed
-
-
-def _held(store: Store, parent: CommitRecord | None, layout: Layout | None) -> tuple[Held, ...]:
-    """Read what a parent holds. What is damaged is no reason not to publish a full version."""
-    if parent is None:
-        return ()
-    try:
-        return read_held(store, parent)
-    except (IntegrityError, InvalidError, NotFoundError):
-        if layout == "delta":
-            raise
-        return ()
-
-
-def parent_of(
-    store: Store,
-    dataset: str,
-    version: str,
-    published: Sequence[VersionNumber],
-    options: PublishOptions,
-) -> CommitRecord | None:
-    """Find the version that the new one continues: the one asked for, or the newest.
-
-    Raises
-    ------
-    InvalidError
-        If the one asked for is none of the older ones.
-    """
-    number = VersionNumber.parse(version)
-    if number in published:
-        return None
-    older = [n for n in published if n < number]
-    wanted = older if options.parent is None else [VersionNumber.parse(options.parent)]
-    for number in reversed(wanted):
-        if number in older and read_history(store, dataset, number).state != "purged":
-            return read_commit(store, dataset, number)
-    if options.parent is not None:
-        named = ", ".join(map(str, reversed(older))) or "there is none yet"
-        raise InvalidError(
-            f"version {options.parent} is not an older version of {dataset}, or was purged",
-            where="--parent",
-            fix=f"choose one that is published: {named}",
-        )
-    if options.layout == "delta":
-        raise InvalidError(
-            f"{dataset} has no version yet, so there is nothing to inherit",
-            where="--delta",
-            fix="leave out --delta",
-        )
-    return None
-
-
-def _refuse_purged(store: Store, existing: CommitRecord) -> None:
-    status = read_history(store, existing.dataset, existing.number).status
-    if status is not None and status.state == "purged":
-        raise ConflictError(
-            f"{existing.name} was purged on {status.date}: {status.reason}",
-            where=store.address,
-            fix="a number is given once: publish under the next one what may be published",
-        )
-
-
 def _trusted(store: Store, options: PublishOptions) -> tuple[Store, bool]:
     return trusted(store, options.surroundings, single_writer=options.single_writer)
 
 
-def _take(found: Surveyed, store: Store, options: PublishOptions, mine: Claim) -> Claim:
+def _take(found: Prepared, store: Store, options: PublishOptions, mine: Claim) -> Claim:
     return take(
         store,
         found.record.id,
@@ -488,7 +233,7 @@ def _take(found: Surveyed, store: Store, options: PublishOptions, mine: Claim) -
     )
 
 
-def _claim(found: Surveyed, options: PublishOptions) -> Claim:
+def _claim(found: Prepared, options: PublishOptions) -> Claim:
     around = options.surroundings
     parent = found.parent
     return Claim(
@@ -505,7 +250,7 @@ def _claim(found: Surveyed, options: PublishOptions) -> Claim:
     )
 
 
-def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
+def _plan(found: Prepared, store: Store, claim: Claim, commit_id: str) -> Plan:
     """Gather the version: its time and what it inherits are those of the first claim."""
     parent = claim.parent
     held = _claimed(found, store, claim)
@@ -537,19 +282,19 @@ def _plan(found: Surveyed, store: Store, claim: Claim, commit_id: str) -> Plan:
     return plan(version, there, tool=TOOL, commit_id=commit_id)
 
 
-def _claimed(found: Surveyed, store: Store, claim: Claim) -> tuple[Held, ...]:
+def _claimed(found: Prepared, store: Store, claim: Claim) -> tuple[Held, ...]:
     """Return what the parent of whoever began the upload holds; it may be older than ours."""
     if claim.parent is None:
         return ()
     if found.parent is not None and found.parent.version == claim.parent.version:
         return found.held
     number = VersionNumber.parse(claim.parent.version)
-    return _held(store, read_commit(store, found.record.id, number), claim.layout)
+    return held_of(store, read_commit(store, found.record.id, number), claim.layout)
 
 
 def _apply(
     planned: Plan,
-    found: Surveyed,
+    found: Prepared,
     store: Store,
     hold: Callable[[], None],
     progress: Progress | None,
@@ -571,7 +316,7 @@ def _apply(
     )
 
 
-def _already(found: Surveyed, store: Store, existing: CommitRecord) -> Published:
+def _already(found: Prepared, store: Store, existing: CommitRecord) -> Published:
     warnings = _index(store, existing.dataset)
     committed = existing.tags.get(prefix_of(existing.version) + RECORD)
     if committed is not None and committed.sha256 != Digest.of(found.record_bytes).hex:
