@@ -302,8 +302,9 @@ def test_what_is_not_there_or_no_file_of_its_name_is_refused(tmp_path: Path) -> 
     (tmp_path / "text.nc").write_text("CDF")
     with pytest.raises(InvalidError, match="is no HDF5 or NetCDF-4 file"):
         draft("tiny", tmp_path / "text.nc")
-    with pytest.raises(InvalidError, match="not a dataset id"):
+    with pytest.raises(InvalidError, match="not a dataset id") as refused:
         draft("Tiny", tmp_path)
+    assert (refused.value.where, refused.value.problems) == ("NAME", ())
 
 
 def test_more_than_a_record_may_hold_is_refused() -> None:

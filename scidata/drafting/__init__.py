@@ -16,7 +16,7 @@ from scidata.drafting.from_stac import is_collection, read_stac
 from scidata.drafting.settling import Draft, settle
 from scidata.drafting.values import Fields, refuse
 from scidata.errors import NotFoundError, StorageError
-from scidata.identifiers import check_dataset_id
+from scidata.record.scaffold import check_name
 
 __all__ = ["MAX_BYTES", "Draft", "draft"]
 
@@ -44,7 +44,7 @@ def draft(name: str, source: Path) -> Draft:
     StorageError
         If it cannot be read.
     """
-    check_dataset_id(name)
+    check_name(name)
     words, fields = _read(source)
     return settle(name, f"{words} {source.name!r}", fields)
 

@@ -22,13 +22,24 @@ def scaffold(name: str, *, path: Path) -> bytes:
     InvalidError
         If the name is not a dataset's id.
     """
+    check_name(name)
+    template = files("scidata") / "metadata" / "templates" / "record.yaml"
+    text = template.read_text("utf-8").replace("{name}", name).replace("{path}", str(path))
+    return text.encode()
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is not a dataset's id, as somebody typed it.
+
+    Raises
+    ------
+    InvalidError
+        If it is none.
+    """
     try:
         check_dataset_id(name)
     except InvalidError as error:
         raise InvalidError(error.message, where="NAME", fix=error.fix) from error
-    template = files("scidata") / "metadata" / "templates" / "record.yaml"
-    text = template.read_text("utf-8").replace("{name}", name).replace("{path}", str(path))
-    return text.encode()
 
 
 def write_new(path: Path, data: bytes) -> None:
