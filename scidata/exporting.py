@@ -1,7 +1,8 @@
 """One outward form of a version in a store, or of a staged dataset as it would be published.
 
 Pure but for reading: nothing is written, and a version gives the bytes that lie in it, unless
-addresses are asked for that do not depend on where the form lies.
+addresses are asked for that do not depend on where the form lies, or the version was given a
+DOI since: then every form says it.
 """
 
 import re
@@ -14,6 +15,7 @@ from scidata.formats.forms import Form
 from scidata.formats.manifest_table import Sourced
 from scidata.hashing import Progress
 from scidata.identifiers import check_url
+from scidata.inventory import known_doi
 from scidata.locations import read_index
 from scidata.measure import measure
 from scidata.outside import address_of
@@ -110,6 +112,7 @@ def _published(reference: str, store: StoreLike | None, base_url: str | None) ->
         for path, number in located.outside.items()
     }
     hrefs = {asset.key: asset.href for asset in commit.assets}
+    doi = known_doi(opened, commit)
     return Subject(
         record=read_record(opened, commit),
         facts=read_facts(opened, commit),
@@ -119,6 +122,7 @@ def _published(reference: str, store: StoreLike | None, base_url: str | None) ->
             since=located.since, hrefs=hrefs, outside=commit.outside, sources=outside
         ),
         base_url=base_url,
+        doi=doi.doi if doi and doi.findable else None,
     )
 
 
