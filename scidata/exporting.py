@@ -23,8 +23,9 @@ from scidata.published import read_facts, read_record
 from scidata.record import parse_record, read_record_bytes
 from scidata.resolve import read_manifest, resolve
 from scidata.storage import StoreLike, open_store
+from scidata.storage.base import Store
 from scidata.surroundings import Surroundings
-from scidata.version import OutsidePlace, VersionNumber
+from scidata.version import CommitRecord, OutsidePlace, VersionNumber
 
 FIRST = "1.0.0"
 
@@ -90,7 +91,8 @@ def export(
         around = surroundings or Surroundings()
         subject = _staged(Path(target), version, around.time, base_url, progress)
     else:
-        subject = _published(str(target), store, base_url)
+        opened = open_store(store)
+        subject = published_subject(resolve(str(target), opened), opened, base_url=base_url)
     form, facts = FORMS[to], subject.facts
     data = form.write(subject)
     return Exported(name=facts.name, digest=facts.digest, form=form, data=data)
@@ -101,9 +103,10 @@ def is_folder(target: str | Path) -> bool:
     return isinstance(target, Path) or _PATH.match(target) is not None or Path(target).is_dir()
 
 
-def _published(reference: str, store: StoreLike | None, base_url: str | None) -> Subject:
-    opened = open_store(store)
-    commit = resolve(reference, opened)
+def published_subject(
+    commit: CommitRecord, opened: Store, *, base_url: str | None = None
+) -> Subject:
+    """Return a version as its forms describe it, with the DOI that it was given since."""
     manifest = read_manifest(opened, commit)
     index = read_index(opened, commit, manifest, full=False)
     located = index.locations
