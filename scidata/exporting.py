@@ -2,7 +2,7 @@
 
 Pure but for reading: nothing is written, and a version gives the bytes that lie in it, unless
 addresses are asked for that do not depend on where the form lies, or the version was given a
-DOI since: then every form says it.
+DOI since, or its record was corrected: then every form says so.
 """
 
 import re
@@ -15,7 +15,7 @@ from scidata.formats.forms import Form
 from scidata.formats.manifest_table import Sourced
 from scidata.hashing import Progress
 from scidata.identifiers import check_url
-from scidata.inventory import known_doi
+from scidata.inventory import corrected, known_doi
 from scidata.locations import read_index
 from scidata.measure import measure
 from scidata.outside import address_of
@@ -117,7 +117,7 @@ def published_subject(
     hrefs = {asset.key: asset.href for asset in commit.assets}
     doi = known_doi(opened, commit)
     return Subject(
-        record=read_record(opened, commit),
+        record=corrected(opened, commit, read_record(opened, commit)),
         facts=read_facts(opened, commit),
         manifest=manifest,
         sizes=index.sizes,

@@ -23,7 +23,7 @@ from scidata.facts import Facts, parse_facts
 from scidata.formats import intake, stac
 from scidata.formats.stac_status import item_path, later_item
 from scidata.formats.text import to_json, to_yaml
-from scidata.inventory import Existing, known_doi, published, read_history
+from scidata.inventory import Existing, corrected, known_doi, published, read_history
 from scidata.manifest import FACTS
 from scidata.record import Record, parse_record
 from scidata.resolve import read_commit, read_tag
@@ -278,6 +278,7 @@ def _read_sound(
             where=store.address,
             fix=f"check the whole version: scidata verify {commit.name} {options_of(store)}",
         )
+    record = corrected(store, commit, record, found.corrections.get(number, 0))
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
     history = read_history(store, name, number, found.statuses)
     known = known_doi(store, commit) if number in found.dois else None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from scidata.correction import MAX_CORRECTION_BYTES, correction_key
 from scidata.errors import (
     ConflictError,
     InvalidError,
@@ -21,7 +22,13 @@ from scidata.errors import (
 from scidata.formats import prefix_of
 from scidata.hashing import Progress
 from scidata.index import rebuild
-from scidata.inventory import existing_numbers, names, read_history, version_numbers
+from scidata.inventory import (
+    existing_numbers,
+    last_correction,
+    names,
+    read_history,
+    version_numbers,
+)
 from scidata.locations import full_key, full_note, is_full, read_index
 from scidata.publishing.claim import Claim, has_ended, renew, take
 from scidata.reservation import findable_key, reservation_key
@@ -300,13 +307,19 @@ def _statuses(
 
 
 def _dois(source: Store, commit: CommitRecord) -> Iterator[tuple[str, bytes]]:
-    """Yield the notes of a version's DOI; those of a test system stay where they are."""
+    """Yield the notes of a version's DOI, and the corrections that go with it.
+
+    Those of a test system stay where they are.
+    """
     for key in (
         reservation_key(commit.dataset, commit.version),
         findable_key(commit.dataset, commit.version),
     ):
         if (data := _read(source, key)) is not None:
             yield key, data
+    for number in range(1, last_correction(source, commit) + 1):
+        key = correction_key(commit.dataset, commit.version, number)
+        yield key, source.read(key, limit=MAX_CORRECTION_BYTES)
 
 
 def _apply(
