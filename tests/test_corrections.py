@@ -274,7 +274,7 @@ def test_a_mirror_takes_corrections_along(
     publish("bare@1.0.0", store, options=options)
     path = write(tmp_path, store, title=TITLE)
     update("bare@1.0.0", store, record=path, options=options)
-    target = MemoryStore()
+    target = MemoryStore("mirror")
     mirror(["bare@1.0.0"], store, to=target)
     assert show_version("bare@1.0.0", target).record.title == TITLE
 
