@@ -287,7 +287,7 @@ OF_OTHERS = Recorded(size=17, parts=CUT, cut="0" * 64)
                 part_size=3,
                 parts_sha256=hashlib.sha256(bytes.fromhex(WHOLE)).hexdigest(),
             ),
-            "SHA256 of parts",
+            "SHA256 of one part",
         ),
         (Recorded(md5="a" * 32), Stored(size=3, md5="a" * 32), "MD5"),
         (Recorded(md5="a" * 32), Stored(size=3, md5="b" * 32), "bad"),

@@ -11,7 +11,8 @@ from scidata.errors import Damage
 from scidata.manifest_index import Recorded
 from scidata.storage.checksums import Stored
 
-WHOLE, CRC, PARTS, MD5 = "SHA256", "CRC64NVME", "SHA256 of parts", "MD5"
+WHOLE, CRC, MD5 = "SHA256", "CRC64NVME", "MD5"
+ONE_PART, PARTS = "SHA256 of one part", "SHA256 of parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,8 @@ def _pairs(
     if stored.crc64nvme and recorded.crc64nvme:
         yield CRC, "crc64nvme", recorded.crc64nvme, stored.crc64nvme
     if stored.parts_sha256 and (parts := _parts(sha256, recorded, stored)):
-        yield PARTS, "sha256-of-parts", parts, stored.parts_sha256
+        by = ONE_PART if stored.parts == 1 else PARTS
+        yield by, "sha256-of-parts", parts, stored.parts_sha256
     if stored.md5 and recorded.md5:
         yield MD5, "md5", recorded.md5, stored.md5
 
