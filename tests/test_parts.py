@@ -4,6 +4,7 @@ import hashlib
 import io
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -61,9 +62,11 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("big")
     staged = write_bare(root / "staged")
     write_big(staged / BIG)
-    publish(staged, root / "store", version="1.0.0")
+    around = replace(LATER, memory=root / "state" / "stores.json")
+    options = PublishOptions(surroundings=around)
+    publish(staged, root / "store", version="1.0.0", options=options)
     (staged / BIG).rename(staged / MOVED)
-    publish(staged, root / "store", version="1.1.0", options=DELTA)
+    publish(staged, root / "store", version="1.1.0", options=replace(options, layout="delta"))
     return root / "store"
 
 
