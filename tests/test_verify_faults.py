@@ -8,9 +8,12 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import bagit
 import pytest
 
 from scidata.compare import shown
+from scidata.errors import IntegrityError
+from scidata.materializing import materialize
 from scidata.publishing import PublishOptions, Surroundings, publish
 from scidata.pulling import pull
 from scidata.repairing import repair
@@ -18,10 +21,13 @@ from scidata.storage import open_store
 from scidata.storage.local import LocalStore
 from scidata.storage.s3 import S3Store
 from scidata.verifying import verify
-from tests.damage import named
+from tests.damage import flip, named
 from tests.faults import (
+    DEEP,
     FAULTS,
     FILES,
+    ONE,
+    SAME_SIZE,
     Bag,
     Fault,
     InBucket,
@@ -32,6 +38,7 @@ from tests.faults import (
     removed,
 )
 from tests.samples import write_bare
+from tests.servers import folder_server
 
 VERSIONS = ("1.0.0", "1.1.0")
 KINDS = {"a full version": "1.0.0", "a delta": "1.1.0"}
@@ -98,12 +105,16 @@ def somewhere(
     if place == "bucket":
         url = request.getfixturevalue("s3_url")  # and the environment that reaches it
         if place not in places:
-            store = open_store(url)
-            assert isinstance(store, S3Store)
-            for facts in LocalStore(published).list("bare/"):
-                store.create(facts.key, published / facts.key)
-            places[place] = Somewhere(InBucket(store), store)
+            places[place] = bucket_at(url, published)
     return places[place]
+
+
+def bucket_at(url: str, published: Path) -> Somewhere:
+    store = open_store(url)
+    assert isinstance(store, S3Store)
+    for facts in LocalStore(published).list("bare/"):
+        store.create(facts.key, published / facts.key)
+    return Somewhere(InBucket(store), store)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -176,3 +187,82 @@ def test_a_key_that_no_version_could_have_is_named_as_any_other(
 ) -> None:
     """Consoles, sync tools and enemies write such keys."""
     check(somewhere, KINDS[kind], added(key)._replace(named={("extra", KEYS[key] or key)}))
+
+
+# Deltas, reached in other ways
+
+
+@pytest.fixture
+def synced(published: Path, tmp_path: Path) -> Path:
+    """What `aws s3 sync` makes of the delta's own folder: a bag with holes."""
+    return Path(shutil.copytree(published / "bare/v1.1.0", tmp_path / "synced"))
+
+
+def test_a_folder_of_a_delta_alone_lacks_what_is_inherited_until_it_is_repaired(
+    synced: Path, published: Path
+) -> None:
+    holes = {("missing", path) for path in INHERITED}
+    assert named(verify(synced)) == named(verify(synced, published, fast=True)) == holes
+    with folder_server(published) as web:
+        assert named(verify(synced, web)) == holes
+        assert set(repair(synced, web).repaired) == INHERITED.keys()
+    assert verify(synced, published).sound
+    bagit.Bag(str(synced)).validate()
+
+
+def test_a_delta_on_the_web_is_compared_where_each_file_lies(
+    published: Path, http_folder: tuple[str, Path], tmp_path: Path
+) -> None:
+    url, folder = http_folder
+    shutil.copytree(published, folder, dirs_exist_ok=True)
+    place = Somewhere(InFolder(folder), LocalStore(folder))
+    with place.bag("1.1.0").restored() as bag:
+        bag.edit(ONE, flip)
+        bag.remove(DEEP)
+        assert named(verify("bare@1.1.0", url)) == {("bad", ONE), ("missing", DEEP)}
+        assert named(verify("bare@1.0.0", url)) == {("bad", ONE), ("missing", DEEP)}
+        part = verify("bare@1.1.0", url, globs=["data/own.txt"])
+        assert part.sound
+        with pytest.raises(IntegrityError):
+            pull("bare@1.1.0", tmp_path / "copy", url)
+    assert verify("bare@1.1.0", url).sound
+    pull("bare@1.1.0", tmp_path / "copy", url)
+    assert verify(tmp_path / "copy", url).sound
+
+
+def test_part_of_a_delta_is_pulled_verified_and_repaired(
+    published: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    pull("bare@1.1.0", copy, published, globs=["data/pair/*"])
+    found = verify(copy, published)
+    assert (found.sound, found.partial, found.held, found.payload) == (True, True, 3, 5)
+    (copy / ONE).write_bytes(flip((copy / ONE).read_bytes()))
+    (copy / SAME_SIZE).unlink()
+    assert named(verify(copy, published)) == {("bad", ONE), ("missing", SAME_SIZE)}
+    assert named(verify(copy, published, fast=True)) == {("missing", SAME_SIZE)}
+    assert set(repair(copy, published).repaired) == {ONE, SAME_SIZE}
+    assert verify(copy, published).sound
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_what_a_delta_inherits_is_repaired_for_both_or_made_its_own(
+    published: Path, tmp_path: Path, s3_url: str, place: str
+) -> None:
+    """After `materialize` what happens to the older version is no longer its concern."""
+    root = Path(shutil.copytree(published, tmp_path / "store"))
+    folder = Somewhere(InFolder(root), LocalStore(root))
+    somewhere = bucket_at(s3_url, published) if place == "bucket" else folder
+    with somewhere.bag("1.1.0").restored() as bag:
+        bag.remove(ONE)
+        assert repair("bare@1.1.0", published, somewhere.store).repaired == (ONE,)
+        assert verify("bare@1.0.0", somewhere.store).sound
+    materialize("bare@1.1.0", somewhere.store)
+    with somewhere.bag("1.0.0").restored() as bag:
+        bag.remove(ONE)
+        bag.edit(DEEP, flip)
+        assert named(verify("bare@1.0.0", somewhere.store)) == {("missing", ONE), ("bad", DEEP)}
+        for fast in (True, False):
+            assert verify("bare@1.1.0", somewhere.store, fast=fast).sound
+        done = repair("bare@1.0.0", published, somewhere.store, replace_damaged=True)
+        assert set(done.repaired) == {ONE, DEEP}
