@@ -190,10 +190,10 @@ def test_what_was_hashed_by_parts_is_not_read_again(
         if run == "first":
             known = recall(memory_of(LATER.memory.parent, staged))
             (staged / BIG).chmod(0o200)
-    assert known[BIG].parts is not None
-    assert known[BIG].parts.fits(LENGTH)
-    first, second = (read_recorded(table)[BIG].parts for table in tables)
-    assert first == second == known[BIG].parts
+    kept = known[BIG].parts
+    assert kept is not None
+    assert kept.fits(LENGTH)
+    assert [read_recorded(table)[BIG].parts for table in tables] == [kept, kept]
 
 
 # What is confirmed
