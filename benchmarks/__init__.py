@@ -141,3 +141,42 @@ def run_task(
         submitter=Submitter(**submitter or {}),
         progress=progress,
     )
+
+
+def check_log(file: Path) -> dict[str, Any]:  # Any: a JSON document
+    """Check the log of a run by the rules of the science benchmarks.
+
+    Parameters
+    ----------
+    file : Path
+        ``mllog.txt`` of a run, or any log in that format.
+
+    Returns
+    -------
+    dict
+        Number of events and epochs, benchmark, organisation and result, as the log has them.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    InvalidError
+        If the log breaks a rule; all problems are listed, by line.
+    """
+    from scidata.benchmarks.log_rules import check
+    from scidata.benchmarks.mllog import read
+
+    events = read(file)
+    if problems := check(events):
+        raise InvalidError.listing(
+            problems, where=str(file), fix="run it again, or correct what wrote the log"
+        )
+    said = {event.key: event.value for event in events}
+    return {
+        "file": str(file),
+        "events": len(events),
+        "epochs": sum(event.key == "epoch_stop" for event in events),
+        "benchmark": said["submission_benchmark"],
+        "org": said["submission_org"],
+        "result": said["result"],
+    }

@@ -286,6 +286,22 @@ TASK = Task(
             target=_TARGET,
             settings=QuakeSettings(model="lstm", epochs=50, batch_size=400, learning_rate=1e-3),
         ),
+        "fixed-model": QuakeProfile(
+            name="fixed-model",
+            description="As strict, with hyperparameters frozen: for comparing systems",
+            asset="fortnights",
+            split="time",
+            parts=_TIME_PARTS,
+            target=_TARGET,
+            frozen=True,
+            settings=QuakeSettings(
+                model="lstm",
+                epochs=50,
+                batch_size=400,
+                learning_rate=1e-3,
+                stop_at_target=True,
+            ),
+        ),
         "reference": QuakeProfile(
             name="reference",
             description="Published rules: four fifths of the pixels train, one fifth validates",

@@ -156,6 +156,29 @@ def run(  # click gives them by name
         _print(result, folder)
 
 
+@command.command("check-log", epilog=exits(2, 3, 4))
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def check_log(file: Path, *, as_json: bool) -> None:
+    """Check FILE, the mllog.txt of a run, by the rules of the science benchmarks."""
+    from scidata.benchmarks import check_log as check
+
+    found = check(file)
+    if as_json:
+        print_json("scidata-log-check/1", found)
+    else:
+        said = f"{found['events']} events, {found['epochs']} epochs"
+        say(f"sound: {said} of {found['benchmark']} by {found['org']}")
+
+
+@command.command("log-rules", epilog=exits(2))
+def log_rules() -> None:
+    """Print the rules of check-log in the dialect of MLCommons' compliance checker (YAML)."""
+    from scidata.benchmarks.log_rules import export
+
+    say(*export().splitlines())
+
+
 @command.command("loader", epilog=exits(2, 3, 4, 5, 6))
 @click.argument("name")
 @click.option("--split", default="train", show_default=True, help="Part of a split.")
