@@ -48,7 +48,7 @@ class Counted(Metric):
         return {
             "MSE": float(errors.double().mean()),
             "samples": float(len(places)),
-            "distinct": float(len(places.unique())),
+            "distinct": float(len(set(places.tolist()))),
         }
 
 

@@ -34,7 +34,7 @@ def _run(
     quakes: Dataset,
     out: Path,
     profile: Profile | None = None,
-    **changed: object,
+    **changed: Any,  # Any: settings
 ) -> dict[str, Any]:
     return run(tasks.TASK, profile or tasks.profile(), quakes, out, changed=changed)
 
@@ -91,7 +91,13 @@ def test_training_that_gets_no_better_ends_and_the_best_weights_are_scored(
     quakes: Dataset, tmp_path: Path
 ) -> None:
     # It jumps away from what it learnt: the rate is far too high after the first epoch.
-    changed = {"epochs": 9, "patience": 2, "optimizer": "sgd", "learning_rate": 0.9, "clip": 3}
+    changed: dict[str, Any] = {
+        "epochs": 9,
+        "patience": 2,
+        "optimizer": "sgd",
+        "learning_rate": 0.9,
+        "clip": 3,
+    }
     best = _run(quakes, tmp_path / "best", keep="best", **changed)
     curve = [entry["validation"]["MSE"] for entry in best["curve"]]
     assert best["ended"] == "patience"
@@ -124,7 +130,7 @@ def test_evaluations_can_be_rare_or_none_but_never_skip_the_end(
     ids=str,
 )
 def test_options_of_the_machine_change_the_score_by_rounding_only(
-    quakes: Dataset, tmp_path: Path, changed: dict[str, object]
+    quakes: Dataset, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
     plain = _run(quakes, tmp_path / "plain", device="cpu")
     other = _run(quakes, tmp_path / "other", device="cpu", **changed)
@@ -224,9 +230,8 @@ def test_the_settings_of_a_run_are_a_file_that_gives_the_same_run(
     quakes: Dataset, tmp_path: Path
 ) -> None:
     first = _run(quakes, tmp_path / "first", learning_rate=0.02, seed=5)
-    again = _run(
-        quakes, tmp_path / "again", **read_settings(tmp_path / "first" / "config.yaml")
-    )
+    settings: dict[str, Any] = dict(read_settings(tmp_path / "first" / "config.yaml"))
+    again = _run(quakes, tmp_path / "again", **settings)
     assert again["identity"] == first["identity"]
     assert again["scores"] == first["scores"]
 

@@ -22,7 +22,7 @@ from tests.windows import publish_quakes
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures(watched.__name__)]
 
-# Kills its own process, with the streams' threads at work, once so many checkpoints are written.
+# Kills its own process, with threads of streams at work, after so many checkpoints.
 DYING = """
 import os, signal, sys
 from scidata.benchmarks.runs import Checkpoints
@@ -111,6 +111,16 @@ def test_dropout_and_running_means_survive_a_resume(quakes: Dataset, tmp_path: P
 
 
 @pytest.fixture(scope="module")
+def spawned(store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The result of two processes that the command started."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    words = [*_words(store, tmp_path_factory.mktemp("spawned") / "run"), "--devices", "2"]
+    done = subprocess.run([*SCIDATA, *words], capture_output=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.fixture(scope="module")
 def two(quakes: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The result of two processes, each with half of every batch."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
@@ -144,11 +154,9 @@ def test_two_processes_score_every_sample_once(two: dict[str, Any]) -> None:
 
 
 def test_two_processes_that_were_killed_end_as_if_they_had_not_been(
-    store: Path, tmp_path: Path
+    store: Path, spawned: dict[str, Any], tmp_path: Path
 ) -> None:
-    words = [*_words(store, tmp_path / "whole"), "--devices", "2"]
-    whole = subprocess.run([*SCIDATA, *words], capture_output=True, check=True)
-    words[words.index(str(tmp_path / "whole"))] = str(tmp_path / "killed")
+    words = [*_words(store, tmp_path / "killed"), "--devices", "2"]
     # The first process of the two dies, which saves checkpoints: it runs this program, too.
     program = tmp_path / "dying.py"
     program.write_text(
@@ -159,14 +167,12 @@ def test_two_processes_that_were_killed_end_as_if_they_had_not_been(
     )
     assert killed.returncode == StorageError.exit_code, killed.stderr
     done = subprocess.run([*SCIDATA, *words], capture_output=True, check=True)
-    assert _same(json.loads(done.stdout)) == _same(json.loads(whole.stdout))
+    assert _same(json.loads(done.stdout)) == _same(spawned)
 
 
-def test_torchrun_gives_what_devices_gives(store: Path, tmp_path: Path) -> None:
-    words = _words(store, tmp_path / "spawned")
-    spawned = subprocess.run(
-        [*SCIDATA, *words, "--devices", "2"], capture_output=True, check=True
-    )
+def test_torchrun_gives_what_devices_gives(
+    store: Path, spawned: dict[str, Any], tmp_path: Path
+) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--no-python"]
     scidata_words = [str(Path(sys.executable).parent / "scidata")]
@@ -176,7 +182,7 @@ def test_torchrun_gives_what_devices_gives(store: Path, tmp_path: Path) -> None:
         check=True,
     )
     # One document: the second process prints nothing.
-    assert _same(json.loads(done.stdout)) == _same(json.loads(spawned.stdout))
+    assert _same(json.loads(done.stdout)) == _same(spawned)
 
 
 def test_a_mistake_in_another_process_is_told_as_one_of_this(
