@@ -34,6 +34,9 @@ TILE_SHARE = 24
 """Tiles are so small that this many fit, if chunks are."""
 MIN_TILE, MAX_TILE = 2**20, 32 * 2**20
 MIN_SLOTS = 2
+MOST_PACKED = 4
+"""Stored bytes of so many tiles are looked for as fill what may be under way if they are this
+part of their numbers; if they are fewer, less is under way."""
 CHUNK_SHARE = 2
 """No chunk may take more than this part of the memory: each thread decodes one besides."""
 BATCH_SHARE = 8
@@ -98,7 +101,7 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
     group = _group(found, order, memory)
     at_once = _BATCHES + (EXACT_AHEAD * group if order.shuffle == "exact" else 0)
     batches = _batch_bytes(found, order, source, memory, at_once)
-    room = _Room(memory, memory - in_flight - max(batches, memory // BATCH_SHARE))
+    room = _Room(memory, memory - in_flight - max(batches, memory // BATCH_SHARE), in_flight)
     program = replace(_program(found, axes, source, order, room), group=group)
     return Opened(
         source=source, sizes=sizes, program=program, memory=memory, in_flight=in_flight
@@ -200,10 +203,11 @@ def _rows(by: str, wanted: npt.NDArray[Any], labels: Labels | None, length: int)
 
 @dataclass(frozen=True)
 class _Room:
-    """Bytes: all that the stream may hold, and what is free of it."""
+    """Bytes: all that the stream may hold, what is free of it, and what may be under way."""
 
     all: int
     free: int
+    under_way: int
 
 
 def _program(
@@ -247,7 +251,8 @@ def _program(
             fix=f"give memory={enough:,} or more, a smaller batch_size, or "
             "shuffle='exact', which needs no tiles",
         )
-    return _paced(resident, tiled, tiling, slots, order)
+    further = -(-MOST_PACKED * room.under_way // max(tile, 1))
+    return replace(_paced(resident, tiled, tiling, slots, order), further=further)
 
 
 def _paced(
