@@ -57,6 +57,8 @@ class Program:
     """Tiles that samples are mixed from."""
     ahead: int
     """Tiles that are read before they are needed."""
+    in_flight: int = 0
+    """Bytes that are fetched and not decoded yet, at most."""
     further: int = 0
     """Tiles after these, whose stored bytes may be fetched before there is a slot for them."""
     group: int = 1
@@ -130,7 +132,7 @@ class Engine:
             ahead.close()
 
     def _tiled(self, walk: Walk, numbers: Sequence[int], stop: threading.Event) -> _Making:
-        self._load_resident(stop)
+        self._begin_resident()
         course = _Course(walk, self._program.tiling)
         at, slots = -1, dict[int, int]()
         try:
@@ -139,6 +141,7 @@ class Engine:
                 for step, located in course.parts(number):
                     if step != at:
                         at, slots = step, self._need(walk, step, stop)
+                        self._need_resident(stop)
                     with self._gauge.timed("assemble"):
                         here = slice(done, done + len(located))
                         self._fill(batch, here, located, slots)
@@ -188,7 +191,7 @@ class Engine:
             batch[axis.dimension][here] = torch.from_numpy(at + (axis.size - 1))
 
     def _exact(self, walk: Walk, numbers: Sequence[int], stop: threading.Event) -> _Making:
-        self._load_resident(stop)
+        self._begin_resident()
         course = _Course(walk, self._program.tiling)
         size = self._program.group
         todo = (numbers[at : at + size] for at in range(0, len(numbers), size))
@@ -197,6 +200,7 @@ class Engine:
             pending.extend(self._begin(course, group) for group in islice(todo, 1))
             batches, done = pending.popleft()
             _wait(done, stop)
+            self._need_resident(stop)
             for number, batch, starts in batches:
                 with self._gauge.timed("assemble"):
                     self._fill_rest(batch, slice(None), starts)
@@ -216,7 +220,7 @@ class Engine:
                 reads.append(Read(field.layout, field.corners(starts), field.sizes, out))
         return batches, self._reader.submit(reads)
 
-    def _load_resident(self, stop: threading.Event) -> None:
+    def _begin_resident(self) -> None:
         if self._resident is None:
             reads = []
             for field in self._program.resident:
@@ -224,6 +228,10 @@ class Engine:
                 self._residents[field.name] = out
                 reads.append(box(field.layout, (0,) * out.ndim, out))
             self._resident = self._reader.submit(reads)
+
+    def _need_resident(self, stop: threading.Event) -> None:
+        """Wait for what is in memory as a whole; after an error it is read anew."""
+        assert self._resident is not None  # noqa: S101  # begun with the iteration
         try:
             _wait(self._resident, stop)
         except Exception:

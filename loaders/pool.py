@@ -2,8 +2,8 @@
 
 The arrays are allocated once, so that memory is bounded by one number, and a page is touched
 for the first time only once. A tile that still lies in a slot when it is asked for again, such
-as in the next epoch of a small dataset, is not read again. What is stored of tiles that come next
-is fetched before a slot is free, and waits for one.
+as in the next epoch of a small dataset, is not read again. What is stored of the tiles that
+come after is fetched before a slot is free, and waits for one.
 """
 
 from collections import OrderedDict

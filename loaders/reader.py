@@ -24,6 +24,7 @@ from scidata.errors import Damage
 from scidata.loaders.fetch import Buffer, Objects
 from scidata.loaders.layout import Coordinates, Extent, Index, Layout, Shards
 from scidata.loaders.meter import Gauge
+from scidata.loaders.pace import Pace
 from scidata.loaders.places import damaged
 from scidata.loaders.requests import (
     Chunk,
@@ -88,6 +89,7 @@ class Reader:
         self._budget = Budget(in_flight)
         self._requests = Budget(REQUESTS_AT_ONCE)
         self._turns = Turns()
+        self._pace = Pace()
         self._indexes: OrderedDict[tuple[str, str], Index] = OrderedDict()
         self._coming: dict[tuple[str, str], asyncio.Task[Index]] = {}
         self._under_way: set[Future[None]] = set()
@@ -106,8 +108,8 @@ class Reader:
         reads : sequence of Read
         placed : future, optional
             Done when it is known where the numbers go. What is stored is fetched before, as far
-            as bytes may be under way, and waits with them: so nothing that is asked for later
-            may be needed for this to happen.
+            as the latency asks for it and bytes may be under way, and waits with them: so
+            nothing that is asked for later may be needed for this to happen.
         """
         return self._run(self._read(reads, placed))
 
@@ -143,7 +145,9 @@ class Reader:
                     chunks, absent = await self._found(reads)
                     await turn.wait()
                     for bundle in bundles(requests(chunks)):
-                        taken = await self._budget.take(sum(r.nbytes for r in bundle))
+                        nbytes = sum(request.nbytes for request in bundle)
+                        await self._pace.keep(nbytes, ready)
+                        taken = await self._budget.take(nbytes)
                         task = group.create_task(self._fetch(bundle, ready))
                         task.add_done_callback(partial(self._give, taken))
                 await ready.wait()
@@ -152,6 +156,8 @@ class Reader:
                         held[row][0][...] = layout.fill
         except* Exception as errors:  # noqa: BLE001  # one of them is raised
             raise _first(errors) from None
+        finally:
+            self._pace.leave(ready)
 
     def _ready(self, placed: "Future[None] | None") -> asyncio.Event:
         ready = asyncio.Event()
@@ -161,7 +167,7 @@ class Reader:
 
         def tell(_: "Future[None]") -> None:
             with suppress(RuntimeError):  # closed: nobody waits
-                self._loop.call_soon_threadsafe(ready.set)
+                self._loop.call_soon_threadsafe(self._pace.tell, ready)
 
         placed.add_done_callback(tell)
         return ready
@@ -256,8 +262,9 @@ class Reader:
             self._requests.give(taken)
 
     def _count(self, raws: Sequence[Buffer], begin: float) -> None:
-        took = time.perf_counter() - begin
-        self._gauge.add(requests=len(raws), fetched=sum(map(len, raws)), fetch_s=took)
+        now, nbytes = time.perf_counter(), sum(map(len, raws))
+        self._pace.answered(nbytes, at=now, took=now - begin)
+        self._gauge.add(requests=len(raws), fetched=nbytes, fetch_s=now - begin)
 
     def _decode(self, bundle: Sequence[Request], raws: Sequence[Buffer]) -> None:
         with self._gauge.timed("decode"):
