@@ -1,8 +1,10 @@
 """What is fetched before there is room for it: as far as latency asks, and never in the way."""
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import scidata
 from scidata.errors import StorageError
 from scidata.loaders import program
 from scidata.loaders.fetch import Buffer, Objects, Range, open_objects
@@ -22,6 +25,7 @@ from scidata.loaders.turns import Turns
 from scidata.record import Samples
 from tests import streams, zarrs
 from tests.watchdog import watched
+from tests.windows import publish_quakes
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:zarr.errors.ZarrUserWarning"),
@@ -295,3 +299,19 @@ def test_whoever_came_first_has_the_turn_until_it_leaves_and_others_may_leave_be
         return said
 
     assert asyncio.run(play()) == ["slow", "fast"]
+
+
+def test_what_a_stream_needs_to_begin_is_asked_for_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = scidata.open("quakes@1.0.0", publish_quakes(tmp_path))
+    together = threading.Barrier(3)
+    read = type(opened.store).read
+
+    def meet(store: Any, key: str, **options: Any) -> bytes:  # Any: as any store takes them
+        if key.endswith(("manifest-sha256.txt", "record.yaml", "facts.json")):
+            together.wait(timeout=10)  # one after the other, none would come through
+        return read(store, key, **options)
+
+    monkeypatch.setattr(type(opened.store), "read", meet)
+    assert opened.stream("train", batch_size=8).samples > 0
