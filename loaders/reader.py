@@ -208,14 +208,18 @@ class Reader:
         if task is None:
             task = asyncio.create_task(self._fetch_index(path, layout))
             self._coming[named] = task
-        try:
-            found = await task
-        finally:
-            self._coming.pop(named, None)
+            task.add_done_callback(lambda done: self._arrived(named, done))
+        # Shielded: a tile that is no longer wanted must not take it from the others.
+        found = await asyncio.shield(task)
         self._indexes[named] = found
         while len(self._indexes) * found.nbytes > INDEX_BYTES and len(self._indexes) > 1:
             self._indexes.popitem(last=False)
         return found
+
+    def _arrived(self, named: tuple[str, str], done: "asyncio.Task[Index]") -> None:
+        self._coming.pop(named, None)
+        if not done.cancelled():
+            done.exception()  # looked at, even if nobody waits for it any more
 
     async def _fetch_index(self, path: str, layout: Layout) -> Index:
         table = layout.table

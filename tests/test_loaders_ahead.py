@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from scidata.loaders.fetch import Buffer, Objects, Range, open_objects
 from scidata.loaders.order import SHUFFLES, Order, Shuffle
 from scidata.loaders.pace import Pace
 from scidata.loaders.reader import Reader
+from scidata.loaders.requests import box
 from scidata.loaders.source import Source
 from scidata.loaders.stream import Stream
 from scidata.loaders.turns import Turns
@@ -232,6 +234,22 @@ def test_an_iteration_that_is_left_gives_back_what_it_fetched_ahead(
             break
     assert far[-1].asked
     assert sorted(_entries(stream)) == list(range(ENTRIES))
+    stream.close()
+
+
+def test_a_tile_that_is_dropped_takes_no_index_from_its_neighbours(
+    source: Source, far: list[Far]
+) -> None:
+    stream = _stream(source)
+    reader, (values,) = stream._running()._reader, stream._open().program.tiled
+    kept, dropped = np.empty((1, WIDTH), np.float32), np.empty((1, WIDTH), np.float32)
+    gone = reader.submit([box(values.layout, (3, 0), dropped)], placed=Future())
+    done = reader.submit([box(values.layout, (2, 0), kept)])
+    asyncio.run(asyncio.sleep(LATENCY_S / 4))  # both wait for the index of their shard
+    gone.cancel()
+    done.result(timeout=10)
+    assert np.array_equal(kept[0], VALUES[2])
+    assert far
     stream.close()
 
 
