@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from scidata.correction import MAX_CORRECTION_BYTES, correction_key
 from scidata.errors import ConflictError, InvalidError, NotFoundError
-from scidata.inventory import read_history
+from scidata.inventory import last_correction, read_history
 from scidata.locations import full_key, full_note, is_full, read_index
 from scidata.reservation import findable_key, reservation_key
 from scidata.resolve import commit_key, read_commit, read_manifest
@@ -177,13 +178,19 @@ def _statuses(
 
 
 def _dois(source: Store, commit: CommitRecord) -> Iterator[tuple[str, bytes]]:
-    """Yield the notes of a version's DOI; those of a test system stay where they are."""
+    """Yield the notes of a version's DOI, and the corrections that go with it.
+
+    Those of a test system stay where they are.
+    """
     for key in (
         reservation_key(commit.dataset, commit.version),
         findable_key(commit.dataset, commit.version),
     ):
         if (data := read_small(source, key)) is not None:
             yield key, data
+    for number in range(1, last_correction(source, commit) + 1):
+        key = correction_key(commit.dataset, commit.version, number)
+        yield key, source.read(key, limit=MAX_CORRECTION_BYTES)
 
 
 def read_small(store: Store, key: str) -> bytes | None:
