@@ -69,7 +69,8 @@ def command(
         store, out, SiteOptions(base_url=base_url, data_url=data_url, dry_run=dry_run)
     )
     if as_json:
-        print_json("scidata-site-report/1", vars(report))
+        damaged = [vars(problem) for problem in report.damaged]
+        print_json("scidata-site-report/1", {**vars(report), "damaged": damaged})
     else:
         verb = ("would write", "would remove") if dry_run else ("wrote", "removed")
         pages = f"{counted(report.datasets, 'dataset')}, {counted(report.versions, 'version')}"

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from scidata.diff import Difference, compare
 from scidata.doi.ledger import Ledger
-from scidata.errors import IntegrityError, InvalidError, NotFoundError, Problem
+from scidata.errors import IntegrityError, InvalidError, NotFoundError, Problem, ScidataError
 from scidata.formats.text import to_json
 from scidata.identifiers import check_url
 from scidata.listing import Listing, read_listing
@@ -26,7 +26,7 @@ from scidata.site.describing import (
     metadata_path,
 )
 from scidata.site.hosting import FILE, DoiTarget, Hosting
-from scidata.site.models import change_words
+from scidata.site.listed import change_words
 from scidata.site.pages import (
     Card,
     Preview,
@@ -190,15 +190,17 @@ class _Site:
                 yield from self._dataset(listing, dataset)
         yield from self._around()
 
-    def _lose(self, name: str, error: Exception) -> None:
+    def _lose(self, name: str, error: ScidataError) -> None:
+        if name in {problem.path for problem in self.damaged}:
+            return
         dataset, _, number = name.partition("@")
         self.kept.append(page_path(dataset, number or None))
         self.damaged.append(
             Problem(
                 code="no-page",
                 path=name,
-                message=getattr(error, "message", str(error)),
-                fix=getattr(error, "fix", ""),
+                message=error.message,
+                fix=error.fix,
             )
         )
 

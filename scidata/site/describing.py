@@ -102,16 +102,14 @@ def describe_version(
             "application/vnd.datacite.datacite+json": metadata_path(
                 commit.dataset, commit.version, "datacite"
             ),
-            FORMS["bibtex"].media_type: metadata_path(
-                commit.dataset, commit.version, "bibtex"
-            ),
+            FORMS["bibtex"].media_type: metadata_path(commit.dataset, commit.version, "bibtex"),
             LINKSET_TYPE: here + LINKSET,
         },
     )
 
 
 def describe_dataset(newest: Version, addresses: Addresses) -> Described:
-    """Return what machines are told of a dataset's page: its newest version, and which exist."""
+    """Return what machines are told of a dataset's page: its newest version, and all."""
     name = newest.commit.dataset
     page, concept = addresses.page(name), concept_doi(newest)
     iri = doi_url(concept) if concept else page
@@ -239,9 +237,7 @@ def _datacite(version: Version, subject: Subject) -> dict[str, Any]:  # Any: JSO
         following=ledger.following(number),
     )
     status = version.history.status
-    return without_empties(
-        version_document(subject.record, subject.facts, names, page, status)
-    )
+    return without_empties(version_document(subject.record, subject.facts, names, page, status))
 
 
 def _links(version: Version, subject: Subject, addresses: Addresses) -> Iterator[Link]:
@@ -268,11 +264,10 @@ def _describedby(form: Form, at: str) -> Link:
 
 def _authors(record: Record) -> Iterator[Link]:
     ids = [
-        orcid_url(who.orcid) if who.orcid else ror_url(who.ror)
+        (who.orcid and orcid_url(who.orcid)) or (who.ror and ror_url(who.ror))
         for who in record.creators
-        if who.orcid or who.ror
     ]
-    for url in list(dict.fromkeys(ids))[:MAX_AUTHORS]:
+    for url in list(dict.fromkeys(filter(None, ids)))[:MAX_AUTHORS]:
         yield link("author", url)
 
 

@@ -55,9 +55,9 @@ def feed(entries: Sequence[Entry], addresses: Addresses, title: str) -> bytes:
     return _document(root)
 
 
-def sitemaps(urls: Sequence[tuple[str, str]], addresses: Addresses) -> Iterator[
-    tuple[str, bytes]
-]:
+def sitemaps(
+    urls: Sequence[tuple[str, str]], addresses: Addresses
+) -> Iterator[tuple[str, bytes]]:
     """Yield the sitemap, or several and their index.
 
     Parameters

@@ -10,7 +10,7 @@ from scidata.formats.subject import doi_url
 from scidata.formats.text import license_label, license_name, license_url
 from scidata.manifest import MANIFEST
 from scidata.record import Record
-from scidata.site import models
+from scidata.site import listed, models
 from scidata.site.addresses import METADATA, Addresses, page_path, root_of, web
 from scidata.site.describing import (
     MAX_EMBEDDED,
@@ -78,16 +78,14 @@ def version_page(
     here = page_path(commit.dataset, commit.version)
     rows, more_rows = models.variables(subject)
     complete = not (subject.placed.since or subject.placed.sources)
-    changes = difference and models.changes(difference, addresses, here)
+    changes = difference and listed.changes(difference, addresses, here)
     return render(
         "version.html",
         **_shared(version, subject, described, addresses, here),
         dataset_href=addresses.link(addresses.page(commit.dataset), here),
         changes=changes,
-        assets=() if version.history.state == "purged" else models.assets(subject, addresses),
-        manifest=addresses.link(
-            subject.at(subject.prefix + MANIFEST, seen_from=""), here
-        ),
+        assets=() if version.history.state == "purged" else listed.assets(subject, addresses),
+        manifest=addresses.link(subject.at(subject.prefix + MANIFEST, seen_from=""), here),
         variables=rows,
         more_variables=more_rows,
         splits=models.splits(version),
@@ -120,7 +118,7 @@ def dataset_page(
         "dataset.html",
         **{
             **shared,
-            "history": models.history(newest.ledger.lines, addresses, here, changes),
+            "history": listed.history(newest.ledger.lines, addresses, here, changes),
             "newest_href": addresses.link(addresses.page(commit.dataset, commit.version), here),
             "previews": () if newest.is_gone else previews[:1],
             "preview_base": inner.removeprefix(here),
@@ -250,7 +248,7 @@ def _shared(
         "size": amount(commit.bytes),
         "files": counted(commit.files, "file"),
         "formats": models.formats(subject),
-        "history": models.history(ledger.lines, addresses, here, {}, current=commit.version),
+        "history": listed.history(ledger.lines, addresses, here, {}, current=commit.version),
         "versions": len(ledger.lines),
     }
 

@@ -81,7 +81,7 @@ def _target(found: Link) -> Node:
     if found.type:
         target["type"] = found.type
     if found.profile:
-        target["profile"] = [found.profile]
+        target["profile"] = found.profile
     return target
 
 

@@ -66,11 +66,7 @@ def s3_address(home: str, store_url: str | None) -> str | None:
 
 def _intake(subject: Subject) -> str:
     catalog = subject.at(catalog_of(subject.facts.version), seen_from="")
-    return (
-        "import intake\n\n"
-        f"catalog = intake.open_catalog({catalog!r})\n"
-        "print(list(catalog))"
-    )
+    return f"import intake\n\ncatalog = intake.open_catalog({catalog!r})\nprint(list(catalog))"
 
 
 def _xarray(subject: Subject) -> str | None:

@@ -1,4 +1,4 @@
-"""The folder of a site: each file written whole, only if it changed; nothing foreign is touched.
+"""The folder of a site: files written whole, if they changed; nothing foreign is touched.
 
 ``.scidata-site`` lists the files that are ours. A path is noted there before it is written, so
 that a build which was killed knows its own files again.
