@@ -12,7 +12,7 @@ from typing import Any
 from scidata.diff import MAX_STATISTICS_BYTES, Side, parse_statistics
 from scidata.doi.ledger import Ledger, Line
 from scidata.errors import IntegrityError, InvalidError, NotFoundError, StorageError
-from scidata.exporting import read_subject
+from scidata.exporting import published_subject
 from scidata.facts import STATISTICS
 from scidata.formats import Subject
 from scidata.inventory import read_findable, read_reservation
@@ -94,7 +94,7 @@ def read_version(
     """
     line = ledger.of(number)
     commit, history = line.commit, line.history
-    subject = read_subject(store, commit, data_url)
+    subject = published_subject(commit, store, base_url=data_url)
     facts, record = subject.facts, subject.record
     if (facts.name, facts.digest, record.id) != (commit.name, commit.digest, commit.dataset):
         raise IntegrityError(
