@@ -302,7 +302,7 @@ class _Site:
 
     def _note_version(self, version: Version, described: Described) -> None:
         commit, status = version.commit, version.history.status
-        record = version.subject.record
+        record, later = version.subject.record, (status, version.correction)
         line = version.ledger.of(commit.version)
         page = self.addresses.page(commit.dataset, commit.version)
         if line.reserved is not None and line.findable:
@@ -318,7 +318,7 @@ class _Site:
                 title=f"{record.title}, version {commit.version}{state}",
                 summary=status.reason if status else record.abstract,
                 published=commit.created,
-                updated=max(commit.created, status.date) if status else commit.created,
+                updated=max(commit.created, *(found.date for found in later if found)),
                 authors=tuple(who.full_name for who in record.creators[:10]),
             )
         )
