@@ -316,12 +316,12 @@ def test_the_verb_reports_what_it_wrote(tmp_path: Path) -> None:
     )
     dry = run(*arguments, "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert "would write 31 files, 0 up to date, would remove 0" in dry.stdout
+    assert "would write 32 files, 0 up to date, would remove 0" in dry.stdout
     done = run(*arguments, "--json")
     document = json.loads(done.stdout)
     assert (document["schema"], document["versions"]) == ("scidata-site-report/1", 2)
     assert document["base_url"] == "https://d.example.org"
-    assert "wrote 0 files, 31 up to date" in run(*arguments).stdout
+    assert "wrote 0 files, 32 up to date" in run(*arguments).stdout
 
 
 @pytest.mark.parametrize(
@@ -344,14 +344,19 @@ def test_the_verb_ends_with_the_code_of_what_went_wrong(
 @pytest.mark.slow
 def test_the_verb_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     words = command("site", GOLDEN, "--out", tmp_path / "out", "--serve", "--port", "0")
+    # Whoever runs the tests in the background ignores interrupts, and so would a child.
+    words = ["env", "--default-signal=INT", *words]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        line = next(text for text in running.stdout if text.startswith("serving"))
-        url = line.split()[1]
-        assert b"Tiny waves" in get(f"{url}tiny/").data
-        assert get(f"{url}tiny/v1.0.0/manifest-sha256.txt").status == HTTPStatus.OK
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=20) == 0
+        try:
+            assert running.stdout is not None
+            line = next(text for text in running.stdout if text.startswith("serving"))
+            url = line.split()[1]
+            assert b"Tiny waves" in get(f"{url}tiny/").data
+            assert get(f"{url}tiny/v1.0.0/manifest-sha256.txt").status == HTTPStatus.OK
+            running.send_signal(signal.SIGINT)
+            assert running.wait(timeout=20) == 0
+        finally:
+            running.kill()
 
 
 def test_a_site_is_built_from_a_bucket(s3_url: str, tmp_path: Path) -> None:
