@@ -21,8 +21,9 @@ from scidata.published import read_facts, read_record
 from scidata.record import parse_record, read_record_bytes
 from scidata.resolve import read_manifest, resolve
 from scidata.storage import StoreLike, open_store
+from scidata.storage.base import Store
 from scidata.surroundings import Surroundings
-from scidata.version import OutsidePlace, VersionNumber
+from scidata.version import CommitRecord, OutsidePlace, VersionNumber
 
 FIRST = "1.0.0"
 
@@ -101,9 +102,19 @@ def is_folder(target: str | Path) -> bool:
 
 def _published(reference: str, store: StoreLike | None, base_url: str | None) -> Subject:
     opened = open_store(store)
-    commit = resolve(reference, opened)
-    manifest = read_manifest(opened, commit)
-    index = read_index(opened, commit, manifest, full=False)
+    return read_subject(opened, resolve(reference, opened), base_url)
+
+
+def read_subject(store: Store, commit: CommitRecord, base_url: str | None = None) -> Subject:
+    """Read what every outward form of a committed version is made of.
+
+    Raises
+    ------
+    ScidataError
+        As `export`.
+    """
+    manifest = read_manifest(store, commit)
+    index = read_index(store, commit, manifest, full=False)
     located = index.locations
     outside = {
         path: Sourced(url=_address(commit.outside[number], path))
@@ -111,8 +122,8 @@ def _published(reference: str, store: StoreLike | None, base_url: str | None) ->
     }
     hrefs = {asset.key: asset.href for asset in commit.assets}
     return Subject(
-        record=read_record(opened, commit),
-        facts=read_facts(opened, commit),
+        record=read_record(store, commit),
+        facts=read_facts(store, commit),
         manifest=manifest,
         sizes=index.sizes,
         placed=Placed(
