@@ -2,7 +2,7 @@
 
 What is drawn follows from the data and the facts: units, CF attributes, dimensions, and what
 the record says a sample is; never from a dataset's name. A new kind of plot is one new file and
-one line in a table here. The same version gives the same bytes, as long as matplotlib is the same.
+one line in a table here. The bytes are the same as long as matplotlib is the same.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scidata.dataset import Dataset
     from scidata.previews.sketch import Sketch
 
+REVISION = 1
+"""Rises when plots of the same version come to look another way."""
 MAX_PREVIEWS = 12
 """Of one version."""
 _FAILURES = (
