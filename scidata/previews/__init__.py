@@ -5,19 +5,20 @@ the record says a sample is; never from a dataset's name. A new kind of plot is 
 one line in a table here. The bytes are the same as long as matplotlib is the same.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from scidata.errors import InvalidError, ScidataError
 from scidata.facts import Asset
+from scidata.previews.sketch import DISTRIBUTION, Sketch
 from scidata.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scidata.dataset import Dataset
-    from scidata.previews.sketch import Sketch
 
 REVISION = 1
 """Rises when plots of the same version come to look another way."""
@@ -62,7 +63,7 @@ def draw_previews(dataset: "Dataset", *, limit: int = MAX_PREVIEWS) -> tuple[Pre
     Returns
     -------
     tuple of Preview
-        What samples are made of first; empty if nothing can be drawn.
+        The first few differ in kind, histograms come last; empty if nothing can be drawn.
 
     Raises
     ------
@@ -84,12 +85,15 @@ def draw_previews(dataset: "Dataset", *, limit: int = MAX_PREVIEWS) -> tuple[Pre
     return tuple(drawn)
 
 
-def _most_telling(sketches: "list[Sketch]", limit: int) -> "list[Sketch]":
-    """Leave out histograms first, the last ones first, and keep the order."""
-    ranked = sorted(
-        range(len(sketches)), key=lambda n: (sketches[n].name.endswith("-values"), n)
-    )
-    return [sketches[n] for n in sorted(ranked[:limit])]
+def _most_telling(sketches: list[Sketch], limit: int) -> list[Sketch]:
+    """Order plots so that the first few differ in kind, histograms last, and cut the list."""
+    before: Counter[str] = Counter()
+    ranked = []
+    for n, sketch in enumerate(sketches):
+        common = sketch.kind == DISTRIBUTION
+        ranked.append((common, before[sketch.kind], n))
+        before[sketch.kind] += 1
+    return [sketches[n] for _, _, n in sorted(ranked)[:limit]]
 
 
 def _sketches(dataset: "Dataset") -> "Iterator[Sketch]":
@@ -136,13 +140,14 @@ def _of_asset(dataset: "Dataset", asset: Asset) -> "Iterator[Sketch]":
 
 
 def _ordered(dataset: "Dataset") -> list[Asset]:
-    """Return tables, then arrays; of each those first that samples are made of."""
+    """Return files and tables, then array stores; of each what samples are made of first."""
     samples = dataset.record.samples
     first = samples.asset if samples else None
-    return sorted(dataset.facts.assets, key=lambda asset: (asset.key != first, asset.key))
+    assets = dataset.facts.assets
+    return sorted(assets, key=lambda a: (a.kind == "zarr", a.key != first, a.key))
 
 
-def _draw(sketch: "Sketch") -> Preview:
+def _draw(sketch: Sketch) -> Preview:
     from scidata.previews.style import DPI, SHOWN_DPI, render
 
     image, drawn = render(sketch.draw)

@@ -25,7 +25,7 @@ def find(arrays: Arrays) -> Iterator[Sketch]:
     """Yield a plot if a variable is called a diffraction pattern and is an image."""
     for name in arrays.measures:
         if arrays.quantities[name].is_diffraction and frame_of(arrays.held[name]):
-            yield Sketch(name=f"{arrays.key}-diffraction", draw=partial(draw, arrays, name))
+            yield Sketch(asset=arrays.key, kind="diffraction", draw=partial(draw, arrays, name))
             return
 
 

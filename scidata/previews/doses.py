@@ -29,7 +29,7 @@ def find(table: Table) -> Iterator[Sketch]:
     """Yield curves if the table has a column of doses and one of responses."""
     dose, response = _column(table, _DOSE), _column(table, _RESPONSE)
     if dose and response:
-        yield Sketch(name=f"{table.key}-doses", draw=lambda: draw(table, dose, response))
+        yield Sketch(asset=table.key, kind="doses", draw=lambda: draw(table, dose, response))
 
 
 def draw(table: Table, dose: Quantity, response: Quantity) -> Drawing:

@@ -30,7 +30,9 @@ def find(arrays: Arrays) -> Iterator[Sketch]:
     """Yield maps if there are variables with places, and no masks that images show better."""
     names = [n for n in arrays.measures if arrays.place(arrays.held[n])]
     if names and not masks_of(arrays):
-        yield Sketch(name=f"{arrays.key}-map", draw=lambda: draw(arrays, names[:MAX_PANELS]))
+        yield Sketch(
+            asset=arrays.key, kind="map", draw=lambda: draw(arrays, names[:MAX_PANELS])
+        )
 
 
 def draw(arrays: Arrays, names: list[str]) -> Drawing:

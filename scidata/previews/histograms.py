@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from scidata.previews.arrays import Arrays, blocks
 from scidata.previews.quantity import Quantity, short
-from scidata.previews.sketch import Drawing, Sketch
+from scidata.previews.sketch import DISTRIBUTION, Drawing, Sketch
 from scidata.previews.style import BLUE, KINDS, number, panels, plain_ticks, spans_decades
 from scidata.previews.tables import Table
 from scidata.previews.words import listed, middle, of_rows, unshown
@@ -27,13 +27,13 @@ _MAX_VALUES = 2_000_000
 def find_in_table(table: Table) -> Iterator[Sketch]:
     """Yield histograms if the table measures something, or says kinds."""
     if table.measures or table.of_kind("text", "truth"):
-        yield Sketch(name=f"{table.key}-values", draw=lambda: draw_table(table))
+        yield Sketch(asset=table.key, kind=DISTRIBUTION, draw=lambda: draw_table(table))
 
 
 def find_in_arrays(arrays: Arrays) -> Iterator[Sketch]:
     """Yield histograms if there are variables that measure something."""
     if arrays.measures:
-        yield Sketch(name=f"{arrays.key}-values", draw=lambda: draw_arrays(arrays))
+        yield Sketch(asset=arrays.key, kind=DISTRIBUTION, draw=lambda: draw_arrays(arrays))
 
 
 def draw_table(table: Table) -> Drawing:

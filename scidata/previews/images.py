@@ -93,7 +93,9 @@ def find(arrays: Arrays) -> Iterator[Sketch]:
     ]
     if images:
         mask = next((m for m in masks if _fits(arrays.held[images[0]], arrays.held[m])), None)
-        yield Sketch(name=f"{arrays.key}-images", draw=lambda: draw(arrays, images[0], mask))
+        yield Sketch(
+            asset=arrays.key, kind="images", draw=lambda: draw(arrays, images[0], mask)
+        )
 
 
 def draw(arrays: Arrays, name: str, mask: str | None) -> Drawing:

@@ -52,7 +52,7 @@ class Box:
 def map_figure(box: Box, count: int = 1) -> "tuple[Figure, list[Axes]]":
     """Return a figure with `count` maps of a box."""
     columns = min(count, 2)
-    height = float(np.clip((6.6 if columns == 1 else 3.1) * box.ratio, 1.6, 5.0)) + 0.7
+    height = float(np.clip((6.2 if columns == 1 else 2.65) * box.ratio, 1.5, 5.0)) + 0.7
     figure, axes = panels(count, columns, height, true=True)
     for axis in axes:
         axis.set_aspect(box.stretch)

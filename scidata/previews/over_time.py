@@ -18,7 +18,7 @@ _CELLS = (240, 90)
 def find(table: Table) -> Iterator[Sketch]:
     """Yield a plot if the table has points in time and measures something."""
     if table.time and table.measures:
-        yield Sketch(name=f"{table.key}-over-time", draw=lambda: draw(table))
+        yield Sketch(asset=table.key, kind="over-time", draw=lambda: draw(table))
 
 
 def draw(table: Table) -> Drawing:

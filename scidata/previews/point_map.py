@@ -26,7 +26,7 @@ MIN_CELLS, CELLS = 24, 160
 def find(table: Table) -> Iterator[Sketch]:
     """Yield a map if the table has places."""
     if table.longitude and table.latitude:
-        yield Sketch(name=f"{table.key}-map", draw=lambda: draw(table))
+        yield Sketch(asset=table.key, kind="map", draw=lambda: draw(table))
 
 
 def draw(table: Table) -> Drawing:

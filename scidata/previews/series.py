@@ -30,13 +30,17 @@ def find(arrays: Arrays) -> Iterator[Sketch]:
     dated = [n for n in arrays.measures if arrays.calendar(arrays.held[n])]
     if dated:
         yield Sketch(
-            name=f"{arrays.key}-over-time", draw=lambda: draw_dated(arrays, dated[:MAX_PANELS])
+            asset=arrays.key,
+            kind="over-time",
+            draw=lambda: draw_dated(arrays, dated[:MAX_PANELS]),
         )
         return
     timed = [n for n in arrays.measures if clock(arrays.held[n])]
     if timed:
         yield Sketch(
-            name=f"{arrays.key}-traces", draw=lambda: draw_traces(arrays, timed[:MAX_PANELS])
+            asset=arrays.key,
+            kind="traces",
+            draw=lambda: draw_traces(arrays, timed[:MAX_PANELS]),
         )
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DISTRIBUTION = "values"
+"""The kind of histograms."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
@@ -23,6 +26,13 @@ class Drawing:
 class Sketch:
     """A plot that the data call for; drawing it reads them."""
 
-    name: str
-    """Of the file, without its suffix, such as ``events-map``."""
+    asset: str
+    """Key of the asset."""
+    kind: str
+    """Such as ``map``."""
     draw: Callable[[], Drawing]
+
+    @property
+    def name(self) -> str:
+        """Of the file, without its suffix, such as ``events-map``."""
+        return f"{self.asset}-{self.kind}"
