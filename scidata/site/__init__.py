@@ -279,7 +279,7 @@ class _Site:
 
     def _machines(self, here: str, described: Described) -> Iterator[tuple[str, bytes]]:
         """Yield what machines read beside a page, and note how a host answers for it."""
-        found = linkset(self.addresses.at(here), described.links)
+        found = linkset(self.addresses.at(here), described.links, mutual=bool(described.files))
         yield here + LINKSET, to_json(found)
         self._hosting.add_header(here, "Link", header(described.links))
         self._hosting.add_type(here + LINKSET, LINKSET_TYPE)
@@ -287,10 +287,9 @@ class _Site:
         for path, (media_type, data) in described.files.items():
             yield path, data
             self._hosting.add_type(path, media_type)
-        if described.files:
-            for url, back in backlinks(found):
-                path = url.removeprefix(f"{self.addresses.base_url}/")
-                self._hosting.add_header(path, "Link", back)
+        for url, back in backlinks(found):
+            path = url.removeprefix(f"{self.addresses.base_url}/")
+            self._hosting.add_header(path, "Link", back)
 
     def _note_version(self, version: Version, described: Described) -> None:
         commit, status = version.commit, version.history.status

@@ -28,6 +28,8 @@ from scidata.site.sources import Version
 
 MAX_EMBEDDED = 200
 """Entries of a list in the JSON-LD of a page; the file beside it has all of them."""
+MAX_TEXT = 20_000
+"""Characters of a text there: a citation of ten thousand authors is in the file alone."""
 
 _NAMES = {
     "schemaorg": "schemaorg.jsonld",
@@ -193,6 +195,7 @@ def _short(document: Node) -> Node:
     return {
         name: value[:MAX_EMBEDDED] if isinstance(value, list) else value
         for name, value in document.items()
+        if not (isinstance(value, str) and len(value) > MAX_TEXT)
     }
 
 

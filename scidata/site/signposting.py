@@ -59,14 +59,19 @@ def header(links: Iterable[Link]) -> str:
     return ", ".join(found.field for found in links)
 
 
-def linkset(page: str, links: Iterable[Link]) -> Node:
-    """Return the linkset: the links of the page, and those that lead back to it."""
+def linkset(page: str, links: Iterable[Link], *, mutual: bool) -> Node:
+    """Return the linkset: the links of the page, and those that lead back to it if `mutual`.
+
+    The page of a dataset names files of its newest version, which lead back to that one's page.
+    """
     anchor = header_url(page)
     own: dict[str, list[Node]] = {}
     back: list[Node] = []
     for found in links:
         if found.rel != "linkset":
             own.setdefault(found.rel, []).append(_target(found))
+        if not mutual:
+            continue
         if found.rel == "item":
             home = {"href": anchor, "type": "text/html"}
             back.append({"anchor": found.href, "collection": [home]})

@@ -1,0 +1,273 @@
+"""A site as this machine serves it, and the verb: real requests on loopback."""
+
+import json
+import signal
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.site.rendering import HEADERS
+from scidata.site.serving import read_hosted, server
+from scidata.storage.base import Store
+from scidata.storage.memory import MemoryStore
+from tests.damage import command
+from tests.servers import free_port
+from tests.sites import built, site_store
+
+PAGES = ["tiny", "tiny/v1.0.0", "tiny/v1.1.0", "tiny/v1.2.0", "bare", "bare/v1.0.0", "gone"]
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    folder: Path
+    store: Store
+
+
+@contextmanager
+def serving(folder: Path, store: Store, port: int) -> Iterator[None]:
+    running = server(folder, store, port=port)
+    thread = threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        running.shutdown()
+        running.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("served")
+    store, port = site_store(root / "store"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    built(store, root / "out", base_url=url)
+    with serving(root / "out", store, port):
+        yield Served(url, root / "out", store)
+
+
+def get(url: str, *, method: str = "GET", **headers: str) -> urllib3.response.BaseHTTPResponse:
+    return urllib3.request(method, url, headers=headers, redirect=False, retries=False)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("page", PAGES)
+def test_header_head_and_linkset_carry_the_same_signposts(served: Served, page: str) -> None:
+    import signposting
+
+    url = f"{served.url}/{page}/"
+    by_header = signposting.find_signposting_http(url)
+    by_head = signposting.find_signposting_html(url)
+    assert set(by_header.signposts) == set(by_head.signposts)
+    (announced,) = by_header.linksets
+    linkset = signposting.find_signposting_linkset(announced.target)
+    own = {found for found in linkset.signposts if str(found.context) == url}
+    assert own == set(by_header.signposts) - {announced}
+    assert by_header.citeAs is not None
+    assert len(by_header.types) == 2
+    assert len(by_header.describedBy) == 8
+    for described in by_header.describedBy:
+        back = signposting.find_signposting_http(described.target)
+        assert [s.target for s in back.describes] == [f"{served.url}/{described_at(page)}/"]
+
+
+def described_at(page: str) -> str:
+    """Where the metadata of a page are of: a dataset is described by its newest version."""
+    return {"tiny": "tiny/v1.1.0", "bare": "bare/v1.1.0", "gone": "gone/v1.0.0"}.get(page, page)
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("", "text/html"),
+        ("*/*", "text/html"),
+        ("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "text/html"),
+        ("application/ld+json", "application/ld+json"),
+        ("application/ld+json;q=0.9, text/html;q=0.1", "application/ld+json"),
+        ("text/html, application/ld+json;q=0.9", "text/html"),
+        (
+            "application/vnd.datacite.datacite+json",
+            "application/vnd.datacite.datacite+json",
+        ),
+        ("application/x-bibtex", "application/x-bibtex"),
+        ("application/linkset+json", "application/linkset+json"),
+        ("image/png", "text/html"),
+        ("application/ld+json;q=high", "text/html"),
+    ],
+)
+def test_a_page_is_answered_in_the_media_type_that_is_asked_for(
+    served: Served, accept: str, wanted: str
+) -> None:
+    found = get(f"{served.url}/tiny/v1.1.0/", Accept=accept)
+    assert found.status == HTTPStatus.OK
+    assert found.headers["Content-Type"].partition(";")[0] == wanted
+    assert found.headers["Vary"] == "Accept"
+    if wanted.endswith("json"):
+        json.loads(found.data)
+
+
+@pytest.mark.parametrize("path", ["/", "/tiny/v1.1.0/", "/site.js", "/nothing", "/tiny"])
+def test_every_answer_has_the_policy(served: Served, path: str) -> None:
+    found = get(f"{served.url}{path}")
+    assert {name: found.headers[name] for name in HEADERS} == HEADERS
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/site.css", "text/css"),
+        ("/icon.svg", "image/svg+xml"),
+        ("/feed.xml", "application/atom+xml"),
+        ("/tiny/v1.1.0/metadata/croissant.json", "application/ld+json"),
+        ("/tiny/v1.1.0/metadata/datacite.json", "application/json"),
+        ("/tiny/v1.1.0/metadata/item.json", "application/geo+json"),
+        ("/tiny/v1.1.0/linkset.json", "application/linkset+json"),
+    ],
+)
+def test_every_file_is_answered_with_its_media_type(
+    served: Served, path: str, media_type: str
+) -> None:
+    assert get(f"{served.url}{path}").headers["Content-Type"] == media_type
+
+
+def test_the_store_is_served_behind_the_site(served: Served) -> None:
+    found = get(f"{served.url}/tiny/v1.1.0/data/table.parquet")
+    assert found.data == served.store.read("tiny/v1.1.0/data/table.parquet")
+    assert found.headers["Content-Type"] == "application/vnd.apache.parquet"
+    head = get(f"{served.url}/tiny/v1.1.0/data/table.parquet", method="HEAD")
+    assert (head.status, head.data) == (HTTPStatus.OK, b"")
+    assert int(head.headers["Content-Length"]) == len(found.data)
+
+
+def test_the_address_of_a_folder_leads_to_its_page(served: Served) -> None:
+    found = get(f"{served.url}/tiny/v1.1.0")
+    assert (found.status, found.headers["Location"]) == (301, "/tiny/v1.1.0/")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/absent/",
+        "/../../../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/tiny/%2e%2e/%2e%2e/store/tiny/record.yaml",
+        "/%00",
+        "//etc/passwd",
+        "/.scidata-site",
+        "/_site.json",
+        "/tiny/versions/",
+    ],
+)
+def test_what_is_not_there_or_not_for_readers_is_404_with_a_page(
+    served: Served, path: str
+) -> None:
+    request = urllib.request.Request(served.url)  # noqa: S310 - loopback; keeps dots in paths
+    pool = urllib3.HTTPConnectionPool(request.host.partition(":")[0], int(request.host[10:]))
+    found = pool.urlopen("GET", path, retries=False, redirect=False, assert_same_host=False)
+    assert found.status == HTTPStatus.NOT_FOUND
+    assert b"There is nothing here" in found.data
+
+
+def test_a_name_of_another_site_that_leads_here_is_refused(served: Served) -> None:
+    assert get(f"{served.url}/", Host="evil.example.org").status == 421
+    assert get(f"{served.url}/", Host="localhost:1").status == HTTPStatus.OK
+
+
+def test_nothing_can_be_written(served: Served) -> None:
+    for method in ("PUT", "POST", "DELETE"):
+        assert get(f"{served.url}/tiny/", method=method).status == 501
+
+
+def test_a_folder_without_a_site_is_not_served(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        server(tmp_path, MemoryStore())
+    for text in ("[]", "{", '{"schema": "scidata-site/9"}'):
+        (tmp_path / "_site.json").write_text(text)
+        with pytest.raises(InvalidError):
+            read_hosted(tmp_path)
+
+
+def test_a_port_that_is_taken_is_told(served: Served) -> None:
+    port = int(served.url.rpartition(":")[2])
+    with pytest.raises(StorageError, match="cannot be used"):
+        server(served.folder, served.store, port=port)
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+
+
+GOLDEN = Path(__file__).parent / "data/golden-store-1/store"
+
+
+def test_the_verb_reports_what_it_wrote(tmp_path: Path) -> None:
+    arguments = (
+        "site",
+        GOLDEN,
+        "--out",
+        tmp_path / "out",
+        "--base-url",
+        "https://d.example.org",
+    )
+    dry = run(*arguments, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "would write 31 files, 0 up to date, would remove 0" in dry.stdout
+    done = run(*arguments, "--json")
+    document = json.loads(done.stdout)
+    assert (document["schema"], document["versions"]) == ("scidata-site-report/1", 2)
+    assert document["base_url"] == "https://d.example.org"
+    assert "wrote 0 files, 31 up to date" in run(*arguments).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["site", GOLDEN], 2),
+        (["site", GOLDEN, "--store", "x", "--out", "OUT"], 2),
+        (["site", "absent", "--out", "OUT"], 3),
+        (["site", GOLDEN, "--out", "OUT", "--base-url", "ftp://x"], 4),
+    ],
+)
+def test_the_verb_ends_with_the_code_of_what_went_wrong(
+    tmp_path: Path, arguments: list[str | Path], code: int
+) -> None:
+    done = run(*(tmp_path / "out" if a == "OUT" else a for a in arguments))
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_verb_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+    words = command("site", GOLDEN, "--out", tmp_path / "out", "--serve", "--port", "0")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        line = next(text for text in running.stdout if text.startswith("serving"))
+        url = line.split()[1]
+        assert b"Tiny waves" in get(f"{url}tiny/").data
+        assert get(f"{url}tiny/v1.0.0/manifest-sha256.txt").status == HTTPStatus.OK
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=20) == 0
+
+
+def test_a_site_is_built_from_a_bucket(s3_url: str, tmp_path: Path) -> None:
+    from scidata.storage import open_store
+    from tests.samples import write_bare
+    from tests.versions import write_version
+
+    store = open_store(s3_url)
+    write_version(store, write_bare(tmp_path / "bare"))
+    report = built(store, tmp_path / "out", data_url="https://data.example.org/store")
+    assert report.versions == 1
+    page = (tmp_path / "out/bare/v1.0.0/index.html").read_text()
+    assert 'href="https://data.example.org/store/bare/v1.0.0/manifest-sha256.txt"' in page
+    assert "aws s3 sync" in page
