@@ -148,11 +148,10 @@ def _ordered(dataset: "Dataset") -> list[Asset]:
 
 
 def _draw(sketch: Sketch) -> Preview:
-    from scidata.previews.style import DPI, SHOWN_DPI, render
+    from scidata.previews.style import SHOWN_DPI, render
 
     image, drawn = render(sketch.draw)
-    inches = drawn.figure.get_size_inches()
-    width, height = (round(float(side) * DPI) * SHOWN_DPI // DPI for side in inches)
+    width, height = (round(float(side) * SHOWN_DPI) for side in drawn.figure.get_size_inches())
     return Preview(
         name=f"{sketch.name}.png",
         image=image,

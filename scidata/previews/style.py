@@ -94,6 +94,7 @@ def new_figure(height: float = 4.0, *, true: bool = False) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    height = round(height * SHOWN_DPI) / SHOWN_DPI
     figure = Figure(figsize=(WIDTH, height), layout="compressed" if true else "constrained")
     FigureCanvasAgg(figure)  # the one canvas that needs no screen, whatever a user has set
     return figure
