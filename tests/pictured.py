@@ -19,7 +19,17 @@ EVENTS = 3_000
 def write_pictured(path: Path, **changes: Any) -> Path:  # Any: fields of a record
     """Write the dataset; `changes` replace fields of its record. Returns `path`."""
     (path / "data").mkdir(parents=True)
-    fields = {**record_fields(), "id": "pictured", "variables": [], "splits": [], **changes}
+    fields = record_fields() | {
+        "id": "pictured",
+        "title": "Pictures of seven kinds",
+        "keywords": ["plots"],
+        "subjects": [
+            {"term": "Optics", "scheme": "Fields", "uri": "https://example.org/optics"}
+        ],
+        "variables": [],
+        "splits": [],
+        **changes,
+    }
     (path / "record.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
     rng = np.random.default_rng(7)
     data = path / "data"

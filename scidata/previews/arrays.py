@@ -56,15 +56,10 @@ class Arrays:
         samples = self.record.samples
         first = (*samples.inputs, *samples.targets) if samples else ()
         noted = tuple(note.name for note in self.record.variables)
-        return preferred(
-            tuple(
-                str(name)
-                for name, array in self.held.data_vars.items()
-                if array.ndim
-                and self.quantities[str(name)].kind in ("number", "whole", "truth")
-            ),
-            (*first, *noted),
-        )
+        # Sorted: a listing of a folder has no order of its own.
+        names = sorted(str(n) for n, array in self.held.data_vars.items() if array.ndim)
+        wanted = [n for n in names if self.quantities[n].kind in ("number", "whole", "truth")]
+        return preferred(tuple(wanted), (*first, *noted))
 
     def place(self, array: "xr.DataArray") -> "tuple[xr.DataArray, xr.DataArray] | None":
         """Return longitude and latitude of an array's points, if it has any."""

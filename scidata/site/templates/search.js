@@ -99,10 +99,13 @@
     return made;
   }
 
+  // From a folder nobody answers an address that ends in "/" with its page.
+  const page = (href) => href.replace(/\/$/, location.protocol === "file:" ? "/index.html" : "/");
+
   function card(dataset) {
     const item = make("li", "", { class: "card" });
     const heading = make("h2", "", { dir: "auto", lang: dataset.language });
-    heading.append(make("a", dataset.title, { href: dataset.href }));
+    heading.append(make("a", dataset.title, { href: page(dataset.href) }));
     const facts = [dataset.name, dataset.version, dataset.date, dataset.size, dataset.licence];
     const line = make("p", facts.filter(Boolean).join(" · "), { class: "small" });
     if (dataset.state !== "active") {
