@@ -84,7 +84,12 @@ def with_record(staged: Path, record: Record) -> Path:
 def give_doi(store: Store, commit: CommitRecord, *, findable: bool = True) -> str:
     """Note a DOI as `scidata doi publish` does."""
     doi = f"10.5072/scidata.{commit.dataset}.v{commit.version}"
-    about = {"dataset": commit.dataset, "version": commit.version, "doi": doi, "date": "2026"}
+    about: dict[str, Any] = {
+        "dataset": commit.dataset,
+        "version": commit.version,
+        "doi": doi,
+        "date": "2026",
+    }
     note = Reservation(
         **about,
         digest=commit.digest,

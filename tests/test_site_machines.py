@@ -202,7 +202,7 @@ def test_every_type_that_a_link_names_is_the_one_that_a_host_answers(site: Path)
 
 def test_the_sitemap_lists_every_page_once(site: Path) -> None:
     root = ET.fromstring((site / "sitemap.xml").read_bytes())  # noqa: S314 - our own
-    found = [url[0].text for url in root]
+    found = [str(url[0].text) for url in root]
     assert sorted(found) == sorted([f"{BASE}/", *(f"{BASE}/{page}/" for page in PAGES)])
     assert f"Sitemap: {BASE}/sitemap.xml" in (site / "robots.txt").read_text()
 

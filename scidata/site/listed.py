@@ -90,7 +90,9 @@ class ChangesView:
     more: int
 
 
-def assets(subject: Subject, addresses: Addresses) -> tuple[AssetView, ...]:
+def assets(
+    subject: Subject, addresses: Addresses, *, linked: bool = True
+) -> tuple[AssetView, ...]:
     """Return every asset; of the files, only as many as a page can bear."""
     here = page_path(subject.facts.dataset, subject.facts.version)
     left = MAX_FILES
@@ -102,7 +104,7 @@ def assets(subject: Subject, addresses: Addresses) -> tuple[AssetView, ...]:
         shown = paths[: min(MAX_FILES_OF_ASSET, left)]
         left -= len(shown)
         kind = _KINDS.get(asset.kind, asset.media_type if single else "files")
-        href = web(subject.asset(asset, seen_from="")) if single else None
+        href = web(subject.asset(asset, seen_from="")) if single and linked else None
         found.append(
             AssetView(
                 key=asset.key,
@@ -112,7 +114,7 @@ def assets(subject: Subject, addresses: Addresses) -> tuple[AssetView, ...]:
                 files=counted(asset.files, "file"),
                 size=amount(asset.bytes),
                 sha256=asset.sha256,
-                rows=tuple(_file(subject, path, addresses, here) for path in shown),
+                rows=tuple(_file(subject, path, addresses, here, linked) for path in shown),
                 more=len(paths) - len(shown),
             )
         )
@@ -132,8 +134,10 @@ def _by_asset(subject: Subject) -> dict[str, list[str]]:
     return found
 
 
-def _file(subject: Subject, path: str, addresses: Addresses, here: str) -> FileRow:
-    href = web(subject.file(path, seen_from=""))
+def _file(
+    subject: Subject, path: str, addresses: Addresses, here: str, linked: bool
+) -> FileRow:
+    href = web(subject.file(path, seen_from="")) if linked else None
     return FileRow(
         path=path,
         href=href and addresses.link(href, here),

@@ -1,7 +1,7 @@
 """What a page says of a record, as plain values: templates decide where it stands. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,11 @@ def people(record: Record) -> tuple[tuple[Person, ...], int]:
     """Return the first creators, and how many there are more."""
     shown = record.creators[:MAX_PEOPLE]
     return tuple(map(_person, shown)), len(record.creators) - len(shown)
+
+
+def affiliations(shown: Sequence[Person]) -> tuple[tuple[str, str | None], ...]:
+    """Return where these people work, each place once."""
+    return tuple(dict.fromkeys(place for who in shown for place in who.affiliations))
 
 
 def contributors(record: Record) -> tuple[tuple[Person, ...], int]:

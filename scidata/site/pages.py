@@ -90,7 +90,9 @@ def version_page(
         **_shared(version, subject, described, addresses, here),
         dataset_href=addresses.link(addresses.page(commit.dataset), here),
         changes=changes,
-        assets=() if version.history.state == "purged" else listed.assets(subject, addresses),
+        assets=()
+        if version.history.state == "purged"
+        else listed.assets(subject, addresses, linked=not version.is_gone),
         manifest=addresses.link(subject.at(subject.prefix + MANIFEST, seen_from=""), here),
         variables=rows,
         more_variables=more_rows,
@@ -233,6 +235,7 @@ def _shared(
         "instead": _instead(version, addresses, here),
         "creators": creators,
         "more_creators": more_creators,
+        "affiliations": models.affiliations(creators),
         "contributors": helpers,
         "more_contributors": more_helpers,
         "related": tuple(models.related(record)),
