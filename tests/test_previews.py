@@ -278,6 +278,18 @@ def test_axes_name_quantity_and_unit(name: str, units: str | None, label: str) -
     assert Quantity(name=name, kind="number", units=units).label == label
 
 
+def test_no_value_falls_out_of_a_histogram() -> None:
+    from matplotlib.figure import Figure
+
+    from scidata.previews.histograms import histogram
+
+    values = np.repeat(np.geomspace(0.0025, 8, 8), 7)
+    axes = Figure().subplots()
+    histogram(axes, values, Quantity(name="dose_uM", kind="number"))
+    (steps,) = axes.patches
+    assert steps.get_data().values.sum() == len(values)  # type: ignore[attr-defined]  # StepPatch
+
+
 def test_places_are_known_by_their_units_before_their_names() -> None:
     assert Quantity(name="x", kind="number", units="degrees_east").is_longitude
     assert Quantity(name="nav_lat", kind="number", standard_name="latitude").is_latitude

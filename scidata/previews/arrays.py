@@ -1,5 +1,6 @@
 """Array stores as plots read them: whole chunks, evenly chosen, within a bound of bytes."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,8 +43,16 @@ class Arrays:
 
     @cached_property
     def held(self) -> "xr.Dataset":
-        """Opened lazily."""
-        return open_arrays(self.published, self.key, None)
+        """Opened lazily: the root, or the largest group if the root holds no variable."""
+        return open_arrays(self.published, self.key, self.group or None)
+
+    @property
+    def group(self) -> str:
+        """Path of the group, empty for the root."""
+        held = Counter(v.name.rpartition("/")[0] for v in self.asset.variables)
+        if not held or "" in held:
+            return ""
+        return max(sorted(held), key=lambda group: held[group])
 
     @cached_property
     def quantities(self) -> dict[str, Quantity]:
@@ -87,7 +96,7 @@ class Arrays:
 
     def _quantity(self, name: str) -> Quantity:
         variable = self.held[name]
-        note = variable_note(self.record, self.asset, name)
+        note = variable_note(self.record, self.asset, f"{self.group}/{name}".lstrip("/"))
         return Quantity(
             name=name,
             kind=_kind(variable),

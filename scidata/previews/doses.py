@@ -50,7 +50,7 @@ def draw(table: Table, dose: Quantity, response: Quantity) -> Drawing:
         )
     if doses.min() > 0 and doses.max() / doses.min() > _DECADE:
         axes.set_xscale("log")
-        plain_ticks(axes.xaxis)
+        plain_ticks(axes.xaxis, float(doses.min()), float(doses.max()))
     axes.grid(visible=True)
     axes.set(xlabel=dose.label, ylabel=response.label)
     if groups:

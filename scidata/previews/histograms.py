@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_PANELS = 6
 _MAX_KINDS = 12
 _BINS = 60
+_WIDE = 1e8
+"""Ratio of an axis beyond which its numbers are long."""
 _MAX_VALUES = 2_000_000
 """Of an array; more are thinned."""
 
@@ -38,9 +40,11 @@ def find_in_arrays(arrays: Arrays) -> Iterator[Sketch]:
 
 def draw_table(table: Table) -> Drawing:
     """Draw the first measures of the rows, and how often each kind occurs."""
-    measured = table.measures[:MAX_PANELS]
+    measured = table.measures[: 2 * MAX_PANELS]
     said = table.of_kind("text", "truth")[: 2 * MAX_PANELS]
     rows = table.read([*measured, *said])
+    # What is the same in every row is no distribution.
+    measured = tuple(n for n in measured if rows.frame[n].nunique() != 1)[:MAX_PANELS]
     kinds = [n for n in said if 1 < rows.frame[n].nunique() <= _MAX_KINDS]
     names = [*measured, *kinds][:MAX_PANELS]
     if not names:
@@ -52,7 +56,7 @@ def draw_table(table: Table) -> Drawing:
         if name in kinds:
             words.append(_bars(axis, rows.frame[name], quantity))
         else:
-            words.append(_histogram(axis, rows.frame[name].to_numpy(dtype=float), quantity))
+            words.append(histogram(axis, rows.frame[name].to_numpy(dtype=float), quantity))
         axis.set_ylabel(table.noun if axis in axes[::3] else "")
     left = len(table.quantities) - len(names)
     others = unshown(left, "column")
@@ -71,7 +75,7 @@ def draw_arrays(arrays: Arrays) -> Drawing:
     words, thinned = [], False
     for axis, name in zip(axes, names, strict=True):
         values = _values(arrays, name)
-        words.append(_histogram(axis, values, arrays.quantities[name]))
+        words.append(histogram(axis, values, arrays.quantities[name]))
         thinned |= len(values) < arrays.held[name].size
         axis.set_ylabel("values" if axis in axes[::3] else "")
     left = len(arrays.measures) - len(names)
@@ -100,7 +104,8 @@ def _values(arrays: Arrays, name: str) -> npt.NDArray[np.float64]:
     return np.concatenate(found)
 
 
-def _histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity) -> str:
+def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity) -> str:
+    """Draw a histogram, logarithmic where only that shows anything; say median and range."""
     found = values[np.isfinite(values)]
     axes.set_title(quantity.title)
     axes.set_xlabel(quantity.unit)
@@ -109,17 +114,18 @@ def _histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity
         return f"{quantity.title}: no value."
     if spans_decades(found, 3):
         found = found[found > 0]
-        low, high = np.log10(found.min()), np.log10(found.max())
+        low, high = float(found.min()), float(found.max())
         axes.set_xscale("log")
-        plain_ticks(axes.xaxis)
-        edges: Sequence[float] | int = [float(v) for v in np.logspace(low, high, _BINS)]
+        plain_ticks(axes.xaxis, low, high, 4 if high / low < _WIDE else 3)
+        inner = np.logspace(np.log10(low), np.log10(high), _BINS)[1:-1]
+        edges: Sequence[float] | int = [low, *(float(v) for v in inner), high]
     else:
         edges = _edges(found)
     counts, edges_found = np.histogram(found, bins=edges)
     axes.stairs(counts, edges_found, fill=True, color=BLUE)
     if counts.max() > 100 * max(1, np.median(counts[counts > 0])):  # else but one bar is seen
         axes.set_yscale("log")
-        plain_ticks(axes.yaxis)
+        plain_ticks(axes.yaxis, 1, float(counts.max()), 5)
     else:
         axes.yaxis.set_major_formatter(lambda value, _: number(value))
     return f"{quantity.title}: {middle(values, quantity)}."

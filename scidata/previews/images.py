@@ -11,6 +11,7 @@ from scidata.previews.arrays import Arrays, evenly, pick
 from scidata.previews.sketch import Drawing, Sketch
 from scidata.previews.style import IMAGE, KINDS, number, panels
 from scidata.previews.words import of_steps
+from scidata.wording import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -105,7 +106,8 @@ def draw(arrays: Arrays, name: str, mask: str | None) -> Drawing:
     assert frame is not None  # noqa: S101  # who calls has looked
     total = array.sizes[frame.samples] if frame.samples else 1
     chosen = evenly(total, SAMPLES)
-    figure, axes = panels(len(chosen) * (2 if mask else 1), len(chosen), 2.5, true=True)
+    columns = len(chosen) if len(chosen) > 1 else 2  # one image has its mask beside it
+    figure, axes = panels(len(chosen) * (2 if mask else 1), columns, 2.5, true=True)
     covered = []
     for n, at in enumerate(chosen):
         pixels = image(array, frame, at)
@@ -118,20 +120,17 @@ def draw(arrays: Arrays, name: str, mask: str | None) -> Drawing:
     size = f"{array.sizes[frame.sides[0]]:,} by {array.sizes[frame.sides[1]]:,} pixels"
     channel = f", channel 1 of {array.sizes[frame.channels]}" if frame.channels else ""
     said = of_steps(len(chosen), total, frame.samples or "image")
-    share = (
-        f" covers {number(100 * float(np.mean(covered)))} % of their pixels" if covered else ""
-    )
     title = arrays.title(name)
-    below = f"; below with {arrays.quantities[mask].phrase}, which{share}" if mask else ""
+    beside = "below" if len(chosen) > 1 else "beside it"
+    marks = f" {number(100 * float(np.mean(covered)))} % of the pixels" if covered else ""
+    over_it = arrays.quantities[mask].phrase if mask else ""
+    masked = f"; {beside} with {over_it}, which marks{marks}" if mask else ""
+    shown = counted(len(chosen), "grey image")
+    coloured = f"; {beside} the same with {over_it} in colour, on{marks}" if mask else ""
     return Drawing(
         figure=figure,
-        caption=f"{title}{channel}, {size}: {said}{below}.",
-        alt=f"{len(chosen)} images of {arrays.quantities[name].phrase}{channel}, {size}"
-        + (
-            f"; in a second row {arrays.quantities[mask].phrase} is coloured, and{share}."
-            if mask
-            else "."
-        ),
+        caption=f"{title}{channel}, {size}: {said}{masked}.",
+        alt=f"{shown} of {arrays.quantities[name].phrase}{channel}, {size}{coloured}.",
     )
 
 

@@ -14,7 +14,7 @@ Kind = Literal["number", "whole", "time", "text", "truth", "other"]
 MAX_LABEL = 48
 _EAST = {"degrees_east", "degree_east", "degrees_e", "degree_e", "degreese", "degreee"}
 _NORTH = {"degrees_north", "degree_north", "degrees_n", "degree_n", "degreesn", "degreen"}
-_IDENTIFIER = re.compile(r"(^|_)(id|index|number|line|row|fid)$", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"(^|_)([iI]d|ID|index|number|line|row|fid)$|(?<=[a-z])I[dD]$")
 _MASK = re.compile(r"\b(mask|flags?|segmentation|land cover|classes)\b", re.IGNORECASE)
 _ENDING = re.compile(
     r"(.+)_(uM|nM|mM|M|pct|percent|K|keV|eV|rad|mrad|deg|angstrom|nm|um|mm|cm|m|km|ms|s|Hz|kHz|MHz)"

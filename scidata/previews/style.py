@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-_FEW_DECADES = 200
-"""Below this ratio the decades alone would be too few ticks."""
 WIDTH = 8.0
 """Of a figure, inches."""
 DPI = 160
@@ -124,22 +122,39 @@ def number(value: float) -> str:
     """
     if not np.isfinite(value):
         return "none"
-    if value == int(value) and abs(value) < 1e15:  # noqa: PLR2004 whole in a double
+    if abs(value) >= 1e12:  # noqa: PLR2004 nobody counts the digits
+        return f"{value:.3g}"
+    if value == int(value):
         return f"{int(value):,}"
     if abs(value) >= 1000:  # noqa: PLR2004
         return f"{value:,.0f}"
     return f"{float(f'{value:.3g}'):g}"
 
 
-def plain_ticks(axis: "Axis") -> None:
+def plain_ticks(axis: "Axis", low: float, high: float, most: int = 7) -> None:
     """Write the ticks of a logarithmic axis as numbers: no text is read as mathematics."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-    low, high = axis.get_view_interval()
-    near = low > 0 and high / low < _FEW_DECADES
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if near else (1,), numticks=8))
+    axis.set_major_locator(FixedLocator(decade_ticks(low, high, most)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def decade_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return at most `most` round numbers from `low` to `high`, as a logarithmic axis has them.
+
+    Examples
+    --------
+    >>> decade_ticks(1, 552, 7), decade_ticks(0.0025, 8, 4), decade_ticks(2, 40, 7)
+    ([1.0, 10.0, 100.0], [0.01, 0.1, 1.0], [2.0, 5.0, 10.0, 20.0])
+    """
+    first, last = int(np.ceil(np.log10(low) - 1e-9)), int(np.floor(np.log10(high) + 1e-9))
+    step = -(-(last - first + 1) // most) or 1
+    decades = [float(f"1e{n}") for n in range(first, last + 1, step)]
+    if len(decades) > 2:  # noqa: PLR2004
+        return decades
+    digits = (float(f"{d}e{n}") for n in range(first - 1, last + 1) for d in (1, 2, 5))
+    return [value for value in digits if low * 0.999 <= value <= high * 1.001][:most]
 
 
 def _tick(value: float) -> str:
@@ -151,7 +166,7 @@ def colour_scale(figure: "Figure", mappable: Any, axes: Any, label: str, *, log:
     bar = figure.colorbar(mappable, ax=axes, label=label, fraction=0.046, pad=0.02)
     bar.outline.set_visible(False)
     if log:
-        plain_ticks(bar.ax.yaxis)
+        plain_ticks(bar.ax.yaxis, mappable.norm.vmin, mappable.norm.vmax)
 
 
 def spans_decades(
