@@ -1,11 +1,15 @@
 """A site as this machine serves it, and the verb: real requests on loopback."""
 
 import json
+import os
+import shutil
 import signal
+import socket
 import subprocess
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,12 +22,19 @@ from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.site.rendering import HEADERS
 from scidata.site.serving import read_hosted, server
 from scidata.storage.base import Store
+from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore
+from tests.blocks import blocks
 from tests.damage import command
+from tests.samples import write_bare
 from tests.servers import free_port
 from tests.sites import built, site_store
+from tests.versions import write_version
 
 PAGES = ["tiny", "tiny/v1.0.0", "tiny/v1.1.0", "tiny/v1.2.0", "bare", "bare/v1.0.0", "gone"]
+
+
+HOWTO = Path(__file__).parent.parent / "docs/howto/publish-a-site.md"
 
 
 @dataclass(frozen=True)
@@ -203,6 +214,94 @@ def test_a_port_that_is_taken_is_told(served: Served) -> None:
         server(served.folder, served.store, port=port)
 
 
+@contextmanager
+def nginx(folder: Path, store: Path, work: Path, port: int) -> Iterator[None]:
+    """Run nginx as the how-to page configures it, but for addresses."""
+    program = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+    if program is None:
+        pytest.skip("nginx is not installed")
+    (python,) = [b.text for b in blocks(HOWTO) if b.language == "python"]
+    (config,) = [b.text for b in blocks(HOWTO) if b.language == "nginx"]
+    exec(  # noqa: S102 - our own page
+        python.replace('"site/', f'"{folder}/').replace('"site-maps', f'"{work}/site-maps'), {}
+    )
+    for old, new in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{port}"),
+        ("/srv/site", str(folder)),
+        ("/srv/store", str(store)),
+        ("/etc/nginx/", f"{work}/"),
+    ):
+        assert old in config
+        config = config.replace(old, new)
+    temporary = "".join(
+        f"{kind}_temp_path {work}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    main = f"daemon off; error_log {work}/error.log; pid {work}/pid; worker_processes 1;\n"
+    main += "user root;\n" if os.geteuid() == 0 else ""
+    events = "events {}\n"
+    text = f"{main}{events}http {{\naccess_log off;\n{temporary}{config}}}\n"
+    (work / "nginx.conf").write_text(text)
+    command = [program, "-c", str(work / "nginx.conf"), "-e", str(work / "error.log")]
+    with subprocess.Popen(command) as running:
+        try:
+            wait_for(port, lambda: running.poll() is None)
+            yield
+        finally:
+            running.terminate()
+
+
+def wait_for(port: int, alive: Callable[[], bool]) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert alive(), "the server ended"
+        time.sleep(0.05)
+    raise AssertionError(port)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_nginx_answers_as_this_machine_does(tmp_path: Path) -> None:
+    import signposting
+
+    store, folder = LocalStore(tmp_path / "store"), tmp_path / "out"
+    write_version(store, write_bare(tmp_path / "bare"))
+    ports = free_port(), free_port()
+    here, there = (f"http://127.0.0.1:{port}" for port in ports)
+    built(store, folder, base_url=there)
+    paths = ["/", "/bare/", "/bare/v1.0.0/", "/site.css", "/feed.xml", "/bare/linkset.json"]
+    paths += [f"/{p.relative_to(folder)}" for p in folder.rglob("metadata/*")]
+    paths += [
+        "/bare/v1.0.0/data/one.txt",
+        "/bare/versions/1.0.0.json",
+        "/bare",
+        "/absent",
+        "/_site.json",
+    ]
+    accepts = ("*/*", "application/ld+json", "application/linkset+json", "text/html")
+    names = ("Link", "Vary", *HEADERS)
+    with (
+        nginx(folder, tmp_path / "store", tmp_path, ports[1]),
+        serving(folder, store, ports[0]),
+    ):
+        for path in paths:
+            for accept in accepts:
+                ours, theirs = (get(f"{at}{path}", Accept=accept) for at in (here, there))
+                assert theirs.status == ours.status, path
+                if ours.status == HTTPStatus.MOVED_PERMANENTLY:
+                    assert theirs.headers["Location"] == ours.headers["Location"]
+                    continue
+                assert theirs.data == ours.data, (path, accept)
+                types = [found.headers["Content-Type"] for found in (ours, theirs)]
+                assert types[0].partition(";")[0] == types[1].partition(";")[0], path
+                for name in names:
+                    if name in ours.headers:
+                        assert theirs.headers[name] == ours.headers[name], (path, accept)
+        found = signposting.find_signposting_http(f"{there}/bare/v1.0.0/")
+        assert found == signposting.find_signposting_html(f"{there}/bare/v1.0.0/")
+
+
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
 
@@ -261,8 +360,6 @@ def test_the_verb_serves_until_it_is_interrupted(tmp_path: Path) -> None:
 
 def test_a_site_is_built_from_a_bucket(s3_url: str, tmp_path: Path) -> None:
     from scidata.storage import open_store
-    from tests.samples import write_bare
-    from tests.versions import write_version
 
     store = open_store(s3_url)
     write_version(store, write_bare(tmp_path / "bare"))
