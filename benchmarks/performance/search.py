@@ -82,8 +82,15 @@ def write(folder: Path, count: int) -> int:
 
 
 def _card(found: searching.Entry) -> Card:
-    shared = {k: v for k, v in asdict(found).items() if k not in ("creators", "variables")}
-    others = {"files": "1 file", "versions": 1, "publisher": "Nobody", "license_url": ""}
+    shared: dict[str, Any] = {
+        k: v for k, v in asdict(found).items() if k not in ("creators", "variables")
+    }
+    others: dict[str, Any] = {
+        "files": "1 file",
+        "versions": 1,
+        "publisher": "Nobody",
+        "license_url": "",
+    }
     return Card(**shared, **others, url=f"http://127.0.0.1/{found.href}")
 
 
