@@ -19,6 +19,8 @@ from scidata.storage.base import Store
 from scidata.version import CommitRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     import xarray as xr
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from scidata.loaders.stream import Stream
     from scidata.published import Published
     from scidata.record import Record
+    from scidata.sshsig import PublicKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +237,11 @@ class Dataset:
 
 
 def open(
-    reference: str, store: StoreLike | None = None, *, digest: Digest | str | None = None
+    reference: str,
+    store: StoreLike | None = None,
+    *,
+    digest: Digest | str | None = None,
+    trusted: "Iterable[PublicKey] | None" = None,
 ) -> Dataset:
     """Open a published version by name.
 
@@ -246,6 +253,9 @@ def open(
         A store, its URL or folder. By default ``$SCIDATA_STORE``, else the user's data folder.
     digest : Digest or str, optional
         The digest that the version must have.
+    trusted : iterable of PublicKey, optional
+        Keys (see `scidata.signing.load_trusted`), one of which must have signed the version. By
+        default no signature is asked for.
 
     Raises
     ------
@@ -253,6 +263,8 @@ def open(
         If the store has no such version.
     IntegrityError
         If the version has another digest.
+    SignatureError
+        If `trusted` is given and none of these keys signed the version.
     StorageError
         If the store cannot be reached.
     """
@@ -262,6 +274,10 @@ def open(
     commit = resolve(reference, opened)
     pin = Digest.parse(digest) if isinstance(digest, str) else digest
     check_pin(commit, pin, opened.url)
+    if trusted is not None:
+        from scidata.signing import require_signature
+
+        require_signature(opened, commit, trusted)
     return Dataset(store=opened, commit=commit)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scidata.correction import Correction, correction_bytes, correction_key
 from scidata.errors import ConflictError, InvalidError, StorageError
 from scidata.marking import Mark, mark
 from scidata.site import Drawn, SiteOptions, build
@@ -364,3 +365,24 @@ def test_statistics_that_are_no_json_are_left_out_and_told(tmp_path: Path) -> No
     report = build(store, tmp_path / "out", site_options())
     assert "statistics of tiny@1.0.0 are left out" in report.warnings[0]
     assert "Greatest" not in shown(tmp_path / "out", "tiny/v1.0.0")
+
+
+def test_a_corrected_description_is_shown_and_said_to_be_one(tmp_path: Path) -> None:
+    store = MemoryStore()
+    commit = write_version(store, write_bare(tmp_path / "b"))
+    text = store.read("bare/v1.0.0/meta/record.yaml").decode()
+    correction = Correction(
+        dataset="bare",
+        version="1.0.0",
+        digest=commit.digest,
+        changed=("title",),
+        record=text.replace("Tiny waves for tests", "Small waves for tests"),
+        by="somebody",
+        date="2026-03-04T05:06:07Z",
+    )
+    store.create(correction_key("bare", "1.0.0", 1), correction_bytes(correction))
+    built(store, tmp_path / "out")
+    text = shown(tmp_path / "out", "bare/v1.0.0")
+    assert "Small waves for tests" in text
+    assert "The description was corrected on 2026-03-04 (title)" in text
+    assert "<updated>2026-03-04T05:06:07Z" in (tmp_path / "out/feed.xml").read_text()

@@ -125,8 +125,6 @@ def test_cite_as_is_the_doi_and_the_doi_leads_back(site: Path) -> None:
 
 def test_what_answers_for_a_doi_is_there_and_names_it(site: Path) -> None:
     for doi, target in hosting(site)["doi"].items():
-        if doi == "10.5072/scidata.tiny":
-            continue
         assert json.loads((site / target["datacite"]).read_bytes())["doi"] == doi
         document = json.loads((site / target["schemaorg"]).read_bytes())
         assert document["@id"] == f"https://doi.org/{doi}"
@@ -166,6 +164,15 @@ def test_the_dataset_says_which_versions_there_are(site: Path) -> None:
     (document,) = json_ld(page_of(site, "tiny"))
     assert document["@id"] == document["sameAs"] == "https://doi.org/10.5072/scidata.tiny"
     assert [work["version"] for work in document["workExample"]] == ["1.2.0", "1.1.0", "1.0.0"]
+
+
+def test_datacite_is_told_the_versions_of_a_dataset(site: Path) -> None:
+    document = json.loads((site / "tiny/metadata/datacite.json").read_bytes())
+    assert (document["doi"], document["url"]) == ("10.5072/scidata.tiny", f"{BASE}/tiny/")
+    others = document["relatedIdentifiers"]
+    related = {(item["relationType"], item["relatedIdentifier"]) for item in others}
+    versions = {("HasVersion", f"10.5072/scidata.tiny.v{n}") for n in ("1.0.0", "1.1.0")}
+    assert versions <= related
 
 
 def test_datacite_is_told_the_chain_of_versions(site: Path) -> None:

@@ -86,15 +86,11 @@ def test_header_head_and_linkset_carry_the_same_signposts(served: Served, page: 
     assert own == set(by_header.signposts) - {announced}
     assert by_header.citeAs is not None
     assert len(by_header.types) == 2
-    assert len(by_header.describedBy) == 8
+    offered = {"tiny": 2, "bare": 1, "gone": 1}  # a dataset without a DOI has no DataCite form
+    assert len(by_header.describedBy) == offered.get(page, 8)
     for described in by_header.describedBy:
         back = signposting.find_signposting_http(described.target)
-        assert [s.target for s in back.describes] == [f"{served.url}/{described_at(page)}/"]
-
-
-def described_at(page: str) -> str:
-    """Where the metadata of a page are of: a dataset is described by its newest version."""
-    return {"tiny": "tiny/v1.1.0", "bare": "bare/v1.1.0", "gone": "gone/v1.0.0"}.get(page, page)
+        assert [str(found.target) for found in back.describes] == [url]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from scidata.site.addresses import Addresses, page_path
 from scidata.site.describing import (
     Described,
     concept_doi,
+    dataset_path,
     describe_dataset,
     describe_version,
     metadata_path,
@@ -266,7 +267,7 @@ class _Site:
     def _overview(
         self, newest: Version, previews: Sequence[Preview], changes: Mapping[str, str]
     ) -> Iterator[tuple[str, bytes]]:
-        name, number = newest.commit.dataset, newest.commit.version
+        name = newest.commit.dataset
         here = page_path(name)
         described = describe_dataset(newest, self.addresses)
         page = dataset_page(newest, described, self.addresses, changes, previews)
@@ -275,11 +276,16 @@ class _Site:
         self.cards.append(card(newest, self.addresses))
         self._entries.append(searching.entry(newest, self.cards[-1]))
         if (concept := concept_doi(newest)) is not None:
-            self._hosting.dois[concept] = self._target(name, number, self.addresses.page(name))
+            self._hosting.dois[concept] = DoiTarget(
+                url=self.addresses.page(name),
+                datacite=dataset_path(name, "datacite"),
+                schemaorg=dataset_path(name, "schemaorg"),
+            )
 
     def _machines(self, here: str, described: Described) -> Iterator[tuple[str, bytes]]:
         """Yield what machines read beside a page, and note how a host answers for it."""
-        found = linkset(self.addresses.at(here), described.links, mutual=bool(described.files))
+        at, owns_items = self.addresses.at(here), described.owns_items
+        found = linkset(at, described.links, owns_items=owns_items)
         yield here + LINKSET, to_json(found)
         self._hosting.add_header(here, "Link", header(described.links))
         self._hosting.add_type(here + LINKSET, LINKSET_TYPE)
@@ -293,12 +299,16 @@ class _Site:
 
     def _note_version(self, version: Version, described: Described) -> None:
         commit, status = version.commit, version.history.status
-        record = version.subject.record
+        record, later = version.subject.record, (status, version.correction)
         line = version.ledger.of(commit.version)
         page = self.addresses.page(commit.dataset, commit.version)
         if line.reserved is not None and line.findable:
             doi = line.reserved.doi
-            self._hosting.dois[doi] = self._target(commit.dataset, commit.version, page)
+            self._hosting.dois[doi] = DoiTarget(
+                url=page,
+                datacite=metadata_path(commit.dataset, commit.version, "datacite"),
+                schemaorg=metadata_path(commit.dataset, commit.version, "schemaorg"),
+            )
             self._hosting.ids.append(f"https://doi.org/{doi}")
         else:
             self._hosting.ids.append(page)
@@ -309,16 +319,9 @@ class _Site:
                 title=f"{record.title}, version {commit.version}{state}",
                 summary=status.reason if status else record.abstract,
                 published=commit.created,
-                updated=max(commit.created, status.date) if status else commit.created,
+                updated=max(commit.created, *(found.date for found in later if found)),
                 authors=tuple(who.full_name for who in record.creators[:10]),
             )
-        )
-
-    def _target(self, dataset: str, number: str, page: str) -> DoiTarget:
-        return DoiTarget(
-            url=page,
-            datacite=metadata_path(dataset, number, "datacite"),
-            schemaorg=metadata_path(dataset, number, "schemaorg"),
         )
 
     def _around(self) -> Iterator[tuple[str, bytes]]:

@@ -5,7 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scidata.doi.documents import Names, version_document, without_empties
+from scidata.doi.documents import (
+    Names,
+    concept_document,
+    version_document,
+    without_empties,
+)
 from scidata.doi.ledger import Line
 from scidata.formats import FORMS, Subject, media, schemaorg
 from scidata.formats.forms import JSON_LD, Form
@@ -42,6 +47,8 @@ _NAMES = {
     "cff": "CITATION.cff",
 }
 """Forms that a page offers, by the name of their file below ``metadata/``."""
+DATACITE = "application/vnd.datacite.datacite+json"
+"""What DOIs are asked for by who wants DataCite's JSON."""
 _ABOUT = "https://schema.org/AboutPage"
 _DATASET = "https://schema.org/Dataset"
 
@@ -57,6 +64,8 @@ class Described:
     """Media type and bytes of each file that goes with the page, by path in the site."""
     negotiate: Mapping[str, str]
     """Which of them answers who asks the page for another media type."""
+    owns_items: bool = True
+    """Whether the items are of this page, rather than of a version's."""
 
 
 def landing(version: Version, addresses: Addresses) -> Subject:
@@ -76,6 +85,11 @@ def concept_doi(version: Version) -> str | None:
 def metadata_path(dataset: str, version: str, form: str) -> str:
     """Return where a form lies in the site."""
     return page_path(dataset, version) + METADATA + _NAMES[form]
+
+
+def dataset_path(dataset: str, form: str) -> str:
+    """Return where a form of a dataset, whatever its version, lies in the site."""
+    return page_path(dataset) + METADATA + _NAMES[form]
 
 
 def describe_version(
@@ -101,9 +115,7 @@ def describe_version(
         files=files,
         negotiate={
             JSON_LD: metadata_path(commit.dataset, commit.version, "schemaorg"),
-            "application/vnd.datacite.datacite+json": metadata_path(
-                commit.dataset, commit.version, "datacite"
-            ),
+            DATACITE: metadata_path(commit.dataset, commit.version, "datacite"),
             FORMS["bibtex"].media_type: metadata_path(commit.dataset, commit.version, "bibtex"),
             LINKSET_TYPE: here + LINKSET,
         },
@@ -136,19 +148,33 @@ def describe_dataset(newest: Version, addresses: Addresses) -> Described:
         }
     )
     number = newest.commit.version
+    files = {dataset_path(name, "schemaorg"): (JSON_LD, to_json(document))}
+    if concept:
+        media_type = FORMS["datacite"].media_type
+        files[dataset_path(name, "datacite")] = (
+            media_type,
+            to_json(_concept(newest, concept, page)),
+        )
     own = _links(newest, landing(newest, addresses), addresses)
-    chain = {"predecessor-version", "successor-version", "latest-version", "version-history"}
-    kept = [x for x in own if x.rel not in {"cite-as", "linkset", *chain}]
+    kept = [x for x in own if x.rel in {"type", "author", "license", "item"}]
+    described = [
+        _describedby(FORMS[form], addresses.at(dataset_path(name, form)))
+        for form in ("schemaorg", "datacite")
+        if dataset_path(name, form) in files
+    ]
     newest_page = link("latest-version", addresses.page(name, number), media_type="text/html")
     linkset = link("linkset", addresses.at(f"{name}/{LINKSET}"), media_type=LINKSET_TYPE)
+    choices = {
+        JSON_LD: dataset_path(name, "schemaorg"),
+        DATACITE: dataset_path(name, "datacite"),
+        LINKSET_TYPE: f"{name}/{LINKSET}",
+    }
     return Described(
-        links=bounded([link("cite-as", iri), *kept, newest_page, linkset]),
+        links=bounded([link("cite-as", iri), *kept, *described, newest_page, linkset]),
         document=_short(document),
-        files={},
-        negotiate={
-            JSON_LD: metadata_path(name, number, "schemaorg"),
-            LINKSET_TYPE: f"{name}/{LINKSET}",
-        },
+        files=files,
+        negotiate={kind: at for kind, at in choices.items() if concept or kind != DATACITE},
+        owns_items=False,
     )
 
 
@@ -241,6 +267,14 @@ def _datacite(version: Version, subject: Subject) -> dict[str, Any]:  # Any: JSO
     )
     status = version.history.status
     return without_empties(version_document(subject.record, subject.facts, names, page, status))
+
+
+def _concept(newest: Version, concept: str, page: str) -> dict[str, Any]:  # Any: JSON
+    subject = newest.subject
+    lines = newest.ledger.lines
+    versions = [line.reserved.doi for line in lines if line.reserved and line.findable]
+    document = concept_document(subject.record, subject.facts, concept, versions, page)
+    return without_empties(document)
 
 
 def _links(version: Version, subject: Subject, addresses: Addresses) -> Iterator[Link]:

@@ -29,7 +29,7 @@ class Entry:
     published: str
     """UTC, ISO 8601."""
     updated: str
-    """When its status changed last, else as `published`."""
+    """When its status or description changed last, else as `published`."""
     authors: tuple[str, ...]
 
 

@@ -226,6 +226,7 @@ def _shared(
         "record": record,
         "facts": subject.facts,
         "commit": commit,
+        "correction": version.correction,
         "catalog": catalog_name(record),
         "summary": _first_words(record.abstract),
         "gone": version.is_gone,

@@ -59,24 +59,21 @@ def header(links: Iterable[Link]) -> str:
     return ", ".join(found.field for found in links)
 
 
-def linkset(page: str, links: Iterable[Link], *, mutual: bool) -> Node:
-    """Return the linkset: the links of the page, and those that lead back to it if `mutual`.
+def linkset(page: str, links: Iterable[Link], *, owns_items: bool) -> Node:
+    """Return the linkset: the links of the page, and those that lead back to it.
 
-    The page of a dataset names files of its newest version, which lead back to that one's page.
+    The page of a dataset names items of its newest version; these lead back to that one's page.
     """
     anchor = header_url(page)
+    home = {"href": anchor, "type": "text/html"}
     own: dict[str, list[Node]] = {}
     back: list[Node] = []
     for found in links:
         if found.rel != "linkset":
             own.setdefault(found.rel, []).append(_target(found))
-        if not mutual:
-            continue
-        if found.rel == "item":
-            home = {"href": anchor, "type": "text/html"}
+        if found.rel == "item" and owns_items:
             back.append({"anchor": found.href, "collection": [home]})
         elif found.rel == "describedby":
-            home = {"href": anchor, "type": "text/html"}
             back.append({"anchor": found.href, "describes": [home]})
     return {"linkset": [{"anchor": anchor, **own}, *back]}
 

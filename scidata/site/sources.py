@@ -6,18 +6,30 @@ named, where it cannot be read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scidata.correction import Correction
 from scidata.diff import MAX_STATISTICS_BYTES, Side, parse_statistics
 from scidata.doi.ledger import Ledger, Line
 from scidata.errors import IntegrityError, InvalidError, NotFoundError, StorageError
-from scidata.exporting import read_subject
+from scidata.exporting import published_subject
 from scidata.facts import STATISTICS
 from scidata.formats import Subject
-from scidata.inventory import read_findable, read_reservation
+from scidata.inventory import (
+    last_correction,
+    read_correction,
+    read_findable,
+    read_reservation,
+)
 from scidata.listing import Listing
-from scidata.published import Published, read_file, read_published, read_split
+from scidata.published import (
+    Published,
+    read_file,
+    read_published,
+    read_record,
+    read_split,
+)
 from scidata.status import History
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
@@ -38,6 +50,8 @@ class Version:
     """Of every version of the dataset."""
     parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Ids in each part of each split, as far as they can be counted."""
+    correction: Correction | None = None
+    """The newest of its record, which is the one shown."""
     statistics: Mapping[str, Any] = field(default_factory=dict)
     """By asset, as ``data/statistics.json`` has them. Any: JSON."""
 
@@ -94,7 +108,7 @@ def read_version(
     """
     line = ledger.of(number)
     commit, history = line.commit, line.history
-    subject = read_subject(store, commit, data_url)
+    subject = published_subject(commit, store, base_url=data_url)
     facts, record = subject.facts, subject.record
     if (facts.name, facts.digest, record.id) != (commit.name, commit.digest, commit.dataset):
         raise IntegrityError(
@@ -102,21 +116,34 @@ def read_version(
             where=store.address,
             fix=f"check the whole version: scidata verify {commit.name}",
         )
-    if history.state == "purged":
-        return Version(subject=subject, commit=commit, history=history, ledger=ledger)
-    try:
-        published = read_published(store, commit)
-    except _DAMAGE as error:
-        warn(f"the page of {commit.name} lacks splits and statistics: {error.message}")
-        return Version(subject=subject, commit=commit, history=history, ledger=ledger)
-    return Version(
+    version = Version(
         subject=subject,
         commit=commit,
         history=history,
         ledger=ledger,
+        correction=_correction(store, commit),
+    )
+    if history.state == "purged":
+        return version
+    try:
+        published = read_published(store, commit)
+    except _DAMAGE as error:
+        warn(f"the page of {commit.name} lacks splits and statistics: {error.message}")
+        return version
+    return replace(
+        version,
         parts=_parts(published, subject, warn),
         statistics=_statistics(published, warn),
     )
+
+
+def _correction(store: Store, commit: CommitRecord) -> Correction | None:
+    last = last_correction(store, commit)
+    try:
+        found = last and read_correction(store, commit, read_record(store, commit), last)
+    except IntegrityError:
+        return None  # whoever read the record has warned of it
+    return found[0] if found else None
 
 
 def _parts(published: Published, subject: Subject, warn: Warn) -> dict[str, dict[str, int]]:
