@@ -6,13 +6,15 @@ objects of arrays are compared with the manifest. Of sharded arrays and of large
 ranges are read: that an object is there is checked, its bytes are not (`scidata.verify` does).
 """
 
+from collections import deque
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.facts import Facts
+from scidata.parallel import each
 from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
@@ -224,7 +226,13 @@ class Dataset:
             world_size=world_size,
             last=last,
         )
-        return open_stream(self.published, self.record, order, split=split, **options)
+        # Beside each other: of a store that is far away each keeps one waiting.
+        needed = ["published", "record"]
+        if any(asset.kind == "zarr" for asset in self.commit.assets):
+            needed.append("facts")
+        deque(each(partial(getattr, self), needed), maxlen=0)
+        facts = lambda: self.facts  # noqa: E731  # read only where it is asked for
+        return open_stream(self.published, self.record, facts, order, split=split, **options)
 
     def __repr__(self) -> str:
         lines = [f"<Dataset {self.name}  {self.digest.short}  {self.store.url}>"]

@@ -358,8 +358,7 @@ def read_correction(
     if not last:
         return None
     key = correction_key(commit.dataset, commit.version, last, test=test)
-    data = _small(store, key, MAX_CORRECTION_BYTES)
-    if data is None:
+    if (data := _small(store, key, MAX_CORRECTION_BYTES)) is None:
         return None
     return parse_correction(data, commit, record, where=f"{key} at {store.address}")
 
@@ -375,7 +374,6 @@ def last_correction(store: Store, commit: CommitRecord, *, test: bool = False) -
                 raise
         else:
             return corrections_among(keys).get(commit.number, 0)
-    # They have no gaps: where nothing lists, one after the other is asked for.
     for number in range(1, MAX_CORRECTIONS + 1):
         key = correction_key(commit.dataset, commit.version, number, test=test)
         if _small(store, key, MAX_CORRECTION_BYTES) is None:

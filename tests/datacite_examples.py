@@ -68,10 +68,10 @@ def _text(root: Any, name: str) -> str:  # Any: lxml has no types
 
 
 def _members(element: Any) -> Attributes:  # Any: lxml has no types
-    return {
-        "lang" if name == _LANG else _NAMES.get(name, name): value
-        for name, value in element.attrib.items()
-    }
+    members: Attributes = {}
+    for name, value in element.attrib.items():
+        members["lang" if name == _LANG else _NAMES.get(str(name), str(name))] = value
+    return members
 
 
 def _publisher(element: Any) -> Attributes:  # Any: lxml has no types

@@ -237,13 +237,21 @@ def test_a_staged_dataset_and_its_version_lose_the_same_points(
         date="2026-01-02T03:04:05Z",
     )
     store.create(reservation_key("tiny", "1.0.0"), kept_bytes(reserved))
-    assert {o.rule.key for o in assess("tiny@1.0.0", store).lost} == lost | {"F1-findable"}
+    found = {o.rule.key: o for o in assess("tiny@1.0.0", store).lost}
+    assert set(found) == lost | {"F1-findable"}
+    assert "scidata doi update tiny@1.0.0 --record FILE" in found["R1.2-funding"].remedy
+    named = replace(
+        evidence_of(best_record(license={"name": "T", "url": "https://example.org/t"})),
+        correct="correct it",
+    )
+    (licence,) = judge(named).lost
+    assert licence.remedy.endswith("then publish the next version")
 
 
 def test_no_byte_of_a_staged_dataset_is_hashed(
     staged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scidata.measure.hash_files", lambda *_, **__: pytest.fail("hashed"))
+    monkeypatch.setattr("scidata.measure.hash_and_cut", lambda *_, **__: pytest.fail("hashed"))
     assert assess(staged).score > 0
 
 

@@ -4,10 +4,12 @@ Nothing is asked of the network. What only a published site can show (its pages,
 answers) is said to be unknown here, and counts neither way.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from scidata.correction import CORRECTABLE
 from scidata.fair.evidence import Evidence, of_path, of_version
 from scidata.fair.rules import RULES, Rule
 from scidata.storage import StoreLike
@@ -107,5 +109,7 @@ def _outcome(rule: Rule, evidence: Evidence) -> Outcome:
 
 def _remedy(rule: Rule, evidence: Evidence) -> str:
     if rule.field:
-        return f"write {rule.example} ({rule.field}), then {evidence.again}"
+        correctable = re.split(r"\W", rule.field)[0] in CORRECTABLE
+        then = (correctable and evidence.correct) or evidence.again
+        return f"write {rule.example} ({rule.field}), then {then}"
     return rule.example.format(name=evidence.name, options=evidence.options)

@@ -48,6 +48,8 @@ class Evidence:
     doi: KnownDoi | None = None
     again: str = ""
     """What to do after a field of the record was changed."""
+    correct: str = ""
+    """The same, if the field may be corrected without another version."""
     options: str = ""
     """Which store a command has to be told of."""
 
@@ -92,6 +94,8 @@ def of_version(reference: str, store: StoreLike | None) -> Evidence:
     opened = open_store(store)
     commit = resolve(reference, opened)
     subject = published_subject(commit, opened)
+    doi, options = known_doi(opened, commit), options_of(opened)
+    correct = f"scidata doi update {commit.name} --record FILE {options}" if doi else ""
     return Evidence(
         name=commit.name,
         record=subject.record,
@@ -99,9 +103,10 @@ def of_version(reference: str, store: StoreLike | None) -> Evidence:
         assets=subject.facts.assets,
         forms=forms_of(subject),
         statistics=STATISTICS in subject.manifest,
-        doi=known_doi(opened, commit),
+        doi=doi,
         again="publish the next version",
-        options=options_of(opened),
+        correct=correct,
+        options=options,
     )
 
 
