@@ -15,8 +15,8 @@ from PIL import Image
 
 from scidata import dataset
 from scidata.dataset import Dataset
-from scidata.previews import Preview, arrays, draw_previews, tables
-from scidata.previews.images import frame_of
+from scidata.previews import Preview, arrays, draw_previews, series, tables
+from scidata.previews.images import frame_of, size_words
 from scidata.previews.quantity import Quantity
 from scidata.publishing import publish
 from scidata.warning import ScidataWarning
@@ -186,6 +186,51 @@ def test_an_array_that_is_too_large_is_read_in_part_and_the_caption_says_so(
     array = Dataset.to_xarray(pictured, "weather")["t2m"]
     array.encoding["preferred_chunks"] = {"time": 1, "lat": 33, "lon": 36}
     assert len(list(arrays.blocks(array, "time"))) == 8
+
+
+def test_every_step_counts_in_a_series_whatever_the_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(series, "MAX_STEPS", 30)
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", 1)
+    time = np.arange("2001-01-01", "2001-04-11", dtype="M8[D]").astype("M8[ns]")
+    values = xr.DataArray(np.arange(100.0), dims="time", coords={"time": time})
+    values.encoding["preferred_chunks"] = {"time": 7}
+    line = series.mean_along(values, "time")
+    assert (line.taken, line.group) == (100, 4)
+    assert (line.mean.min(), line.mean.max()) == (1.5, 98.5)
+    assert len(line.mean) == 14 * 2 + 1  # 4 and 3 of each chunk, and the last two
+
+
+def test_what_is_left_out_of_many_levels_is_said(tmp_path: Path) -> None:
+    lat, lon = np.linspace(-60, 60, 8), np.linspace(0, 300, 9)
+    wind = xr.Dataset(
+        {
+            "u": (
+                ("run", "level", "lat", "lon"),
+                np.ones((2, 5, 8, 9), "f4"),
+                {"units": "m s-1"},
+            )
+        },
+        coords={
+            "lat": ("lat", lat, {"units": "degrees_north"}),
+            "lon": ("lon", lon, {"units": "degrees_east"}),
+        },
+    )
+
+    def write(path: Path) -> None:
+        wind.to_netcdf(path, engine="h5netcdf")
+
+    plots = draw_previews(version_of(tmp_path, wind__nc=write))
+    (found,) = (plot for plot in plots if plot.name == "wind-map.png")
+    assert "u (mean of 2 runs, only the first of 5 level)" in found.caption
+
+
+def test_large_images_are_thinned_and_that_is_said() -> None:
+    large = xr.DataArray(np.zeros((1200, 1500), dtype="i1"), dims=("y", "x"))
+    frame = frame_of(large)
+    assert frame is not None
+    assert size_words(large, frame) == "1,200 by 1,500 pixels, thinned to 400 by 500"
 
 
 def test_a_chunk_that_is_too_large_is_not_read_at_all(

@@ -1,5 +1,6 @@
 """Array stores as plots read them: whole chunks, evenly chosen, within a bound of bytes."""
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -127,8 +128,11 @@ def blocks(array: "xr.DataArray", dim: str) -> "Iterator[xr.DataArray]":
         If one chunk along the dimension is more than may be read.
     """
     size = array.sizes[dim]
-    step = array.size // size * array.dtype.itemsize
-    chunk = min(_chunks(array).get(dim, 1), size)
+    chunks = _chunks(array)
+    # Of a dimension that is gone one entry is wanted, and whole chunks are read.
+    gone = math.prod(length for name, length in chunks.items() if name not in array.sizes)
+    step = array.size // size * array.dtype.itemsize * gone
+    chunk = min(chunks.get(dim, 1), size)
     _require_bounded(array, chunk * step)
     piece = chunk * max(1, BLOCK_BYTES // max(1, chunk * step))
     count = -(-size // piece)

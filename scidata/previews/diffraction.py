@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scidata.previews.arrays import Arrays, evenly
-from scidata.previews.images import Floats, frame_of, image, sample_title, show
+from scidata.previews.images import Floats, frame_of, image, sample_title, show, size_words
 from scidata.previews.sketch import Drawing, Sketch
 from scidata.previews.style import INTENSITY, number, panels
-from scidata.previews.words import of_steps
+from scidata.previews.words import of_steps, only_first
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,8 +47,9 @@ def draw(arrays: Arrays, name: str) -> Drawing:
             _show_log(axis, pixels)
             part = f", {frame.channels} {channel}" if shown > 1 else ""
             axis.set_title(sample_title(arrays, frame, at) + part, fontsize=8.5)
-    size = f"{array.sizes[frame.sides[0]]:,} by {array.sizes[frame.sides[1]]:,} pixels"
+    size = size_words(array, frame)
     said = of_steps(len(chosen), total, frame.samples or "pattern")
+    said += only_first({d: array.sizes[d] for d in frame.rest})
     unit = arrays.quantities[name].unit
     return Drawing(
         figure=figure,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from scidata.previews.arrays import Arrays, blocks
+from scidata.previews.arrays import Arrays, blocks, pick
 from scidata.previews.images import masks_of
 from scidata.previews.maps import Box, map_figure, place_words
 from scidata.previews.sketch import Drawing, Sketch
 from scidata.previews.style import AMOUNT, colour_scale, number, spans_decades
-from scidata.previews.words import listed, of_steps
+from scidata.previews.words import listed, of_steps, only_first
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,19 +83,18 @@ def _reduce(arrays: Arrays, name: str) -> _Field:
     step = {d: slice(None, None, -(-array.sizes[d] // _STRIDE_CELLS)) for d in dims}
     others = [str(d) for d in array.dims if d not in dims]
     along = arrays.calendar(array) or (others[0] if others else None)
-    for other in others:
-        if other != along:
-            array = array.isel({other: 0})
+    first = {other: array.sizes[other] for other in others if other != along}
+    array = array.isel(dict.fromkeys(first, 0))
+    rest = only_first(first)
     x, y = (c.isel({d: step[d] for d in c.dims}).to_numpy().astype(float) for c in found)
     if along is None:
-        values = array.isel(step).transpose(*dims).to_numpy().astype(float)
+        values = pick(array, step).transpose(*dims).to_numpy().astype(float)
         return _Field(values=values, x=x, y=y, how="", over="")
     parts = (b.isel(step).transpose(along, *dims) for b in blocks(array, along))
     values, how, taken = _over(parts, str(array.attrs.get("cell_methods", "")), along)
     noun = "step" if along == arrays.calendar(arrays.held[name]) else along
-    return _Field(
-        values=values, x=x, y=y, how=how, over=of_steps(taken, array.sizes[along], noun)
-    )
+    over = of_steps(taken, array.sizes[along], noun) + rest
+    return _Field(values=values, x=x, y=y, how=how, over=over)
 
 
 def _over(parts: "Iterator[xr.DataArray]", methods: str, along: str) -> tuple[Floats, str, int]:

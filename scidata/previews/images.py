@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scidata.previews.arrays import Arrays, evenly, pick
 from scidata.previews.sketch import Drawing, Sketch
 from scidata.previews.style import IMAGE, KINDS, number, panels
-from scidata.previews.words import of_steps
+from scidata.previews.words import of_steps, only_first
 from scidata.wording import counted
 
 if TYPE_CHECKING:
@@ -117,9 +117,10 @@ def draw(arrays: Arrays, name: str, mask: str | None) -> Drawing:
             over = image(arrays.held[mask], frame_of(arrays.held[mask]), at)
             show(axes[len(chosen) + n], pixels)
             covered.append(_overlay(axes[len(chosen) + n], over))
-    size = f"{array.sizes[frame.sides[0]]:,} by {array.sizes[frame.sides[1]]:,} pixels"
+    size = size_words(array, frame)
     channel = f", channel 1 of {array.sizes[frame.channels]}" if frame.channels else ""
     said = of_steps(len(chosen), total, frame.samples or "image")
+    said += only_first({d: array.sizes[d] for d in frame.rest})
     title = arrays.title(name)
     beside = "below" if len(chosen) > 1 else "beside it"
     marks = f" {number(100 * float(np.mean(covered)))} % of the pixels" if covered else ""
@@ -134,6 +135,18 @@ def draw(arrays: Arrays, name: str, mask: str | None) -> Drawing:
     )
 
 
+def size_words(array: "xr.DataArray", frame: Frame) -> str:
+    """Say how large an image is, and to what it was thinned."""
+    down, across = (array.sizes[side] for side in frame.sides)
+    small = [-(-side // _stride(side)) for side in (down, across)]
+    thinned = f", thinned to {small[0]:,} by {small[1]:,}" if small != [down, across] else ""
+    return f"{down:,} by {across:,} pixels{thinned}"
+
+
+def _stride(side: int) -> int:
+    return -(-side // MAX_SIDE)
+
+
 def image(array: "xr.DataArray", frame: Frame | None, at: int, channel: int = 0) -> Floats:
     """Read one image, thinned if it is large."""
     assert frame is not None  # noqa: S101  # masks have one
@@ -143,7 +156,7 @@ def image(array: "xr.DataArray", frame: Frame | None, at: int, channel: int = 0)
     if frame.channels:
         where[frame.channels] = channel
     for side in frame.sides:
-        where[side] = slice(None, None, -(-array.sizes[side] // MAX_SIDE))
+        where[side] = slice(None, None, _stride(array.sizes[side]))
     return pick(array, where).transpose(*frame.sides).to_numpy().astype(float)
 
 

@@ -1,6 +1,7 @@
 """Variables along time: middle and spread over everything else, or a few of many traces."""
 
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from scidata.previews.arrays import Arrays, blocks, evenly, pick
 from scidata.previews.sketch import Drawing, Sketch
 from scidata.previews.style import BLUE, KINDS, number, panels, year_span
-from scidata.previews.words import listed, of_steps
+from scidata.previews.words import listed, of_steps, only_first
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +33,7 @@ def find(arrays: Arrays) -> Iterator[Sketch]:
         yield Sketch(
             asset=arrays.key,
             kind="over-time",
-            draw=lambda: draw_dated(arrays, dated[:MAX_PANELS]),
+            draw=lambda: drawmean_along(arrays, dated[:MAX_PANELS]),
         )
         return
     timed = [n for n in arrays.measures if clock(arrays.held[n])]
@@ -49,7 +50,21 @@ def clock(array: "xr.DataArray") -> str | None:
     return next((str(d) for d in array.dims if d in _CLOCKS and array.sizes[d] > 1), None)
 
 
-def draw_dated(arrays: Arrays, names: list[str]) -> Drawing:
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A series, with neighbouring steps taken together."""
+
+    times: npt.NDArray[np.datetime64]
+    mean: Floats
+    low: Floats
+    high: Floats
+    taken: int
+    """Steps that were read."""
+    group: int
+    """Steps in each point."""
+
+
+def drawmean_along(arrays: Arrays, names: list[str]) -> Drawing:
     """Draw mean and spread of each variable over its other dimensions, against time."""
     from matplotlib.dates import date2num
 
@@ -58,19 +73,21 @@ def draw_dated(arrays: Arrays, names: list[str]) -> Drawing:
     for axis, name in zip(axes, names, strict=True):
         array = arrays.held[name]
         along = str(arrays.calendar(array))
-        times, mean, low, high = _dated(array, along)
-        days: Any = date2num(times)  # type: ignore[no-untyped-call]  # untyped there
-        if array.ndim > 1 and (high > low).any():
+        line = mean_along(array, along)
+        days: Any = date2num(line.times)  # type: ignore[no-untyped-call]  # untyped there
+        if array.ndim > 1 and (line.high > line.low).any():
             spread = True
-            axis.fill_between(days, low, high, color=BLUE, alpha=0.2, linewidth=0)
-        axis.plot(days, mean, color=BLUE, linewidth=1)
+            axis.fill_between(days, line.low, line.high, color=BLUE, alpha=0.2, linewidth=0)
+        axis.plot(days, line.mean, color=BLUE, linewidth=1)
         axis.xaxis_date()
         axis.grid(visible=True)
         axis.set_ylabel(arrays.quantities[name].label)
-        total = array.sizes[along]
         clocks = arrays.held[along].to_numpy()
-        said = f"{total:,} steps, {year_span(clocks.min(), clocks.max())}"
-        words.append(_trend(arrays.title(name), times, mean))
+        steps = of_steps(line.taken, array.sizes[along], "step")
+        said = f"{steps}, {year_span(clocks.min(), clocks.max())}"
+        if line.group > 1:
+            said += f", {line.group} steps a point"
+        words.append(_trend(arrays.title(name), line))
     over = _others(arrays, names)
     titles = listed([arrays.quantities[n].phrase for n in names])
     band = f"mean over {over}" if over else ""
@@ -90,19 +107,16 @@ def _others(arrays: Arrays, names: list[str]) -> str:
     return listed([f"{d} ({n:,})" for d, n in array.sizes.items() if d != along])
 
 
-def _dated(
-    array: "xr.DataArray", along: str
-) -> tuple[npt.NDArray[np.datetime64], Floats, Floats, Floats]:
+def mean_along(array: "xr.DataArray", along: str) -> Line:
+    """Reduce an array to mean and spread along a dimension of time; chunks stay apart."""
     group = -(-array.sizes[along] // MAX_STEPS) or 1
-    times, rows = [], []
-    clocks = array[along].to_numpy().astype("datetime64[us]")
-    start = {value: n for n, value in enumerate(clocks.tolist())}
+    times, rows, taken = [], [], 0
     for part in blocks(array, along):
         values = part.transpose(along, ...).to_numpy().astype(float)
         values = values.reshape(len(values), -1)
         here = part[along].to_numpy().astype("datetime64[us]")
-        first = start[here[0].item()] % group
-        for n in range((-first) % group, len(values), group):
+        taken += len(values)
+        for n in range(0, len(values), group):
             chunk = values[n : n + group]
             known = chunk[np.isfinite(chunk)]
             if known.size:
@@ -111,15 +125,13 @@ def _dated(
     if not rows:
         raise ValueError(f"{array.name!r} holds no value")
     mean, low, high = np.array(rows, dtype=float).T
-    return np.array(times), mean, low, high
+    return Line(times=np.array(times), mean=mean, low=low, high=high, taken=taken, group=group)
 
 
-def _trend(title: str, times: npt.NDArray[np.datetime64], mean: Floats) -> str:
-    top = int(mean.argmax())
-    return (
-        f"{title}: mean from {number(float(mean.min()))} to {number(float(mean.max()))}, "
-        f"largest in {str(times[top])[:7]}."
-    )
+def _trend(title: str, line: Line) -> str:
+    low, high = number(float(line.mean.min())), number(float(line.mean.max()))
+    top = str(line.times[int(line.mean.argmax())])[:7]
+    return f"{title}: mean from {low} to {high}, largest in {top}."
 
 
 def draw_traces(arrays: Arrays, names: list[str]) -> Drawing:
@@ -143,7 +155,8 @@ def draw_traces(arrays: Arrays, names: list[str]) -> Drawing:
             axis.plot(x, line, color=KINDS[n], linewidth=1.2, label=label)
         if others:
             axis.legend(frameon=False, ncols=TRACES, loc="upper left", bbox_to_anchor=(0, 1.18))
-            said.append(of_steps(len(chosen), array.sizes[others[0]], others[0]))
+            taken = of_steps(len(chosen), array.sizes[others[0]], others[0])
+            said.append(taken + only_first({d: array.sizes[d] for d in others[1:]}))
         axis.grid(visible=True)
         unit = str(arrays.held[along].attrs.get("units", "")) if along in arrays.held else ""
         axis.set(xlabel=f"{along} ({unit})" if unit else f"{along} (step)")

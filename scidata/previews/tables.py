@@ -168,7 +168,7 @@ def _read_parquet(published: Published, asset: Asset, columns: Sequence[str]) ->
     total = asset.variables[0].shape[0]
     parts = paths[:: -(-len(paths) // MAX_PARTS) or 1]
     budget = MAX_BYTES // len(parts)
-    step = max(1, round(total * len(parts) / len(paths)) // MAX_ROWS)
+    step = -(-total * len(parts) // (len(paths) * MAX_ROWS)) or 1
     tables: list[Any] = []  # Any: pyarrow has no types
     for path in parts:
         tables += _groups(published, path, columns, budget, step)

@@ -1,9 +1,11 @@
 """Sentences of captions and alternative texts. Pure; whatever is left out, they say."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
-from scidata.previews.quantity import Quantity
+from scidata.previews.quantity import Quantity, short
 from scidata.previews.style import number
 from scidata.previews.tables import Rows
 
@@ -29,6 +31,18 @@ def of_steps(taken: int, total: int, noun: str) -> str:
         if taken == total
         else f"{taken:,} of {total:,} {plural}, evenly chosen"
     )
+
+
+def only_first(sizes: Mapping[str, int]) -> str:
+    """Say of which dimensions one entry alone is shown; nothing if there are none.
+
+    Examples
+    --------
+    >>> only_first({}), only_first({"level": 37, "height": 1})
+    ('', ', only the first of 37 level')
+    """
+    several = [f"{size:,} {short(dim)}" for dim, size in sizes.items() if size > 1]
+    return f", only the first of {listed(several)}" if several else ""
 
 
 def middle(values: npt.NDArray[np.generic], quantity: Quantity) -> str:
