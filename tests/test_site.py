@@ -11,6 +11,7 @@ from scidata.marking import Mark, mark
 from scidata.site import Drawn, SiteOptions, build
 from scidata.site.pages import Preview
 from scidata.site.rendering import POLICY
+from scidata.site.snippets import Bucket, bucket_of
 from scidata.site.sources import Version
 from scidata.storage.base import Store
 from scidata.storage.memory import MemoryStore
@@ -112,6 +113,27 @@ def test_a_bucket_that_all_may_read_is_fetched_with_aws(
     built(store, tmp_path, data_url="https://waves.s3.amazonaws.com/store")
     text = shown(tmp_path, "tiny/v1.1.0")
     assert "aws s3 sync s3://waves/store/tiny/v1.1.0/ tiny-1.1.0/ --no-sign-request" in text
+
+
+@pytest.mark.parametrize(
+    ("address", "writable", "wanted"),
+    [
+        ("s3://b/p", True, Bucket(url="s3://b/p")),
+        ("s3://b/p", False, Bucket(url="s3://b/p", options=("--no-sign-request",))),
+        (
+            "s3://b/p at https://s3.example.org",
+            True,
+            Bucket(url="s3://b/p", options=("--endpoint-url", "https://s3.example.org")),
+        ),
+        ("s3://b/p at http://10.0.0.7:9000", True, None),
+    ],
+)
+def test_a_bucket_is_told_as_others_reach_it(
+    address: str, writable: bool, wanted: Bucket | None
+) -> None:
+    store = Counting(MemoryStore())
+    store.url, store.address, store.writable = "s3://b/p", address, writable
+    assert bucket_of(store, BASE) == wanted
 
 
 def test_the_history_tells_what_each_version_changed_and_became(site: Path) -> None:

@@ -90,8 +90,8 @@ def command(
             f"{verb[0]} {counted(len(report.written), 'file')}, {report.unchanged:,} up to "
             f"date, {verb[1]} {len(report.removed):,}"
         )
-        if report.warnings:
-            say(*capped([f"warning: {text}" for text in report.warnings]), err=True)
+        for line in capped([f"warning: {text}" for text in report.warnings]):
+            say(line, err=True)
     if report.damaged:
         raise IntegrityError(
             f"no page for {counted(len(report.damaged), 'version')}, because damaged: "

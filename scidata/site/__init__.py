@@ -38,7 +38,7 @@ from scidata.site.pages import (
     version_page,
 )
 from scidata.site.signposting import LINKSET, LINKSET_TYPE, backlinks, header, linkset
-from scidata.site.snippets import s3_address
+from scidata.site.snippets import bucket_of
 from scidata.site.sources import Version, continued, read_outline, read_version
 from scidata.site.writing import Folder
 from scidata.storage import StoreLike, open_store
@@ -254,7 +254,7 @@ class _Site:
                 self.addresses,
                 difference=difference,
                 previews=[d.preview for d in drawn],
-                store_url=s3_address(self.addresses.data_url, self._store.url),
+                bucket=bucket_of(self._store, self.addresses.data_url),
             ),
         )
         for picture in drawn:

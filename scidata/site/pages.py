@@ -21,7 +21,7 @@ from scidata.site.describing import (
     landing,
 )
 from scidata.site.rendering import render
-from scidata.site.snippets import snippets
+from scidata.site.snippets import Bucket, snippets
 from scidata.site.sources import Version
 from scidata.wording import amount, counted
 
@@ -77,13 +77,12 @@ def version_page(
     *,
     difference: Difference | None = None,
     previews: Sequence[Preview] = (),
-    store_url: str | None = None,
+    bucket: Bucket | None = None,
 ) -> bytes:
     """Return the page of a version; that of one that is gone is a tombstone."""
     subject, commit = landing(version, addresses), version.commit
     here = page_path(commit.dataset, commit.version)
     rows, more_rows = models.variables(subject)
-    complete = not (subject.placed.since or subject.placed.sources)
     changes = difference and listed.changes(difference, addresses, here)
     return render(
         "version.html",
@@ -99,9 +98,7 @@ def version_page(
         splits=models.splits(version),
         statistics=models.statistics(version.statistics),
         previews=() if version.is_gone else previews,
-        snippets=()
-        if version.is_gone
-        else tuple(snippets(subject, store_url if complete else None)),
+        snippets=() if version.is_gone else tuple(snippets(subject, bucket)),
         metadata=[
             (found.href.rpartition("/")[2], addresses.link(found.href, here), found.type)
             for found in described.links

@@ -96,12 +96,12 @@ def answer(
     every = dict(hosted.every)
     clean = unquote(path)
     choices = hosted.negotiate.get(clean, {})
-    if (chosen := preferred(accept, choices)) is not None:
+    chosen = preferred(accept, choices)
+    file = None if chosen is None else _inside(folder, choices[chosen])
+    if chosen is not None and file is not None and file.is_file():
         at = choices[chosen]
         headers = {**every, **hosted.headers.get(f"/{at}", {}), "Content-Type": chosen}
-        return Answer(
-            status=HTTPStatus.OK, headers={**headers, "Vary": "Accept"}, file=folder / at
-        )
+        return Answer(status=HTTPStatus.OK, headers={**headers, "Vary": "Accept"}, file=file)
     name = clean.removeprefix("/")
     target = _inside(folder, f"{name}index.html" if clean.endswith("/") else name)
     if target is not None and target.is_dir() and (target / "index.html").is_file():

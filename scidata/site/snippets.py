@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from scidata.formats import Subject, catalog_of
 from scidata.formats.subject import is_file
 from scidata.manifest import MANIFEST
+from scidata.storage.base import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +23,17 @@ class Snippet:
     code: str
 
 
-def snippets(subject: Subject, store_url: str | None = None) -> Iterator[Snippet]:
-    """Yield the ways that this version allows.
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A store as the AWS CLI reaches it."""
 
-    Parameters
-    ----------
-    store_url : str, optional
-        ``s3://bucket/prefix``, if the store is a bucket.
-    """
+    url: str
+    """``s3://bucket/prefix``."""
+    options: tuple[str, ...] = ()
+
+
+def snippets(subject: Subject, bucket: Bucket | None = None) -> Iterator[Snippet]:
+    """Yield the ways that this version allows; of a bucket, if it holds the version whole."""
     facts = subject.facts
     home = subject.base_url or ""
     yield Snippet(name="Intake", language="python", code=_intake(subject))
@@ -39,29 +43,31 @@ def snippets(subject: Subject, store_url: str | None = None) -> Iterator[Snippet
         yield Snippet(name="pandas", language="python", code=table)
     if subject.record.samples is not None:
         yield Snippet(name="PyTorch", language="python", code=_torch(subject, home))
-    yield Snippet(name="Fetch", language="sh", code=_fetch(subject, store_url or home))
-    if (bucket := s3_address(home, store_url)) is not None:
-        place = f"{bucket}/{facts.dataset}/v{facts.version}/"
-        copy = f"aws s3 sync {shlex.quote(place)} {facts.dataset}-{facts.version}/"
-        yield Snippet(name="aws s3", language="sh", code=f"{copy} --no-sign-request")
+    yield Snippet(name="Fetch", language="sh", code=_fetch(subject, home))
+    if bucket is not None and not (subject.placed.since or subject.placed.sources):
+        place = f"{bucket.url}/{facts.dataset}/v{facts.version}/"
+        words = ["aws", "s3", "sync", place, f"{facts.dataset}-{facts.version}/"]
+        yield Snippet(name="aws s3", language="sh", code=shlex.join([*words, *bucket.options]))
     yield Snippet(name="Verify", language="sh", code=_verify(subject))
 
 
-def s3_address(home: str, store_url: str | None) -> str | None:
-    """Return the bucket that a store is, if it is one.
+def bucket_of(store: Store, data_url: str) -> Bucket | None:
+    """Return the bucket that a store is, as its readers reach it; None if it is none.
 
-    Examples
-    --------
-    >>> s3_address("https://data.s3.amazonaws.com/store", None)
-    's3://data/store'
+    A server inside a house, which is not reached by https, is told to nobody.
     """
-    if store_url is not None and store_url.startswith("s3://"):
-        return store_url.rstrip("/")
-    parts = urlsplit(home)
-    bucket, dot, rest = (parts.hostname or "").partition(".s3.")
+    parts = urlsplit(data_url)
+    name, dot, rest = (parts.hostname or "").partition(".s3.")
     if dot and rest.endswith("amazonaws.com"):
-        return f"s3://{bucket}{parts.path}".rstrip("/")
-    return None
+        return Bucket(url=f"s3://{name}{parts.path}", options=("--no-sign-request",))
+    if not store.url.startswith("s3://"):
+        return None
+    endpoint = store.address.removeprefix(store.url).removeprefix(" at ")
+    if endpoint and not endpoint.startswith("https://"):
+        return None
+    options = ["--endpoint-url", endpoint] if endpoint else []
+    options += [] if store.writable else ["--no-sign-request"]
+    return Bucket(url=store.url.rstrip("/"), options=tuple(options))
 
 
 def _intake(subject: Subject) -> str:
