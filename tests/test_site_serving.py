@@ -316,7 +316,7 @@ def test_the_verb_reports_what_it_wrote(tmp_path: Path) -> None:
     )
     dry = run(*arguments, "--no-plots", "--dry-run")
     assert (dry.returncode, dry.stderr) == (0, "")
-    assert "would write 33 files, 0 up to date, would remove 0" in dry.stdout
+    assert "would write 34 files, 0 up to date, would remove 0" in dry.stdout
     done = run(*arguments, "--json")
     document = json.loads(done.stdout)
     assert (document["schema"], document["versions"]) == ("scidata-site-report/1", 2)
@@ -325,7 +325,7 @@ def test_the_verb_reports_what_it_wrote(tmp_path: Path) -> None:
     assert len(plots) > 4
     files = len(document["written"])
     assert f"wrote 0 files, {files} up to date" in run(*arguments).stdout
-    assert f"removed {files - 33}" in run(*arguments, "--no-plots").stdout
+    assert f"removed {files - 34}" in run(*arguments, "--no-plots").stdout
 
 
 @pytest.mark.parametrize(
