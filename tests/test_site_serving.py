@@ -348,14 +348,19 @@ def test_the_verb_ends_with_the_code_of_what_went_wrong(
 @pytest.mark.slow
 def test_the_verb_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     words = command("site", GOLDEN, "--out", tmp_path / "out", "--serve", "--port", "0")
+    # Whoever runs the tests in the background ignores interrupts, and so would a child.
+    words = ["env", "--default-signal=INT", *words]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        line = next(text for text in running.stdout if text.startswith("serving"))
-        url = line.split()[1]
-        assert b"Tiny waves" in get(f"{url}tiny/").data
-        assert get(f"{url}tiny/v1.0.0/manifest-sha256.txt").status == HTTPStatus.OK
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=20) == 0
+        try:
+            assert running.stdout is not None
+            line = next(text for text in running.stdout if text.startswith("serving"))
+            url = line.split()[1]
+            assert b"Tiny waves" in get(f"{url}tiny/").data
+            assert get(f"{url}tiny/v1.0.0/manifest-sha256.txt").status == HTTPStatus.OK
+            running.send_signal(signal.SIGINT)
+            assert running.wait(timeout=20) == 0
+        finally:
+            running.kill()
 
 
 def test_a_site_is_built_from_a_bucket(s3_url: str, tmp_path: Path) -> None:

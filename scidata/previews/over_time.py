@@ -12,7 +12,8 @@ from scidata.previews.words import middle, of_rows
 
 FEW = 2_000
 """Up to so many points are drawn one by one; more are counted in cells."""
-_CELLS = (240, 90)
+MAX_CELLS = 240
+"""Along the axis of time."""
 
 
 def find(table: Table) -> Iterator[Sketch]:
@@ -39,7 +40,8 @@ def draw(table: Table) -> Drawing:
     axes.grid(visible=True)
     days: Any = date2num(times)  # type: ignore[no-untyped-call]  # matplotlib has it untyped
     if len(times) > FEW:
-        counts, left, low = np.histogram2d(days, values, bins=_CELLS)
+        across = int(np.clip(np.sqrt(len(times)), 60, MAX_CELLS))  # few points, large cells
+        counts, left, low = np.histogram2d(days, values, bins=(across, across * 3 // 8))
         shown = np.ma.masked_equal(counts.T, 0)
         top = max(2.0, float(counts.max()))
         drawn = axes.pcolormesh(left, low, shown, norm=LogNorm(1, top), cmap=AMOUNT)

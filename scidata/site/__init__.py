@@ -319,7 +319,7 @@ class _Site:
                 title=f"{record.title}, version {commit.version}{state}",
                 summary=status.reason if status else record.abstract,
                 published=commit.created,
-                updated=max(commit.created, *(found.date for found in later if found)),
+                updated=max([commit.created, *(found.date for found in later if found)]),
                 authors=tuple(who.full_name for who in record.creators[:10]),
             )
         )
@@ -332,13 +332,12 @@ class _Site:
         yield searching.FILE, searching.search_file(self._entries)
         for name in rendering.ASSETS:
             yield name, rendering.asset(name)
-        dates = {entry.url: entry.updated[:10] for entry in self.entries}
-        urls = [
-            *((found.url, found.date) for found in self.cards),
-            *dates.items(),
-        ]
-        newest = max((date for _, date in urls), default="1970-01-01")
-        yield from feeds.sitemaps([(addresses.at(), newest), *urls], addresses)
+        dates: dict[str, str] = {}
+        for entry in self.entries:
+            dataset = entry.url.rsplit("/", 2)[0] + "/"
+            for url in (addresses.at(), dataset, entry.url):
+                dates[url] = max(dates.get(url, ""), entry.updated[:10])
+        yield from feeds.sitemaps(sorted(dates.items()), addresses)
         yield "feed.xml", feeds.feed(self.entries, addresses, "New versions of datasets")
         self._hosting.add_header("feed.xml", "Content-Type", "application/atom+xml")
         yield "robots.txt", feeds.robots(addresses)
