@@ -120,7 +120,10 @@ def kind_of(dtype: str) -> Kind:
         ("whole", r"^[<>=|]?u?i(nt)?\d*"),
         ("text", r"str|object|utf8|category|dictionary"),
     )
-    return next((kind for kind, pattern in found if re.search(pattern, name)), "other")
+    for kind, pattern in found:
+        if re.search(pattern, name):
+            return kind
+    return "other"
 
 
 def short(text: str, width: int = MAX_LABEL) -> str:
