@@ -249,7 +249,7 @@ def _log_header(job: Job, log: mllog.Log) -> None:
     log.point("submission_github_commit_version", code["commit"] or "unknown")
     log.point("submission_status", job.submitter.status)
     log.point("submission_platform", job.submitter.platform)
-    log.point("cache_clear", value=True)
+    # No cache_clear: nothing here clears the system's caches, and a log must not say so.
     log.start("init_start")
 
 
