@@ -27,7 +27,7 @@ MOST_BYTES = 2**30
 _PREDICTION = "prediction"
 _INDEX = "index."
 _MOST_HEADER = 2**16
-_DTYPES = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 _LENGTH = 8
 
 Floats = npt.NDArray[np.float32]
