@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -308,3 +310,16 @@ def test_the_commands_submit_check_and_list(run: Path, store: Path, tmp_path: Pa
 
 def test_a_check_can_train_again(submitted: Path, store: Path) -> None:
     assert check_submission(submitted, store=store, rerun=True)["rerun"]
+
+
+def test_the_workflow_pins_its_actions_and_may_only_read() -> None:
+    path = Path(__file__).parent.parent / ".github" / "workflows" / "submissions.yml"
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    steps = workflow["jobs"]["check"]["steps"]
+    for step in steps:
+        if "uses" in step:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"])
+        # What a pull request says may not become part of a command.
+        assert "${{" not in step.get("run", "")
+    assert "scidata bench check" in "".join(step.get("run", "") for step in steps)
