@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "cloudmask": "scidata.datasets.cloudmask.recipe",
+    "cloudmask-mini": "scidata.datasets.cloudmask.mini",
     "tevolop": "scidata.datasets.tevolop.recipe",
 }
 """Module of each dataset that can be built; it has a `Recipe` called ``RECIPE``."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from scidata.datasets.cloudmask.divide import Divided
 from scidata.datasets.cloudmask.geometry import centre_crop, patch_of
 from scidata.datasets.cloudmask.splits import Parts
 from scidata.datasets.cloudmask.store import ASSET, Entry
@@ -30,15 +31,14 @@ _SUMMARY = (
 class Assembled:
     """What the record is completed with."""
 
-    form: str
+    origin: str
+    """Begins the sentence on what was built."""
     label: str
     size: tuple[int, int]
     truth: bool
     entries: Sequence[Entry]
-    parts: Mapping[str, Parts]
-    orbits_apart: int
-    """Inference files that were left out of the split by orbit."""
-    problems: Sequence[Problem]
+    divided: Divided
+    problems: Sequence[Problem] = ()
     """Of files that were skipped."""
 
 
@@ -52,7 +52,7 @@ def complete(record: Record, built: Assembled) -> Record:
             "provenance": provenance.model_copy(update={"steps": provenance.steps + steps}),
             "limitations": (*record.limitations, *_limitations(built)),
             "variables": tuple(v for v in record.variables if v.name != "truth" or built.truth),
-            "splits": split_rules(record, built.parts),
+            "splits": split_rules(record, built.divided.parts),
             "samples": samples_of(*built.size, truth=built.truth),
         }
     )
@@ -112,18 +112,18 @@ def _steps(built: Assembled) -> Iterator[str]:
     pixels = sum(entry.pixels for entry in entries)
     cloudy = sum(entry.cloudy for entry in entries) / max(pixels, 1)
     yield (
-        f"Read from {built.form}: {len(entries)} scenes of {built.size[0]} by {built.size[1]} "
+        f"{built.origin}: {len(entries)} scenes of {built.size[0]} by {built.size[1]} "
         f"pixels, {days} by day and {len(entries) - days} by night; the label says cloud in "
         f"{cloudy:.1%} of the pixels."
     )
     if built.label == "summary":
         yield _SUMMARY
-    if not built.parts:
+    if not built.divided.parts:
         yield "No splits: there are too few scenes."
-    if built.orbits_apart:
+    if built.divided.orbits_apart:
         yield (
-            f"{built.orbits_apart} inference files are in no part of the split by orbit: a "
-            "training file is of the same orbit."
+            f"{built.divided.orbits_apart} inference files are in no part of the split by "
+            "orbit: a training file is of the same orbit."
         )
 
 

@@ -1,18 +1,17 @@
 """How CloudMask is built: published files or products, one at a time, into ``scenes.zarr``."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from scidata import split
-from scidata.datasets import Advance, Survey, statistics
-from scidata.datasets.cloudmask import product, published, splits
+from scidata.datasets import Advance, Survey
+from scidata.datasets.cloudmask import product, published
+from scidata.datasets.cloudmask.divide import Divided, divide
 from scidata.datasets.cloudmask.folder import SceneFile, list_scenes
 from scidata.datasets.cloudmask.provenance import Assembled, complete
 from scidata.datasets.cloudmask.scene import Scene
-from scidata.datasets.cloudmask.store import ASSET, FACTS, Entry, Layout, SceneStore, unpack
-from scidata.datasets.statistics import Moments
+from scidata.datasets.cloudmask.store import ASSET, FACTS, Entry, Layout, SceneStore
 from scidata.errors import InvalidError, Problem
 from scidata.record import Record
 from scidata.wording import counted
@@ -98,8 +97,7 @@ class _Scenes:
         self.scenes = [scene for scene in headers if scene.name not in bad]
         self._refuse_unless_skipped()
         self.written: list[Entry] = []
-        self.parts: dict[str, splits.Parts] = {}
-        self._left_out = 0
+        self.divided = Divided(parts={}, orbits_apart=0)
 
     @property
     def counts(self) -> Mapping[str, int | float]:
@@ -133,19 +131,18 @@ class _Scenes:
             advance(done / len(self.scenes))
         self._refuse_unless_skipped()
         store.finish(self.written)
-        self._describe(data)
+        self.divided = divide(data, self.scenes, self.written)
 
     def complete(self, record: Record) -> Record:
         return complete(
             record,
             Assembled(
-                form=self.survey.form,
+                origin=f"Read from {self.survey.form}",
                 label=self.survey.label,
                 size=self.common.size,
                 truth=self.common.truth,
                 entries=self.written,
-                parts=self.parts,
-                orbits_apart=self._left_out,
+                divided=self.divided,
                 problems=self.problems,
             ),
         )
@@ -207,45 +204,6 @@ class _Scenes:
                 fix="give --source another folder",
                 problems=self.problems[:_MOST_LISTED],
             )
-
-    def _describe(self, data: Path) -> None:
-        """Write the splits and the statistics of what was written."""
-        ids = {entry.id for entry in self.written}
-        there = [scene for scene in self.scenes if scene.said.stem in ids]
-        if (found := splits.by_orbit(there)) is not None:
-            self.parts["orbit"], self._left_out = found
-        if (drawn := splits.as_published(there)) is not None:
-            self.parts["published"] = drawn
-        write_splits(data, self.parts)
-        over = next((f"{name}/train" for name in self.parts), "all")
-        train = next(iter(self.parts.values()), {"train": sorted(ids)})["train"]
-        write_statistics(data, self.written, over, train)
-
-
-def write_splits(data: Path, parts: Mapping[str, splits.Parts]) -> None:
-    """Write the lists of ids."""
-    for name, lists in parts.items():
-        for part, ids in lists.items():
-            path = data.parent / split.split_path(name, part)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(split.to_text(ids))
-
-
-def write_statistics(
-    data: Path, entries: Sequence[Entry], over: str, train: Sequence[str]
-) -> None:
-    """Write the statistics of the training scenes, merged from those of each."""
-    chosen = set(train)
-    seen = {"refs": Moments(), "bts": Moments()}
-    for entry in entries:
-        if entry.id in chosen:
-            for key, moments in seen.items():
-                moments.merge(unpack(entry.moments[key]))
-    document = {
-        "over": over,
-        "variables": {key: moments.report() for key, moments in seen.items()},
-    }
-    statistics.write(data / "statistics.json", {ASSET: document})
 
 
 def _common(headers: Mapping[SceneFile, published.Header]) -> published.Header:
