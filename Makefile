@@ -43,7 +43,7 @@ $(BIN)/python:
 
 $(VENV)/.torch: pyproject.toml | $(BIN)/python
 	$(PIP) "$(TORCH)"
-	$(PIP) --editable ".[torch]"
+	$(PIP) --editable ".[bench]"
 	touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.torch

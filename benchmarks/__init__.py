@@ -1,7 +1,7 @@
 """Benchmarks: a dataset, an objective and a reference implementation each.
 
-`harness` holds the one loop that runs them all, `metrics` and `baselines` what they are scored
-with; a task is one module and one line here.
+`task` says what one is, `harness` runs them all, `metrics` and `baselines` are what they are
+scored with; a task is one module and one line here.
 """
 
 if __name__ != "scidata.benchmarks":
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from scidata.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
-    from scidata.benchmarks.harness import Task
+    from scidata.benchmarks.task import Task
     from scidata.storage import StoreLike
 
 TASKS = {
@@ -27,8 +27,10 @@ TASKS = {
 }
 """One line a task: its name and the module that holds ``TASK``, imported when it is used."""
 
+_NEEDED = ("torch", "lightning_fabric", "torchmetrics", "matplotlib")
 
-def load_task(name: str) -> "Task":
+
+def load_task(name: str) -> "Task[Any]":  # Any: its own kind of setup
     """Return a task by name.
 
     Raises
@@ -36,7 +38,7 @@ def load_task(name: str) -> "Task":
     NotFoundError
         If there is no such task.
     InvalidError
-        If torch is not installed.
+        If what benchmarks train with is not installed.
     """
     if name not in TASKS:
         raise NotFoundError(
@@ -44,13 +46,13 @@ def load_task(name: str) -> "Task":
             where="benchmarks",
             fix="run scidata bench list",
         )
-    if find_spec("torch") is None:
+    if absent := [module for module in _NEEDED if find_spec(module) is None]:
         raise InvalidError(
-            "benchmarks train with torch, and torch is not installed",
+            f"benchmarks train with {', '.join(absent)}, which is not installed",
             where=f"task {name}",
-            fix='pip install "fair-scidata[torch]"',
+            fix='pip install "fair-scidata[bench]"',
         )
-    task: Task = import_module(TASKS[name]).TASK
+    task: Task[Any] = import_module(TASKS[name]).TASK
     return task
 
 
@@ -60,7 +62,7 @@ def plan_task(
     profile: str = "mini",
     dataset: str | None = None,
     store: "StoreLike | None" = None,
-    settings: Mapping[str, int | float] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:  # Any: a JSON document
     """Say what `run_task` would do with the same arguments, without training.
 
@@ -73,8 +75,9 @@ def plan_task(
     from scidata.dataset import open as open_version
 
     task = load_task(name)
-    opened = open_version(dataset or task.dataset, store)
-    return plan(task, task.profile(profile), opened, changed=settings or {})
+    rules = task.profile(profile)
+    opened = open_version(dataset or rules.dataset or task.dataset, store)
+    return plan(task, rules, opened, changed=settings or {})
 
 
 def run_task(
@@ -84,7 +87,8 @@ def run_task(
     dataset: str | None = None,
     store: "StoreLike | None" = None,
     out: Path,
-    settings: Mapping[str, int | float] | None = None,
+    settings: Mapping[str, object] | None = None,
+    submitter: Mapping[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:  # Any: a JSON document
     """Train and score a task on a published version; continue where an interrupted run stopped.
@@ -94,23 +98,27 @@ def run_task(
     name : str
         A key of `TASKS`.
     profile : str
-        ``mini``, ``reference`` or ``strict``.
+        ``mini``, ``reference``, ``strict`` or ``fixed-model``, as the task has them.
     dataset : str, optional
         Reference such as ``tevolop@1.0.0``. By default the newest of the task's dataset.
     store : Store, str or Path, optional
         As for `scidata.open`.
     out : Path
-        Folder for ``result.json`` and ``checkpoint.pt``.
+        Folder for ``result.json``, ``mllog.txt``, ``config.yaml``, ``curve.png`` and
+        ``checkpoint.pt``.
     settings : mapping, optional
-        Hyperparameters that replace the profile's, by name: epochs, batch_size, learning_rate,
-        decay, clip, seed, stride, score_stride, threads.
+        Hyperparameters that replace the profile's, by name, as values or text: see
+        `scidata.benchmarks.settings.Settings`; a task may have more.
+    submitter : mapping, optional
+        Who runs it and where, for the log: org, platform, and status (``onprem``, ``cloud``,
+        ``preview`` or ``research``).
     progress : callable, optional
-        Told how many steps are done, and of how many.
+        Told how many batches are done, and of how many.
 
     Returns
     -------
     dict
-        The document of ``result.json``, schema ``scidata-result/1``.
+        The document of ``result.json``, schema ``scidata-result/2``.
 
     Raises
     ------
@@ -119,15 +127,56 @@ def run_task(
     ConflictError
         If `out` holds another run.
     """
-    from scidata.benchmarks.harness import run
+    from scidata.benchmarks.harness import Submitter, run
     from scidata.dataset import open as open_version
 
     task = load_task(name)
+    rules = task.profile(profile)
     return run(
         task,
-        task.profile(profile),
-        open_version(dataset or task.dataset, store),
+        rules,
+        open_version(dataset or rules.dataset or task.dataset, store),
         out,
         changed=settings or {},
+        submitter=Submitter(**submitter or {}),
         progress=progress,
     )
+
+
+def check_log(file: Path) -> dict[str, Any]:  # Any: a JSON document
+    """Check the log of a run by the rules of the science benchmarks.
+
+    Parameters
+    ----------
+    file : Path
+        ``mllog.txt`` of a run, or any log in that format.
+
+    Returns
+    -------
+    dict
+        Number of events and epochs, benchmark, organisation and result, as the log has them.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    InvalidError
+        If the log breaks a rule; all problems are listed, by line.
+    """
+    from scidata.benchmarks.log_rules import check
+    from scidata.benchmarks.mllog import read
+
+    events = read(file)
+    if problems := check(events):
+        raise InvalidError.listing(
+            problems, where=str(file), fix="run it again, or correct what wrote the log"
+        )
+    said = {event.key: event.value for event in events}
+    return {
+        "file": str(file),
+        "events": len(events),
+        "epochs": sum(event.key == "epoch_stop" for event in events),
+        "benchmark": said["submission_benchmark"],
+        "org": said["submission_org"],
+        "result": said["result"],
+    }

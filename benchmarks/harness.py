@@ -1,360 +1,337 @@
-"""The one loop that runs every task: settings, seeds, epochs, checkpoints, scores, the result.
+"""Runs every task: opens the version, trains on whatever devices, scores, writes the result.
 
-A task is data (`Task`), and an experiment (`Experiment`) is what it makes of an opened version.
-No task touches clocks, seeds, files or progress.
+`task` says what a benchmark is, `settings` what can be changed; `devices` starts the processes,
+`training` and `scoring` are what each does, `runs` and `mllog` the files that stay.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from lightning_fabric import Fabric
 
-from scidata.benchmarks import runs
-from scidata.benchmarks.machine import code_facts, hardware_facts, peak_memory_bytes
-from scidata.benchmarks.metrics import Missing
+from scidata import split
+from scidata.benchmarks import curves, mllog, runs, torchrun
+from scidata.benchmarks.devices import launch, seeded
+from scidata.benchmarks.machine import (
+    code_facts,
+    hardware_facts,
+    peak_device_memory_bytes,
+    peak_memory_bytes,
+)
+from scidata.benchmarks.scoring import MODEL, open_part
+from scidata.benchmarks.settings import Settings
+from scidata.benchmarks.task import Profile, Setup, Task
+from scidata.benchmarks.training import State, Training, training_stream
 from scidata.dataset import Dataset
-from scidata.errors import InvalidError, NotFoundError
 from scidata.facts import STATISTICS
 from scidata.hashing import Progress
+from scidata.loaders.stream import Stream
 from scidata.published import find_asset
 from scidata.split import SPLITS
 from scidata.verifying import verify
 
-Batch: TypeAlias = dict[str, Tensor]
-Scores: TypeAlias = dict[str, dict[str, dict[str, float]]]
-"""By forecaster (model, baselines), then target, then convention."""
 
-_MAY_BE_ZERO = {"seed", "decay", "clip"}
-_LARGEST = {"seed": 2**63 - 1, "threads": 1024}  # what torch takes, and a machine may have
-_LARGEST_OTHER = 2**31
+@dataclass(frozen=True, kw_only=True)
+class Submitter:
+    """Who runs it and where, as a log of the benchmark's rules must say."""
+
+    org: str = "unnamed"
+    platform: str = "unnamed"
+    status: str = "research"
+    """``onprem``, ``cloud``, ``preview`` or ``research``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Hyperparameters; each can be replaced by name."""
+class Job:
+    """One run, as it can be sent to other processes."""
 
-    epochs: int
-    batch_size: int
-    """Samples."""
-    learning_rate: float
-    decay: float = 1.0
-    """Share of the learning rate that is left at the end; it falls along half a cosine."""
-    clip: float = 0.0
-    """Largest norm of a gradient; 0 does not clip."""
-    seed: int = 0
-    stride: int = 1
-    """Every stride-th window in time trains."""
-    score_stride: int = 1
-    """Every score_stride-th window in time is scored."""
-    threads: int = 1
-    """CPU threads. Another number may change the last digits of a result; beside other busy
-    processes more than one is slower."""
-
-    def changed(self, values: Mapping[str, int | float]) -> "Settings":
-        """Replace settings by name.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such setting.
-        InvalidError
-            If a value is out of range.
-        """
-        names = [f.name for f in fields(self)]
-        if unknown := sorted(set(values) - set(names)):
-            raise NotFoundError(
-                f"no setting {', '.join(unknown)}; there are {', '.join(names)}",
-                where="settings",
-                fix="choose one of these",
-            )
-        wrong = [name for name, value in values.items() if not _is_in_range(name, value)]
-        if wrong:
-            raise InvalidError(
-                "out of range: " + ", ".join(f"{name} {values[name]}" for name in wrong),
-                where="settings",
-                fix="give a number above 0 and of usual size",
-            )
-        return replace(self, **values)  # type: ignore[arg-type]  # by name, checked above
-
-
-def _is_in_range(name: str, value: float) -> bool:
-    # Not a number is in no range.
-    return 0 <= value <= _LARGEST.get(name, _LARGEST_OTHER) and (
-        value > 0 or name in _MAY_BE_ZERO
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """Rules of evaluation: which data, which split, which habits of the published code."""
-
-    name: str
-    description: str
-    asset: str
-    split: str
-    """Name of the split; `train` is one of its parts."""
-    parts: tuple[str, ...]
-    """Parts that are scored, `train` first."""
+    task: Task[Any]
+    profile: Profile
+    dataset: Dataset
     settings: Settings
-    missing: Missing = "exclude"
-    """What becomes of observations that do not exist."""
-    quirks: tuple[str, ...] = ()
-    """What is done as published although it is not right; named in every result."""
-    leaks: tuple[str, ...] = ()
-    """What the model can know of the held-out part; named in every result."""
-
-
-class Experiment(Protocol):
-    """A task on an opened version."""
+    out: Path
+    submitter: Submitter
+    splits: Mapping[str, Any]  # Any: JSON
 
     @property
-    def model(self) -> nn.Module:
-        """What is trained."""
-        ...
+    def identity(self) -> dict[str, object]:
+        """What makes two runs the same."""
+        return {
+            "task": self.task.name,
+            "profile": self.profile.name,
+            "dataset": self.dataset.name,
+            "digest": str(self.dataset.digest),
+            **self.settings.to_json(),
+        }
 
-    @property
-    def splits(self) -> dict[str, dict[str, Any]]:  # Any: JSON
-        """By part: name, digest, number of ids and samples."""
-        ...
-
-    @property
-    def batches(self) -> int:
-        """Batches in an epoch."""
-        ...
-
-    @property
-    def scoring_steps(self) -> int:
-        """Batches that scoring takes."""
-        ...
-
-    def epoch(self, number: int) -> Iterable[Batch]:
-        """Batches of one epoch, in an order that the seed fixes."""
-        ...
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Training loss, scalar."""
-        ...
-
-    def score(self, part: str, step: Callable[[], None]) -> Scores:
-        """Score model and baselines on a part; call `step` after each batch."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """Everything that tells one benchmark from another, as data."""
-
-    name: str
-    title: str
-    dataset: str
-    """Reference; without a number the newest version."""
-    metric: str
-    higher_is_better: bool
-    target: str
-    """What counts as solved, and who says so."""
-    source: str
-    profiles: Mapping[str, Profile]
-    build: Callable[[Dataset, Profile, Settings], Experiment]
-
-    def profile(self, name: str) -> Profile:
-        """Return a profile by name; `NotFoundError` if there is none."""
-        if name not in self.profiles:
-            raise NotFoundError(
-                f"no profile {name!r} of {self.name}; there are {', '.join(self.profiles)}",
-                where=f"task {self.name}",
-                fix="choose one of these",
-            )
-        return self.profiles[name]
+    def setup(self, device: torch.device) -> Setup:
+        """Open what the task's functions take."""
+        setup: Setup = self.task.setup(
+            dataset=self.dataset, profile=self.profile, settings=self.settings, device=device
+        )
+        return setup
 
 
 def plan(
-    task: Task, profile: Profile, dataset: Dataset, *, changed: Mapping[str, int | float]
+    task: Task[Any], profile: Profile, dataset: Dataset, *, changed: Mapping[str, object]
 ) -> dict[str, Any]:  # Any: a JSON document
     """Open everything that a run needs, and say what it would do."""
-    settings = profile.settings.changed(changed)
-    with _alone(settings.seed, settings.threads):
-        experiment = task.build(dataset, profile, settings)
+    job, streams = _prepare(task, profile, dataset, changed=changed)
+    setup = job.setup(torch.device("cpu"))
+    with seeded(job.settings, setup.device):
+        parameters = sum(p.numel() for p in task.model(setup).parameters())
+    parts = [stream for part, stream in streams.items() if part != "training"]
     return {
-        **_described(task, profile, dataset, settings),
-        "splits": experiment.splits,
-        "batches": settings.epochs * experiment.batches,
-        "scoring_batches": experiment.scoring_steps,
+        **_described(job),
+        "splits": job.splits,
+        "parameters": parameters,
+        "batches": job.settings.epochs * len(streams["training"]),
+        "scoring_batches": sum(map(len, parts)),
     }
 
 
 def run(
-    task: Task,
+    task: Task[Any],
     profile: Profile,
     dataset: Dataset,
     out: Path,
     *,
-    changed: Mapping[str, int | float],
+    changed: Mapping[str, object],
+    submitter: Submitter | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:  # Any: a JSON document
     """Train and score; `scidata.benchmarks.run_task` says what each parameter means."""
-    settings = profile.settings.changed(changed)
-    identity = {
-        "task": task.name,
-        "profile": profile.name,
-        "dataset": dataset.name,
-        "digest": str(dataset.digest),
-        **asdict(settings),
-    }
-    if finished := runs.read_result(out, identity):
+    job, streams = _prepare(
+        task, profile, dataset, changed=changed, out=out, submitter=submitter
+    )
+    if finished := runs.read_result(out, job.identity):
         return finished
-    # A score names the bytes that it was computed on, so they are looked at first.
-    data = find_asset(dataset.commit, profile.asset).path
-    globs = (f"{data}*", f"{SPLITS}*", STATISTICS)
-    verify(dataset.name, dataset.store, digest=dataset.digest, globs=globs).require_sound()
-    runs.prepare(out)
-    with _alone(settings.seed, settings.threads):
-        begin = perf_counter()
-        experiment = task.build(dataset, profile, settings)
+    if torchrun.is_first():
+        # A score names the bytes that it was computed on, so they are looked at first.
+        globs = (*_files_read(job, streams), f"{SPLITS}*", STATISTICS)
+        verify(dataset.name, dataset.store, digest=dataset.digest, globs=globs).require_sound()
+        runs.prepare(out)
+    document: dict[str, Any] = launch(
+        job.settings, _work, job, progress or (lambda done, total: None)
+    )
+    return document
+
+
+def _prepare(
+    task: Task[Any],
+    profile: Profile,
+    dataset: Dataset,
+    *,
+    changed: Mapping[str, object],
+    out: Path = Path(),
+    submitter: Submitter | None = None,
+) -> tuple[Job, dict[str, Stream]]:
+    """Open every part once: most mistakes show here, before any process is started."""
+    frozen = profile.name if profile.frozen else ""
+    settings = profile.settings.changed({**torchrun.settings(), **changed}, frozen=frozen)
+    job = Job(
+        task=task,
+        profile=profile,
+        dataset=dataset,
+        settings=settings,
+        out=out,
+        submitter=submitter or Submitter(),
+        splits={},
+    )
+    setup = job.setup(torch.device("cpu"))
+    streams = {
+        part: open_part(task, setup, part, "score", batch_size=settings.score_batch_size)
+        for part in dict.fromkeys((*profile.parts, profile.validate))
+    }
+    streams["training"] = training_stream(task, setup, 0, settings.devices)
+    splits = {part: _split_facts(stream) for part, stream in streams.items()}
+    splits[profile.parts[0]]["samples"] = splits.pop("training")["scored_samples"]
+    return replace(job, splits=splits), streams
+
+
+def _split_facts(stream: Stream) -> dict[str, Any]:  # Any: JSON
+    return {
+        "name": stream.source.split,
+        "digest": str(split.digest(stream.source.ids)),
+        "ids": len(stream.source.ids),
+        "scored_samples": stream.samples,
+    }
+
+
+def _files_read(job: Job, streams: Mapping[str, Stream]) -> set[str]:
+    keys = {
+        key
+        for stream in streams.values()
+        for key in (stream.source.asset.key, *stream.source.joined)
+    }
+    return {f"{find_asset(job.dataset.commit, key).path}*" for key in keys}
+
+
+def _work(fabric: Fabric, job: Job, progress: Progress) -> dict[str, Any]:  # Any: JSON
+    """Be one process of a run."""
+    first = fabric.global_rank == 0
+    log = mllog.Log(job.out / mllog.NAME if first else None)
+    checkpoints = runs.Checkpoints(job.out, job.identity)
+    counter = _Counter(progress)
+    begin = perf_counter()
+    with seeded(job.settings, fabric.device):
+        if not checkpoints.path.exists():
+            log.restart(0)
+            _log_header(job, log)
+        setup = job.setup(fabric.device)
+        training = Training(
+            fabric, job.task, setup, checkpoints=checkpoints, log=log, tell=counter
+        )
+        counter.total = _batches(training)
+        if training.restore():
+            log.point("resumed", training.state.step)
+        else:
+            _log_beginning(job, training, log)
         build_s = perf_counter() - begin
-        counter = _Counter(experiment, settings.epochs, progress)
-        state = _train(experiment, settings, runs.Checkpoints(out, identity), counter)
+        state = training.run()
+        log.stop("run_stop", status="success")
         begin = perf_counter()
-        experiment.model.eval()
-        scores = {part: experiment.score(part, counter.step) for part in profile.parts}
-    seconds = {"build": build_s, "train": state.seconds, "score": perf_counter() - begin}
+        scores = {
+            part: training.scorer.score(part, baselines=True) for part in job.profile.parts
+        }
+        log.point("result", {part: found[MODEL] for part, found in scores.items()})
+    seconds = {
+        "build": build_s,
+        "train": state.train_s,
+        "evaluate": state.evaluate_s,
+        "score": perf_counter() - begin,
+    }
     result = {
         "schema": runs.SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        **_described(task, profile, dataset, settings),
-        "splits": experiment.splits,
-        "parameters": sum(p.numel() for p in experiment.model.parameters()),
+        **_described(job),
+        "splits": job.splits,
+        "parameters": training.parameters,
         "scores": scores,
-        "summary": {part: _means(found) for part, found in scores.items()},
-        "losses": state.losses,
+        "curve": state.curve,
+        "target": _target(job, state),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "samples_per_second": round(state.samples / max(state.seconds, 1e-9), 1),
-        "code": code_facts(),
-        "hardware": hardware_facts(settings.threads),
-        "peak_memory_bytes": peak_memory_bytes(),
+        **_measured(fabric, job, state),
     }
-    return runs.write_result(out, identity, result)
+    document: dict[str, Any] = {}
+    if first:
+        runs.write_config(job.out, job.settings.to_json())
+        curves.draw(job.out / curves.NAME, mllog.plain(result))
+        # Last: a folder with a result is a finished run.
+        document = runs.write_result(job.out, job.identity, result)
+    shared: dict[str, Any] = fabric.broadcast(document)
+    return shared
 
 
-def _train(
-    experiment: Experiment,
-    settings: Settings,
-    checkpoints: runs.Checkpoints,
-    counter: "_Counter",
-) -> runs.State:
-    optimizer = torch.optim.Adam(experiment.model.parameters(), lr=settings.learning_rate)
-    state = checkpoints.restore(experiment.model, optimizer)
-    counter.skip(state.epoch * experiment.batches)
-    experiment.model.train()
-    steps = settings.epochs * experiment.batches
-    while state.epoch < settings.epochs:
-        begin, total, samples = perf_counter(), 0.0, 0
-        for number, batch in enumerate(experiment.epoch(state.epoch)):
-            share = (state.epoch * experiment.batches + number) / steps
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(settings, share)
-            loss = _step(experiment, optimizer, batch, settings.clip)
-            size = len(next(iter(batch.values())))
-            total, samples = total + loss * size, samples + size
-            counter.step()
-        state = runs.State(
-            epoch=state.epoch + 1,
-            losses=[*state.losses, total / max(samples, 1)],
-            seconds=state.seconds + perf_counter() - begin,
-            samples=state.samples + samples,
-        )
-        checkpoints.save(experiment.model, optimizer, state)
-    return state
+def _batches(training: Training) -> int:
+    """Batches of training, evaluating and scoring together."""
+    scorer, profile = training.scorer, training.setup.profile
+    watched = training.evaluations()
+    return (
+        training.settings.epochs * training.steps
+        + (watched * scorer.batches(profile.validate) if watched else 0)
+        + sum(map(scorer.batches, profile.parts))
+    )
 
 
-def learning_rate(settings: Settings, share: float) -> float:
-    """Return the learning rate when a share of all steps is done.
-
-    Examples
-    --------
-    >>> half = Settings(epochs=1, batch_size=1, learning_rate=1.0, decay=0.5)
-    >>> learning_rate(half, 0.0), learning_rate(half, 1.0)
-    (1.0, 0.5)
-    """
-    left = (1 + math.cos(math.pi * share)) / 2
-    return settings.learning_rate * (settings.decay + (1 - settings.decay) * left)
-
-
-def _step(
-    experiment: Experiment, optimizer: torch.optim.Optimizer, batch: Batch, clip: float
-) -> float:
-    optimizer.zero_grad(set_to_none=True)
-    loss = experiment.loss(batch)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    if clip:
-        nn.utils.clip_grad_norm_(experiment.model.parameters(), clip)
-    optimizer.step()
-    return loss.item()
+def _log_header(job: Job, log: mllog.Log) -> None:
+    code = code_facts()
+    log.point("submission_benchmark", job.task.name)
+    log.point("submission_org", job.submitter.org)
+    log.point("submission_division", "open")
+    log.point("submission_version", code["scidata"])
+    log.point("submission_github_commit_version", code["commit"] or "unknown")
+    log.point("submission_status", job.submitter.status)
+    log.point("submission_platform", job.submitter.platform)
+    log.point("cache_clear", value=True)
+    log.start("init_start")
 
 
-def _described(
-    task: Task, profile: Profile, dataset: Dataset, settings: Settings
-) -> dict[str, Any]:  # Any: JSON
+def _log_beginning(job: Job, training: Training, log: mllog.Log) -> None:
+    settings, train = job.settings, job.splits[job.profile.parts[0]]
+    log.point("seed", settings.seed)
+    log.point("global_batch_size", settings.batch_size)
+    log.point("opt_name", settings.optimizer)
+    log.point("opt_base_learning_rate", settings.learning_rate)
+    log.point("train_samples", train["samples"])
+    log.point("eval_samples", job.splits[job.profile.validate]["scored_samples"])
+    log.point("dataset", {"name": job.dataset.name, "digest": str(job.dataset.digest)})
+    log.stop("init_stop")
+    log.start("run_start")
+
+
+def _described(job: Job) -> dict[str, Any]:  # Any: JSON
+    task, profile = job.task, job.profile
     return {
         "task": task.name,
+        "title": task.title,
         "profile": profile.name,
         "description": profile.description,
         "dataset": {
-            "name": dataset.name,
-            "digest": str(dataset.digest),
+            "name": job.dataset.name,
+            "digest": str(job.dataset.digest),
             "asset": profile.asset,
         },
         "metric": task.metric,
+        "unit": task.unit,
         "higher_is_better": task.higher_is_better,
-        "target": task.target,
         "source": task.source,
-        "hyperparameters": {"optimizer": "Adam", **asdict(settings)},
+        "hyperparameters": job.settings.to_json(),
         "quirks": list(profile.quirks),
         "leaks": list(profile.leaks),
     }
 
 
-def _means(scores: Scores) -> dict[str, dict[str, float]]:
-    """Mean over the targets of each convention, by forecaster."""
+def _target(job: Job, state: State) -> dict[str, Any] | None:  # Any: JSON
+    target = job.profile.target
+    if target is None:
+        return None
     return {
-        forecaster: {
-            convention: sum(s[convention] for s in targets.values()) / len(targets)
-            for convention in ("averaged", "summed")
-        }
-        for forecaster, targets in scores.items()
+        "value": target.value,
+        "source": target.source,
+        "reached": state.target_s is not None,
+        "seconds": state.target_s,
     }
 
 
+def _measured(fabric: Fabric, job: Job, state: State) -> dict[str, Any]:  # Any: JSON
+    """Return speed and use of the machine; what nothing tells is left out, not zero."""
+    spent = max(state.train_s, 1e-9)
+    memory: Any = fabric.all_reduce(torch.tensor(float(peak_memory_bytes())), reduce_op="max")
+    found = {
+        "ended": state.ended or "epochs",
+        "best": {"epoch": state.best_epoch, job.task.metric: state.best},
+        "samples_per_second": round(state.samples / spent, 1),
+        "stall_share": round(state.wait_s / spent, 4),
+        "code": code_facts(),
+        "hardware": hardware_facts(job.settings.threads, fabric.device, fabric.world_size),
+        "peak_memory_bytes": int(memory),
+        "peak_device_memory_bytes": peak_device_memory_bytes(fabric.device),
+        "energy_joules": _sum(fabric, state.joules),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _sum(fabric: Fabric, value: float | None) -> float | None:
+    """Add up what every process measured; None if one could not."""
+    held = math.nan if value is None else value
+    total: Any = fabric.all_reduce(torch.tensor(held, dtype=torch.float32), reduce_op="sum")
+    return None if math.isnan(float(total)) else float(total)
+
+
 class _Counter:
-    """Counts steps of training and scoring together."""
+    """Counts batches of training, evaluating and scoring together."""
 
-    def __init__(self, experiment: Experiment, epochs: int, progress: Progress | None) -> None:
-        self._total = epochs * experiment.batches + experiment.scoring_steps
-        self._done = 0
-        self._progress = progress or (lambda done, total: None)
+    def __init__(self, progress: Progress) -> None:
+        self.total = 0
+        self._done, self._progress = 0, progress
 
-    def skip(self, steps: int) -> None:
-        self._done += steps
-        self._progress(self._done, self._total)
-
-    def step(self) -> None:
-        self.skip(1)
-
-
-@contextmanager
-def _alone(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch and set its threads, and leave both as they were for the caller."""
-    before = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    def __call__(self, batches: int) -> None:
+        self._done += batches
+        self._progress(self._done, self.total)

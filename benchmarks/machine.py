@@ -6,7 +6,11 @@ import resource
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,9 +25,11 @@ def code_facts() -> dict[str, str | None]:
     }
 
 
-def hardware_facts(threads: int) -> dict[str, str | int]:
-    """Return processor, cores and versions; neither host name nor user nor environment."""
+def hardware_facts(threads: int, device: torch.device, devices: int) -> dict[str, str | int]:
+    """Return processor, devices and versions; neither host name nor user nor environment."""
     return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "devices": devices,
         "cpu": _cpu(),
         "machine": platform.machine(),
         "system": platform.system(),
@@ -63,3 +69,32 @@ def _commit(root: Path) -> str | None:
         check=False,
     )
     return found.stdout.strip() or None
+
+
+class Energy:
+    """What a device has used, if its driver counts it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._handle: Any = None  # Any: NVML has no types
+        self._nvml: Any = None
+        if device.type == "cuda" and find_spec("pynvml") is not None:
+            self._nvml = import_module("pynvml")
+            with suppress(self._nvml.NVMLError):
+                self._nvml.nvmlInit()
+                uuid = str(torch.cuda.get_device_properties(device).uuid)
+                self._handle = self._nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}".encode())
+
+    def joules(self) -> float | None:
+        """Return the energy since the driver was loaded; None where nothing tells it."""
+        if self._handle is None:
+            return None
+        try:
+            millijoules: int = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+        except self._nvml.NVMLError:
+            return None  # older devices tell only the power of the moment
+        return millijoules / 1000
+
+
+def peak_device_memory_bytes(device: torch.device) -> int | None:
+    """Return the most memory that torch held on a GPU; None where there is none."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

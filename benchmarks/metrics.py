@@ -1,18 +1,132 @@
-"""Scores of forecasts of many series, and nothing else.
+"""Scores: torchmetrics' own as a task takes them, and those of forecasts of many series.
 
 NNSE, the normalised Nash-Sutcliffe efficiency, is V / (V + SSE): V the squared deviation of the
 observations from their mean, SSE the squared error. 1 is perfect; 0.5 is as good as knowing the
 mean; it is 1 / (2 - NSE).
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+if TYPE_CHECKING:
+    from scidata.benchmarks.task import Batch
 
 FloatArray: TypeAlias = npt.NDArray[np.floating]
 Missing: TypeAlias = Literal["exclude", "as-predicted"]
+
+
+class Measures:
+    """Several of torchmetrics' metrics, by the names that they have in a result.
+
+    Parameters
+    ----------
+    metrics : mapping
+        Each is of a whole set, whatever the batches were.
+    arguments : callable
+        Makes of a prediction and its batch what the metrics' ``update`` takes, such as
+        predicted and true classes.
+    """
+
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        arguments: "Callable[[Tensor, Batch], tuple[Tensor, ...]]",
+    ) -> None:
+        self._metrics = dict(metrics)
+        self._arguments = arguments
+
+    def update(self, prediction: Tensor, batch: "Batch") -> None:
+        """Take in a batch."""
+        arguments = self._arguments(prediction, batch)
+        for metric in self._metrics.values():
+            metric.update(*arguments)
+
+    def compute(self) -> dict[str, float]:
+        """Return every score, over all processes."""
+        return {name: float(metric.compute()) for name, metric in self._metrics.items()}
+
+    def to(self, device: torch.device) -> "Measures":
+        """Move to a device."""
+        for metric in self._metrics.values():
+            metric.to(device)
+        return self
+
+
+class Series(Metric):
+    """NNSE of several target windows, of forecasts that come in batches.
+
+    Parameters
+    ----------
+    windows : sequence of str
+        Names of the columns of predictions and observations.
+    missing : {"exclude", "as-predicted"}
+        As for `nnse`.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    predicted: list[Tensor]
+    observed: list[Tensor]
+    places: list[Tensor]
+
+    def __init__(self, windows: tuple[str, ...], *, missing: Missing) -> None:
+        super().__init__()
+        self._windows, self._missing = windows, missing
+        for state in ("predicted", "observed", "places"):
+            self.add_state(state, default=[], dist_reduce_fx="cat")
+
+    def update(self, predicted: Tensor, observed: Tensor, place: Tensor, time: Tensor) -> None:
+        """Take in a batch.
+
+        Parameters
+        ----------
+        predicted, observed : (B, K) float32
+        place, time : (B,) int64
+            Which series, and where in it.
+        """
+        self.predicted.append(predicted)
+        self.observed.append(observed)
+        self.places.append(torch.stack([place, time], dim=1))
+
+    def compute(self) -> dict[str, float]:
+        """Return the scores.
+
+        Returns
+        -------
+        dict
+            ``NNSE`` and ``NNSE, summed``, the means over the windows; both of each window; and
+            ``series``, how many have a score.
+        """
+        predicted, observed = (_joined(s).float() for s in (self.predicted, self.observed))
+        (places, rows), (times, columns) = (
+            np.unique(numbers, return_inverse=True)
+            for numbers in _joined(self.places).cpu().numpy().T
+        )
+        grids = np.full((2, len(places), len(times), len(self._windows)), np.nan, np.float32)
+        grids[0, rows, columns] = observed.cpu().numpy()
+        grids[1, rows, columns] = predicted.cpu().numpy()
+        found = {
+            window: nnse(grids[0, ..., k], grids[1, ..., k], missing=self._missing)
+            for k, window in enumerate(self._windows)
+        }
+        return {
+            "NNSE": float(np.mean([score.averaged for score in found.values()])),
+            "NNSE, summed": float(np.mean([score.summed for score in found.values()])),
+            **{window: score.averaged for window, score in found.items()},
+            **{f"{window}, summed": score.summed for window, score in found.items()},
+            "series": min(score.series for score in found.values()),
+        }
+
+
+def _joined(state: Any) -> Tensor:  # Any: a list, or a tensor once it has been gathered
+    return state if isinstance(state, Tensor) else torch.cat(state)
 
 
 @dataclass(frozen=True, kw_only=True)

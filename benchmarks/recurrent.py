@@ -126,9 +126,15 @@ class SeluLstm(nn.Module):
         kept = self._keep(inputs.new_ones(batch, inputs.shape[2]), self.dropout)
         mask = self._keep(inputs.new_ones(batch, width), self.recurrent_dropout)
         dropped = inputs * kept if self.training and self.dropout else inputs
-        hidden: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]  # torch's
-            dropped, self.kernel, self.recurrent, self.bias, mask
-        )
+        # Sums over many steps need float32; autocast would give some of them bfloat16.
+        with torch.autocast(inputs.device.type, enabled=False):
+            hidden: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]  # torch's
+                dropped.to(self.kernel.dtype),
+                self.kernel,
+                self.recurrent,
+                self.bias,
+                mask.to(self.kernel.dtype),
+            )
         return hidden
 
     def _keep(self, ones: Tensor, share: float) -> Tensor:

@@ -1,41 +1,30 @@
-"""The files of a run: a checkpoint after each epoch, and the result; each appears whole.
+"""The files of a run: checkpoints, settings and the result; each appears whole.
 
 A checkpoint is read as tensors and plain values only; it can hold no code.
 """
 
 import json
-import math
 import os
 import pickle
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import torch
-from torch import nn
+import yaml
 
+from scidata.benchmarks.mllog import plain
 from scidata.errors import ConflictError, InvalidError, StorageError
 
-SCHEMA = "scidata-result/1"
-RESULT, CHECKPOINT = "result.json", "checkpoint.pt"
+SCHEMA = "scidata-result/2"
+RESULT, CHECKPOINT, CONFIG = "result.json", "checkpoint.pt", "config.yaml"
 
 _DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
 
 Identity = Mapping[str, object]
 """What makes two runs the same: task, profile, version, digest, settings."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """How far training has come."""
-
-    epoch: int = 0
-    losses: list[float] = field(default_factory=list)
-    """Mean training loss of each epoch."""
-    seconds: float = 0.0
-    samples: int = 0
 
 
 def read_result(out: Path, identity: Identity) -> dict[str, Any] | None:  # Any: JSON
@@ -89,10 +78,15 @@ def prepare(out: Path) -> None:
 
 def write_result(out: Path, identity: Identity, result: Mapping[str, Any]) -> dict[str, Any]:
     """Write the result; numbers that do not exist become null."""
-    document: dict[str, Any] = _plain({**result, "identity": dict(identity)})
+    document: dict[str, Any] = plain({**result, "identity": dict(identity)})
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     _replace(out / RESULT, text.encode())
     return document
+
+
+def write_config(out: Path, settings: Mapping[str, object]) -> None:
+    """Write all settings, so that ``--config`` can take them again."""
+    _replace(out / CONFIG, yaml.safe_dump(dict(settings), sort_keys=False).encode())
 
 
 class Checkpoints:
@@ -102,25 +96,22 @@ class Checkpoints:
         self.path = out / CHECKPOINT
         self.identity = identity
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:
+    def save(self, content: Mapping[str, Any]) -> None:  # Any: tensors and plain values
         """Replace the checkpoint."""
-        content = {
-            "identity": dict(self.identity),
-            "state": asdict(state),
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-        }
         _make(self.path.parent)
         part = self.path.with_suffix(".part")
         try:
-            torch.save(content, part)
+            with part.open("wb") as file:
+                torch.save({**content, "identity": dict(self.identity)}, file)
+                # The rename must not come to the disk before what it names.
+                file.flush()
+                os.fsync(file.fileno())
             part.replace(self.path)
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-        """Continue the same run, or begin.
+    def read(self) -> dict[str, Any] | None:  # Any: tensors and plain values
+        """Return what the same run saved last, None if it begins.
 
         Raises
         ------
@@ -132,31 +123,36 @@ class Checkpoints:
             If it cannot be read.
         """
         if not self.path.exists():
-            return State()
-        try:
-            return self._restored(model, optimizer)
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
-        except (*_DAMAGED, pickle.PickleError) as error:
-            raise InvalidError(
-                f"the checkpoint is damaged: {type(error).__name__}",
-                where=str(self.path),
-                fix=f"remove it to begin anew: rm {self.path}",
-            ) from error
-
-    def _restored(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-        content = torch.load(self.path, weights_only=True)
-        found, state = content["identity"], State(**content["state"])
+            return None
+        with self.understood():
+            try:
+                content: dict[str, Any] = torch.load(
+                    self.path, weights_only=True, map_location="cpu"
+                )
+                found = content["identity"]
+            except OSError as error:
+                raise _unreadable(self.path, error) from error
         if differing := _differing(found, self.identity):
             raise ConflictError(
                 f"the folder holds the checkpoint of another run: {differing}",
                 where=str(self.path),
                 fix="choose another --out, or remove the checkpoint",
             )
-        model.load_state_dict(content["model"])
-        optimizer.load_state_dict(content["optimizer"])
-        torch.set_rng_state(content["random"])
-        return state
+        return content
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Say that the checkpoint is damaged where its content makes no sense."""
+        try:
+            yield
+        except (StorageError, ConflictError):
+            raise
+        except (*_DAMAGED, pickle.PickleError) as error:
+            raise InvalidError(
+                f"the checkpoint is damaged: {type(error).__name__}",
+                where=str(self.path),
+                fix=f"remove it to begin anew: rm {self.path}",
+            ) from error
 
 
 def _differing(found: object, identity: Identity) -> str:
@@ -168,16 +164,6 @@ def _differing(found: object, identity: Identity) -> str:
         for k in keys
         if found.get(k) != identity.get(k)
     )
-
-
-def _plain(value: Any) -> Any:  # Any: JSON
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -9,21 +9,30 @@ Target    0.8 to 0.99 by the benchmark's policy; see persistence and climatology
 Source    MLCommons Science policy 0.5; Fox et al. 2022, doi:10.3390/geohazards3020011
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import xarray as xr
 from torch import Tensor, nn
 
-from scidata import split
 from scidata.benchmarks import baselines
-from scidata.benchmarks.harness import Batch, Profile, Scores, Settings, Task
-from scidata.benchmarks.metrics import FloatArray, Missing, nnse
+from scidata.benchmarks.metrics import FloatArray, Missing, Series
 from scidata.benchmarks.recurrent import SeluLstm
+from scidata.benchmarks.settings import Settings, setting
+from scidata.benchmarks.task import (
+    Batch,
+    Forecaster,
+    Profile,
+    Samples,
+    Setup,
+    Target,
+    Task,
+    Use,
+)
 from scidata.benchmarks.tevolop_features import (
     INPUTS,
     OUTPUTS,
@@ -35,14 +44,13 @@ from scidata.benchmarks.tevolop_features import (
     season,
     wanted,
 )
-from scidata.dataset import Dataset
 from scidata.datasets.tevolop.fortnights import BACK
 from scidata.errors import InvalidError
+from scidata.loaders.opening import StreamOptions
 from scidata.loaders.stream import Stream
 
 WIDTH, LSTM_WIDTH, DROPOUT = 128, 48, 0.2
 ENCODING_WEIGHT = 0.25
-SCORE_BATCH = 2048
 TARGET = "magnitude_ahead"
 
 
@@ -95,136 +103,136 @@ def squared_error(predicted: Tensor, observed: Tensor) -> Tensor:
     return weighted / len(observed)
 
 
-@dataclass(frozen=True)
-class Observed:
-    """What was observed after each window of a split part: S series by E ends."""
+@dataclass(frozen=True, kw_only=True)
+class QuakeSettings(Settings):
+    """Which windows in time are used, besides what every task has."""
 
-    magnitudes: FloatArray
-    """(S, E, 10), NaN where the data end before the window does."""
-    persistent: FloatArray
-    """(S, E, 10), the forecast of persistence."""
-    season: npt.NDArray[np.int64]
-    """(E,) fortnight of the calendar year."""
+    stride: int = setting(1)
+    """Every stride-th window in time trains."""
+    score_stride: int = setting(1)
+    """Every score_stride-th window in time is scored."""
+    score_batch_size: int = 2048
 
 
-class Experiment:
-    """The task on an opened version."""
+@dataclass(frozen=True, kw_only=True)
+class QuakeProfile(Profile):
+    """What becomes of observations that do not exist, besides what every profile has."""
 
-    def __init__(self, dataset: Dataset, profile: Profile, settings: Settings) -> None:
-        statistics = dataset.statistics(profile.asset)
-        _check_statistics(statistics, profile)
-        self.model: nn.Module = Lstm()
-        self._missing: Missing = profile.missing
-        self._arrays = dataset.to_xarray(profile.asset)
-        self._scaling = Scaling.of(statistics, self._arrays["fault_label"].values)
-        sizes = self._arrays.sizes
-        self._encoding = Encoding(sizes["location"], sizes["time"])
-        opened = partial(dataset.stream, asset=profile.asset)
-        train = f"{profile.split}/train"
-        self._train = opened(
-            train,
-            batch_size=settings.batch_size,
-            shuffle=True,
-            seed=settings.seed,
-            stride=settings.stride,
-        )
-        self._parts = {
-            part: opened(
-                f"{profile.split}/{part}",
-                batch_size=SCORE_BATCH,
-                stride=settings.score_stride,
+    missing: Missing = "exclude"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quakes(Setup):
+    """The opened version, with what its statistics scale and what the past was like."""
+
+    settings: QuakeSettings
+    profile: QuakeProfile
+
+    def __post_init__(self) -> None:
+        over = self.statistics.get("over")
+        if not self.profile.leaks and over != f"{self.profile.split}/train":
+            raise InvalidError(
+                f"the statistics are over {over!r}, beyond {self.profile.split}/train",
+                where=f"data/statistics.json, asset {self.profile.asset!r}",
+                fix="publish a version with statistics of the training part, or use the "
+                "profile reference",
             )
-            for part in profile.parts
-        }
-        self._history = self._observe(opened(train, batch_size=SCORE_BATCH))
 
-    @property
-    def splits(self) -> dict[str, dict[str, Any]]:  # Any: JSON
-        """By part: name, digest of the ids, how many ids and samples."""
-        found: dict[str, dict[str, Any]] = {
-            part: {
-                "name": stream.source.split,
-                "digest": str(split.digest(stream.source.ids)),
-                "ids": len(stream.source.ids),
-                "scored_samples": stream.samples,
-            }
-            for part, stream in self._parts.items()
-        }
-        found["train"]["samples"] = self._train.samples
-        return found
+    @cached_property
+    def arrays(self) -> xr.Dataset:
+        """The asset of the profile, not read yet."""
+        return self.dataset.to_xarray(str(self.profile.asset))
 
-    @property
-    def batches(self) -> int:
-        """Batches in an epoch."""
-        return len(self._train)
+    @cached_property
+    def scaling(self) -> Scaling:
+        """From the version's statistics."""
+        faults = self.arrays["fault_label"].values
+        return Scaling.of(self.statistics, faults).to(self.device)
 
-    @property
-    def scoring_steps(self) -> int:
-        """Batches that scoring takes."""
-        return sum(len(stream) for stream in self._parts.values())
+    @cached_property
+    def encoding(self) -> Encoding:
+        """Of all places and times."""
+        sizes = self.arrays.sizes
+        return Encoding(sizes["location"], sizes["time"], device=self.device)
 
-    def epoch(self, number: int) -> Iterable[Batch]:
-        """Shuffle anew for each epoch."""
-        self._train.set_epoch(number)
-        return self._train
+    @cached_property
+    def seasons(self) -> npt.NDArray[np.int64]:
+        """Fortnight of the calendar year of every time step, (T,)."""
+        return season(self.arrays["time"].values)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Weighted squared error of a batch."""
-        forecast = self.model(features(batch, self._scaling, self._encoding))
-        return squared_error(forecast, wanted(batch, self._scaling, self._encoding))
-
-    def score(self, part: str, step: Callable[[], None]) -> Scores:
-        """NNSE of the model, persistence, climatology and season, for each window ahead."""
-        stream = self._parts[part]
-        found, history = self._observe(stream), self._history
-        past = history.magnitudes
-        # A held-out location has no past that the model may know: it gets the others' mean.
-        own = np.array_equal(_pixels(stream), _pixels(self._train))
-        seasons = baselines.seasonal(past, history.season, period=BACK[-1], per_series=own)
-        forecasts: dict[str, FloatArray] = {
-            "model": self._forecast(stream, step),
-            "persistence": found.persistent,
-            "climatology": baselines.climatology(past, per_series=own),
-            "seasonal": seasons[:, found.season],
-        }
-        return {
-            name: self._scores(found.magnitudes, forecast)
-            for name, forecast in forecasts.items()
-        }
-
-    def _scores(
-        self, observed: FloatArray, forecast: FloatArray
-    ) -> dict[str, dict[str, float]]:
-        full = np.broadcast_to(forecast, observed.shape)
-        return {
-            window: asdict(nnse(observed[..., k], full[..., k], missing=self._missing))
-            for k, window in enumerate(WINDOWS)
-        }
-
-    @torch.inference_mode()
-    def _forecast(self, stream: Stream, step: Callable[[], None]) -> FloatArray:
-        """Return the model's magnitudes, (S, E, 10)."""
+    @cached_property
+    def past(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray]:
+        """Pixels (S,), ends of windows (E,) and observed magnitudes (S, E, 10) of training."""
+        stream = self.stream("train")
         pixels, ends = _pixels(stream), stream.axes["time"].last
-        forecast = np.full((len(pixels), len(ends), len(WINDOWS)), np.nan, "f4")
-        for batch in stream:
-            scaled = self.model(features(batch, self._scaling, self._encoding))
-            rows = np.searchsorted(pixels, batch["location"].numpy())
-            columns = np.searchsorted(ends, batch["time"].numpy())
-            restored = self._scaling.restore(TARGET, scaled[:, : len(WINDOWS)])
-            forecast[rows, columns] = restored.numpy()
-            step()
-        return forecast
-
-    def _observe(self, stream: Stream) -> Observed:
-        pixels, ends = _pixels(stream), stream.axes["time"].last
-        series = slice(pixels[0], pixels[-1] + 1)
-        near = self._arrays.isel(location=series, time=slice(ends[0], ends[-1] + 1))
-        rows, columns = np.ix_(pixels - pixels[0], ends - ends[0])
-        names = (TARGET, "magnitude", "magnitude_back")
-        ahead, magnitude, back = (near[name].values[rows, columns] for name in names)
-        return Observed(
-            ahead, persistence(magnitude, back), season(near["time"].values[columns[0]])
+        near = self.arrays[TARGET].isel(
+            location=slice(pixels[0], pixels[-1] + 1), time=slice(ends[0], ends[-1] + 1)
         )
+        return pixels, ends, near.values[np.ix_(pixels - pixels[0], ends - ends[0])]
+
+
+def collate(setup: Quakes, samples: Samples) -> Batch:
+    """Scale, and encode place and time."""
+    inputs = features(samples, setup.scaling, setup.encoding)
+    return Batch((inputs,), wanted(samples, setup.scaling, setup.encoding), samples)
+
+
+def loss(setup: Quakes, forecast: Tensor, batch: Batch) -> Tensor:
+    """Weighted squared error of a batch."""
+    return squared_error(forecast, batch.target)
+
+
+class Magnitudes(Series):
+    """NNSE of magnitudes, whose forecasts come scaled."""
+
+    def __init__(self, setup: Quakes) -> None:
+        super().__init__(tuple(WINDOWS), missing=setup.profile.missing)
+        self._scaling = setup.scaling
+
+    def update(self, forecast: Tensor, batch: Batch) -> None:  # type: ignore[override]  # a task's
+        """Take in a batch."""
+        restored = self._scaling.restore(TARGET, forecast[:, : len(WINDOWS)])
+        samples = batch.samples
+        super().update(restored, samples[TARGET], samples["location"], samples["time"])
+
+
+def forecasters(setup: Quakes, part: str) -> Mapping[str, Forecaster]:
+    """Forecast by persistence, climatology and season, from the training part alone."""
+    pixels, ends, past = setup.past
+    # A held-out location has no past that the model may know: it gets the others' mean.
+    own = np.array_equal(_pixels(setup.stream(part)), pixels)
+    always = baselines.climatology(past, per_series=own)
+    yearly = baselines.seasonal(past, setup.seasons[ends], period=BACK[-1], per_series=own)
+
+    def scaled(magnitudes: npt.NDArray[np.float64]) -> Tensor:
+        return setup.scaling.scale(
+            TARGET, torch.from_numpy(magnitudes).to(setup.device)
+        ).float()
+
+    def row(batch: Batch) -> npt.NDArray[np.int64]:
+        places = batch.samples["location"].cpu().numpy()
+        return np.searchsorted(pixels, places) if own else np.zeros_like(places)
+
+    def repeat(batch: Batch) -> Tensor:
+        last = (
+            batch.samples[name][:, -1].cpu().numpy() for name in ("magnitude", "magnitude_back")
+        )
+        return scaled(persistence(*last))
+
+    def repeat_year(batch: Batch) -> Tensor:
+        return scaled(yearly[row(batch), setup.seasons[batch.samples["time"].cpu().numpy()]])
+
+    return {
+        "persistence": repeat,
+        "climatology": lambda batch: scaled(always[row(batch), 0]),
+        "seasonal": repeat_year,
+    }
+
+
+def strides(setup: Quakes, part: str, use: Use) -> StreamOptions:
+    """Leave out windows as the settings say."""
+    settings = setup.settings
+    return {"stride": settings.stride if use == "train" else settings.score_stride}
 
 
 def _pixels(stream: Stream) -> npt.NDArray[np.int64]:
@@ -232,37 +240,34 @@ def _pixels(stream: Stream) -> npt.NDArray[np.int64]:
     return stream.axes["location"].starts
 
 
-def _check_statistics(statistics: Mapping[str, Any], profile: Profile) -> None:
-    """Refuse statistics that know of held-out data where the profile promises otherwise."""
-    over = statistics.get("over")
-    if not profile.leaks and over != f"{profile.split}/train":
-        raise InvalidError(
-            f"the statistics are over {over!r}, which reaches beyond {profile.split}/train",
-            where=f"data/statistics.json, asset {profile.asset!r}",
-            fix="publish a version with statistics of the training part, or use the profile "
-            "reference",
-        )
-
-
 _TIME_PARTS = ("train", "validation", "test")
+_TARGET = Target(value=0.8, source="0.8 < NNSE < 0.99: MLCommons Science policy 0.5")
 
 TASK = Task(
     name="tevolop",
     title="Earthquakes of the coming weeks to years in Southern California",
     dataset="tevolop",
     metric="NNSE",
+    unit="1",
     higher_is_better=True,
-    target="0.8 < NNSE < 0.99 (MLCommons Science policy 0.5)",
     source="doi:10.3390/geohazards3020011",
-    build=Experiment,
+    setup=Quakes,
+    models={"lstm": lambda setup: Lstm()},
+    collate=collate,
+    loss=loss,
+    measure=lambda setup, part: Magnitudes(setup),
+    baselines=forecasters,
+    stream=strides,
     profiles={
-        "mini": Profile(
+        "mini": QuakeProfile(
             name="mini",
             description="As strict, on every 12th window for two epochs: a minute on a CPU",
             asset="fortnights",
             split="time",
             parts=_TIME_PARTS,
-            settings=Settings(
+            target=_TARGET,
+            settings=QuakeSettings(
+                model="lstm",
                 epochs=2,
                 batch_size=128,
                 learning_rate=2e-3,
@@ -272,21 +277,39 @@ TASK = Task(
                 score_stride=8,
             ),
         ),
-        "strict": Profile(
+        "strict": QuakeProfile(
             name="strict",
             description="Held-out years behind an embargo, scaling from training data only",
             asset="fortnights",
             split="time",
             parts=_TIME_PARTS,
-            settings=Settings(epochs=50, batch_size=400, learning_rate=1e-3),
+            target=_TARGET,
+            settings=QuakeSettings(model="lstm", epochs=50, batch_size=400, learning_rate=1e-3),
         ),
-        "reference": Profile(
+        "fixed-model": QuakeProfile(
+            name="fixed-model",
+            description="As strict, with hyperparameters frozen: for comparing systems",
+            asset="fortnights",
+            split="time",
+            parts=_TIME_PARTS,
+            target=_TARGET,
+            frozen=True,
+            settings=QuakeSettings(
+                model="lstm",
+                epochs=50,
+                batch_size=400,
+                learning_rate=1e-3,
+                stop_at_target=True,
+            ),
+        ),
+        "reference": QuakeProfile(
             name="reference",
             description="Published rules: four fifths of the pixels train, one fifth validates",
             asset="fortnights-published",
             split="location",
             parts=("train", "validation"),
-            settings=Settings(epochs=50, batch_size=400, learning_rate=1e-3),
+            target=_TARGET,
+            settings=QuakeSettings(model="lstm", epochs=50, batch_size=400, learning_rate=1e-3),
             missing="as-predicted",
             quirks=(
                 "what was not observed is scored as predicted, so late windows are perfect",

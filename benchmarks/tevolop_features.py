@@ -79,6 +79,11 @@ class Scaling:
         span = {n: _per_window(variables[n], "max") - low[n] for n in names}
         return cls(low, {n: torch.where(s > 0, s, 1.0) for n, s in span.items()})
 
+    def to(self, device: torch.device) -> "Scaling":
+        """Return the same on a device."""
+        low = {n: value.to(device) for n, value in self.low.items()}
+        return Scaling(low, {n: value.to(device) for n, value in self.span.items()})
+
     def scale(self, name: str, values: Tensor) -> Tensor:
         """Map minimum to 0 and maximum to 1."""
         return (values - self.low[name]) / self.span[name]
@@ -105,9 +110,11 @@ class Encoding:
     ----------
     places, steps : int
         Locations and time steps of the whole asset.
+    device : torch.device, optional
+        Where places and times will be.
     """
 
-    def __init__(self, places: int, steps: int) -> None:
+    def __init__(self, places: int, steps: int, *, device: torch.device | None = None) -> None:
         self._places = places
         # One step more: the encodings of the step after the last are targets, too.
         step = torch.arange(steps + 1, dtype=torch.float64)
@@ -123,7 +130,7 @@ class Encoding:
         for period in PERIODS:
             angle = 2 * math.pi * step / period
             columns += [torch.cos(angle), torch.sin(angle)]
-        self._times = torch.stack(columns, dim=1).float()
+        self._times = torch.stack(columns, dim=1).float().to(device)
 
     def __call__(self, place: Tensor, time: Tensor) -> Tensor:
         """Encode.
@@ -151,14 +158,14 @@ def features(batch: Mapping[str, Tensor], scaling: Scaling, encoding: Encoding) 
     """
     window = batch["magnitude"].shape[1]
     size = len(batch["magnitude"])
-    found = torch.empty(window, size, INPUTS)
+    found = batch["magnitude"].new_empty(window, size, INPUTS)
     found[:, :, :FAULTS] = scaling.scale("fault_label", batch["fault_label"])
     for column, name in enumerate(QUANTITIES, start=FAULTS):
         found[:, :, column] = scaling.scale(name, batch[name]).t()
     back = FAULTS + len(QUANTITIES)
     scaled = scaling.scale("magnitude_back", batch["magnitude_back"]).transpose(0, 1)
     found[:, :, back : back + len(BACK)] = scaled
-    time = batch["time"] + torch.arange(1 - window, 1)[:, None]
+    time = batch["time"] + torch.arange(1 - window, 1, device=found.device)[:, None]
     found[:, :, back + len(BACK) :] = encoding(batch["location"].expand_as(time), time)
     return found.nan_to_num_(nan=0.0)
 

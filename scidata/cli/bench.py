@@ -41,9 +41,10 @@ def list_tasks(*, as_json: bool) -> None:
                 "title": t.title,
                 "dataset": t.dataset,
                 "metric": t.metric,
-                "target": t.target,
                 "source": t.source,
+                "models": list(t.models),
                 "profiles": {p.name: p.description for p in t.profiles.values()},
+                "targets": {p.name: asdict(p.target) for p in t.profiles.values() if p.target},
             }
             for t in tasks
         ]
@@ -68,27 +69,34 @@ def list_tasks(*, as_json: bool) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for result.json and the checkpoint [default: ./run/TASK-PROFILE].",
 )
-@click.option("--epochs", type=int, help="Passes over the training part [default: profile's].")
-@click.option("--batch-size", type=int, help="Samples in a batch [default: profile's].")
-@click.option("--learning-rate", type=float, help="Of the optimizer [default: profile's].")
 @click.option(
-    "--decay",
-    type=float,
-    help="Share of the learning rate left at the end [default: profile's].",
+    "--config",
+    type=click.Path(path_type=Path),
+    help="YAML file of settings, such as the config.yaml of another run.",
 )
 @click.option(
-    "--clip", type=float, help="Largest norm of a gradient, 0 for none [default: profile's]."
+    "--set",
+    "chosen",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting, such as learning_rate=0.001; may be repeated. --dry-run lists all.",
 )
-@click.option("--seed", type=int, help="Of weights, order and dropout [default: 0].")
+@click.option("--epochs", help="Passes over the training part [default: profile's].")
+@click.option("--seed", help="Of weights, order and dropout [default: 0].")
+@click.option("--device", help="auto, cpu, cuda or mps [default: auto].")
+@click.option("--devices", help="Processes that train together [default: 1].")
+@click.option("--precision", help="32 or bf16 [default: 32].")
+@click.option("--org", default="unnamed", show_default=True, help="Who runs it, for the log.")
 @click.option(
-    "--stride", type=int, help="Train on every stride-th window in time [default: profile's]."
+    "--platform", default="unnamed", show_default=True, help="The machine's name, for the log."
 )
 @click.option(
-    "--score-stride",
-    type=int,
-    help="Score every score-stride-th window in time [default: profile's].",
+    "--status",
+    type=click.Choice(["onprem", "cloud", "preview", "research"]),
+    default="research",
+    show_default=True,
+    help="What kind of machine it is, for the log.",
 )
-@click.option("--threads", type=int, help="CPU threads [default: 1].")
 @click.option("--dry-run", is_flag=True, help="Print what would run; train and write nothing.")
 @store_options
 @json_option
@@ -99,42 +107,76 @@ def run(  # click gives them by name
     dataset: str | None,
     out: Path | None,
     *,
+    config: Path | None,
+    chosen: Sequence[str],
     store_url: str | None,
     endpoint_url: str | None,
     anonymous: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
-    **settings: int | float | None,
+    org: str,
+    platform: str,
+    status: str,
+    **given: str | None,
 ) -> None:
     """Train and score TASK on a published version, beside its baselines.
 
     An interrupted run continues when the same command is run again; a finished one is printed.
+    Settings come from the profile, then --config, then --set, then the options. Below torchrun
+    all its processes train together, and the first one prints.
     """
-    from scidata.benchmarks import plan_task, run_task
+    from scidata.benchmarks import plan_task, run_task, torchrun
     from scidata.storage import open_store
 
-    chosen = {name: value for name, value in settings.items() if value is not None}
+    settings = _settings(config, chosen, given)
     folder = out or Path("run") / f"{task}-{profile}"
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
     if dry_run:
-        plan = plan_task(task, profile=profile, dataset=dataset, store=store, settings=chosen)
+        plan = plan_task(task, profile=profile, dataset=dataset, store=store, settings=settings)
         print_json("scidata-run-plan/1", {**plan, "out": folder})
         return
-    with progress_bar(task, shown=not (as_json or quiet), unit="") as progress:
+    shown = torchrun.is_first() and not (as_json or quiet)
+    with progress_bar(task, shown=shown, unit="") as progress:
         result = run_task(
             task,
             profile=profile,
             dataset=dataset,
             store=store,
             out=folder,
-            settings=chosen,
+            settings=settings,
+            submitter={"org": org, "platform": platform, "status": status},
             progress=progress,
         )
+    if not torchrun.is_first():
+        return
     if as_json:
         print_json(result["schema"], result)
     else:
         _print(result, folder)
+
+
+@command.command("check-log", epilog=exits(2, 3, 4))
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def check_log(file: Path, *, as_json: bool) -> None:
+    """Check FILE, the mllog.txt of a run, by the rules of the science benchmarks."""
+    from scidata.benchmarks import check_log as check
+
+    found = check(file)
+    if as_json:
+        print_json("scidata-log-check/1", found)
+    else:
+        said = f"{found['events']} events, {found['epochs']} epochs"
+        say(f"sound: {said} of {found['benchmark']} by {found['org']}")
+
+
+@command.command("log-rules", epilog=exits(2))
+def log_rules() -> None:
+    """Print the rules of check-log in the dialect of MLCommons' compliance checker (YAML)."""
+    from scidata.benchmarks.log_rules import export
+
+    say(*export().splitlines())
 
 
 @command.command("loader", epilog=exits(2, 3, 4, 5, 6))
@@ -254,32 +296,45 @@ def _print_epochs(found: "Sequence[Epoch]", reach: float) -> None:
     say(f"each sample is mixed with {reach:.0%} of the epoch")
 
 
+def _settings(
+    config: Path | None, chosen: Sequence[str], given: Mapping[str, str | None]
+) -> dict[str, object]:
+    """Put the settings together; what stands further right on this line wins."""
+    from scidata.benchmarks.settings import read_settings
+
+    pairs = [pair.partition("=") for pair in chosen]
+    if wrong := [name for name, equals, _ in pairs if not (name and equals)]:
+        raise click.UsageError(f"--set {wrong[0]!r} is not NAME=VALUE")
+    return {
+        **(read_settings(config) if config else {}),
+        **{name.strip(): value for name, _, value in pairs},
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
 def _print(result: Mapping[str, Any], folder: Path) -> None:  # Any: JSON
     data, seconds = result["dataset"], result["seconds"]
     say(f"{result['task']} {result['profile']} on {data['name']} {data['digest']}")
     for part, scores in result["scores"].items():
         say()
-        _print_scores(part, scores, result["summary"][part])
+        rows = [
+            (measure, *(_number(found[measure]) for found in scores.values()))
+            for measure in scores["model"]
+        ]
+        print_table((part, *scores), rows)
     say()
     for title in ("quirks", "leaks"):
         for sentence in result[title]:
             say(f"{title[:-1]}: {sentence}")
+    if target := result["target"]:
+        reached = f"reached after {target['seconds']} s" if target["reached"] else "not reached"
+        say(f"target {result['metric']} {target['value']}: {reached} ({target['source']})")
     say(
-        f"{result['parameters']:,} parameters, {result['samples_per_second']:,} samples/s; "
-        + ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+        f"{result['parameters']:,} parameters, {result['samples_per_second']:,} samples/s, "
+        f"{result['stall_share']:.0%} of training waited for data"
     )
-    say(f"written to {folder / 'result.json'}")
-
-
-def _print_scores(part: str, scores: Mapping[str, Any], means: Mapping[str, Any]) -> None:
-    names = list(scores)
-    for convention in ("averaged", "summed"):
-        rows = [
-            [window, *(_number(scores[n][window][convention]) for n in names)]
-            for window in scores[names[0]]
-        ]
-        rows.append(["mean", *(_number(means[n][convention]) for n in names)])
-        print_table((f"{part}, {convention}", *names), rows)
+    say(", ".join(f"{name} {value:.1f} s" for name, value in seconds.items()))
+    say(f"written to {folder / 'result.json'}, beside curve.png and mllog.txt")
 
 
 def _number(value: float | None) -> str:

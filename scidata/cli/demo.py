@@ -37,7 +37,6 @@ import scidata
 tevolop = scidata.open("tevolop@1.0.0", store="{store}")
 print(tevolop.to_xarray("grid"))"""
 MODELS = ("model", "persistence", "climatology")
-CONVENTIONS = ("averaged", "summed")
 
 
 @click.command(epilog=exits(2, 4, 5, 6, 7))
@@ -74,10 +73,13 @@ def command(out: Path, *, as_json: bool, quiet: bool) -> None:
 def _scores(found: "Demonstration") -> list[dict[str, Any]]:  # Any: a result's JSON
     """One row per target window of the held-out part: what each model scores."""
     held_out = found.result["scores"]["test"]
-    columns = [(model, convention) for convention in CONVENTIONS for model in MODELS]
+    named = set(held_out["model"]) - {found.result["metric"]}
+    windows = [name for name in held_out["model"] if {name, f"{name}, summed"} <= named]
     return [
-        {"window": window, **{f"{m}_{c}": held_out[m][window][c] for m, c in columns}}
-        for window in held_out["model"]
+        {"window": window}
+        | {f"{m}_averaged": held_out[m][window] for m in MODELS}
+        | {f"{m}_summed": held_out[m][f"{window}, summed"] for m in MODELS}
+        for window in windows
     ]
 
 
@@ -118,7 +120,7 @@ def _print_scores(found: "Demonstration") -> None:
         "averaged; then for the sum of all. Beside the LSTM, persistence and climatology.",
         "",
     )
-    headers = ["energy of", *["LSTM", "pers.", "clim."] * len(CONVENTIONS)]
+    headers = ["energy of", *["LSTM", "pers.", "clim."] * 2]
     rows = [
         [str(row.pop("window")), *(f"{v:.3f}" for v in row.values())] for row in _scores(found)
     ]

@@ -126,6 +126,11 @@ class S3Store:
         self._copies_at_once: bool | None = None
         self._objects = Objects(self._view(address.prefix), self.address, uploads=uploads)
 
+    def __reduce__(self) -> tuple[partial["S3Store"], tuple[()]]:
+        """Travel to another process of ours, which connects anew."""
+        environ = dict(self._environ)
+        return partial(S3Store, self._at, environ=environ, sizes=self._sizes), ()
+
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
         """Return a small object."""
         return self._objects.read(key, limit)
