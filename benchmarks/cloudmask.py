@@ -227,7 +227,7 @@ TASK = Task(
     profiles={
         "mini": CloudProfile(
             name="mini",
-            description="Simulated scenes whose truth is known; half as wide a model, minutes on a CPU",
+            description="Simulated scenes whose truth is known; a model half as wide: minutes",
             dataset="cloudmask-mini",
             split="orbit",
             target=_TARGET,

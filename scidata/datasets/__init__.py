@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RECIPES = {
     "cloudmask": "scidata.datasets.cloudmask.recipe",
+    "cloudmask-aatsr": "scidata.datasets.cloudmask.aatsr",
+    "cloudmask-landsat8": "scidata.datasets.cloudmask.landsat8",
     "cloudmask-mini": "scidata.datasets.cloudmask.mini",
     "tevolop": "scidata.datasets.tevolop.recipe",
 }
