@@ -86,6 +86,7 @@ def _histogram(
     reflectance: Tensor, kelvin: Tensor, day: Tensor, cloud: Tensor, shape: tuple[int, ...]
 ) -> Counts:
     """Count pixels by day, cloud, and which thresholds they exceed."""
+    reflectance, kelvin = reflectance.contiguous(), kelvin.contiguous()
     inside = kelvin > 0
     place = torch.bucketize(reflectance.nan_to_num(nan=0.0), _tensor(REFLECTANCE, kelvin))
     warm = torch.bucketize(kelvin, _tensor(KELVIN, kelvin), right=True)

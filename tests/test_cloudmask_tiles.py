@@ -122,8 +122,8 @@ def test_the_aatsr_label_is_the_operational_flag(shared_data: Path, tmp_path: Pa
     tiles = xr.open_zarr(tmp_path / "out/data/tiles.zarr", consolidated=True)
     nadir = [str(i).startswith("nadir") for i in tiles["tile"].values]
     # 52.3 and 50.3 percent of the whole crop; the tiles leave out its edge.
-    assert float(tiles["cloud"][nadir].mean()) == pytest.approx(0.523, abs=0.03)
-    assert float(tiles["cloud"].mean()) == pytest.approx(0.513, abs=0.03)
+    assert float(tiles["cloud"][nadir].mean()) == pytest.approx(0.523, abs=0.04)
+    assert float(tiles["cloud"].mean()) == pytest.approx(0.513, abs=0.04)
 
 
 def test_the_landsat_label_is_that_of_rio_cloudmask(shared_data: Path, tmp_path: Path) -> None:
