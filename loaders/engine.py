@@ -8,9 +8,9 @@ batch. Variables that are small as a whole are read once and stay.
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from queue import Empty, Full, Queue
@@ -33,6 +33,8 @@ from scidata.loaders.requests import Read, box
 from scidata.loaders.samples import Field
 
 Batch: TypeAlias = dict[str, Tensor]
+_Made: TypeAlias = tuple[int, Batch]
+_Making: TypeAlias = Generator[_Made, None, None]
 
 QUEUED = 1
 """Batches that wait for the loop, while the next one is put together."""
@@ -55,6 +57,10 @@ class Program:
     """Tiles that samples are mixed from."""
     ahead: int
     """Tiles that are read before they are needed."""
+    in_flight: int = 0
+    """Bytes that are fetched and not decoded yet, at most."""
+    further: int = 0
+    """Tiles after these, whose stored bytes may be fetched before there is a slot for them."""
     group: int = 1
     """Batches that are planned together with the shuffle ``exact``: the more, the more of what
     they need lies in the same objects."""
@@ -125,36 +131,41 @@ class Engine:
         finally:
             ahead.close()
 
-    def _tiled(
-        self, walk: Walk, numbers: Sequence[int], stop: threading.Event
-    ) -> Iterator[tuple[int, Batch]]:
-        self._load_resident(stop)
+    def _tiled(self, walk: Walk, numbers: Sequence[int], stop: threading.Event) -> _Making:
+        self._begin_resident()
         course = _Course(walk, self._program.tiling)
         at, slots = -1, dict[int, int]()
-        for number in numbers:
-            batch, done = self._empty(walk.size(number)), 0
-            for step, located in course.parts(number):
-                if step != at:
-                    at, slots = step, self._need(walk, step, stop)
-                with self._gauge.timed("assemble"):
-                    here = slice(done, done + len(located))
-                    self._fill(batch, here, located, slots)
-                done += len(located)
-            yield number, self._finished(batch)
+        try:
+            for number in numbers:
+                batch, done = self._empty(walk.size(number)), 0
+                for step, located in course.parts(number):
+                    if step != at:
+                        at, slots = step, self._need(walk, step, stop)
+                        self._need_resident(stop)
+                    with self._gauge.timed("assemble"):
+                        here = slice(done, done + len(located))
+                        self._fill(batch, here, located, slots)
+                    done += len(located)
+                yield number, self._finished(batch)
+        finally:
+            if self._pool is not None:
+                self._pool.forget()
 
     def _need(self, walk: Walk, step: int, stop: threading.Event) -> dict[int, int]:
         """Wait for the tiles of a step, and begin to read those that come after them."""
-        if not self._program.tiled:
+        program = self._program
+        if not program.tiled:
             return {}
         if self._pool is None:
-            program = self._program
             self._pool = Pool(program.tiled, program.tiling, program.slots, self._reader)
-        alive = walk.alive(step)
-        stop_at = min(step + 1 + self._program.ahead, len(walk.pieces))
-        tiles = [piece.tile for piece in walk.pieces[alive.start : stop_at]]
+        alive, end = walk.alive(step), step + 1 + program.ahead
+        tiles = [piece.tile for piece in walk.pieces[alive.start : end]]
+        later = [piece.tile for piece in walk.pieces[end : end + program.further]]
+        self._pool.forget(but={*tiles, *later})
         keep, loaded = set(tiles), {}
         for tile in dict.fromkeys(tiles):
             loaded[tile] = self._pool.load(tile, keep, wait=lambda done: _settled(done, stop))
+        self._pool.expect(later)
         slots = {}
         for tile in tiles[: len(alive)]:
             slots[tile] = loaded[tile][0]
@@ -179,10 +190,8 @@ class Engine:
         for axis, at in zip(self._program.tiling.axes, starts, strict=True):
             batch[axis.dimension][here] = torch.from_numpy(at + (axis.size - 1))
 
-    def _exact(
-        self, walk: Walk, numbers: Sequence[int], stop: threading.Event
-    ) -> Iterator[tuple[int, Batch]]:
-        self._load_resident(stop)
+    def _exact(self, walk: Walk, numbers: Sequence[int], stop: threading.Event) -> _Making:
+        self._begin_resident()
         course = _Course(walk, self._program.tiling)
         size = self._program.group
         todo = (numbers[at : at + size] for at in range(0, len(numbers), size))
@@ -191,6 +200,7 @@ class Engine:
             pending.extend(self._begin(course, group) for group in islice(todo, 1))
             batches, done = pending.popleft()
             _wait(done, stop)
+            self._need_resident(stop)
             for number, batch, starts in batches:
                 with self._gauge.timed("assemble"):
                     self._fill_rest(batch, slice(None), starts)
@@ -210,7 +220,7 @@ class Engine:
                 reads.append(Read(field.layout, field.corners(starts), field.sizes, out))
         return batches, self._reader.submit(reads)
 
-    def _load_resident(self, stop: threading.Event) -> None:
+    def _begin_resident(self) -> None:
         if self._resident is None:
             reads = []
             for field in self._program.resident:
@@ -218,6 +228,10 @@ class Engine:
                 self._residents[field.name] = out
                 reads.append(box(field.layout, (0,) * out.ndim, out))
             self._resident = self._reader.submit(reads)
+
+    def _need_resident(self, stop: threading.Event) -> None:
+        """Wait for what is in memory as a whole; after an error it is read anew."""
+        assert self._resident is not None  # noqa: S101  # begun with the iteration
         try:
             _wait(self._resident, stop)
         except Exception:
@@ -286,13 +300,10 @@ class _End:
     error: BaseException | None = None
 
 
-_Made: TypeAlias = tuple[int, Batch]
-
-
 class _Ahead:
     """A thread that makes batches, `QUEUED` ahead of the loop that takes them."""
 
-    def __init__(self, batches: Iterator[_Made], stop: threading.Event) -> None:
+    def __init__(self, batches: _Making, stop: threading.Event) -> None:
         self._batches, self._stop = batches, stop
         self._queue: Queue[_Made | _End] = Queue(QUEUED)
         self._thread = threading.Thread(target=self._work, name="scidata-assemble", daemon=True)
@@ -326,8 +337,9 @@ class _Ahead:
 
     def _work(self) -> None:
         try:
-            for made in self._batches:
-                self._put(made)
+            with closing(self._batches) as batches:
+                for made in batches:
+                    self._put(made)
             self._put(_End())
         except _Stopped:
             return

@@ -351,3 +351,16 @@ def open_file(objects: obstore.store.ObjectStore, path: str, where: str) -> Bina
         raise damaged(path, where, Damage(path=path, state="missing")) from missing
     except _TRANSPORT as error:
         raise _failure(error, path, where, TIMEOUT_S) from error
+
+
+def read_object(objects: obstore.store.ObjectStore, path: str, where: str) -> bytes:
+    """Read an object whole, without asking for its size before; raises as `open_file`."""
+    if isinstance(objects, obstore.store.LocalStore) or os.getpid() != STARTED_IN:
+        with open_file(objects, path, where) as file:
+            return file.read()
+    try:
+        return bytes(obstore.get(objects, path).bytes())
+    except (FileNotFoundError, obstore.exceptions.NotFoundError) as missing:
+        raise damaged(path, where, Damage(path=path, state="missing")) from missing
+    except _TRANSPORT as error:
+        raise _failure(error, path, where, TIMEOUT_S) from error

@@ -25,7 +25,7 @@ from scidata.errors import InvalidError
 from scidata.loaders.opening import open_stream
 from scidata.loaders.order import Order, named
 from scidata.loaders.stream import Stream
-from scidata.published import check_pin, read_published, read_record
+from scidata.published import check_pin, read_facts, read_published, read_record
 from scidata.resolve import resolve
 from scidata.storage import open_store
 from scidata.storage.base import Store
@@ -57,6 +57,7 @@ class StreamReader(BaseReader):  # type: ignore[misc]  # intake ships no types
         return open_stream(
             read_published(store, commit),
             read_record(store, commit),
+            lambda: read_facts(store, commit),
             Order(**{"batch_size": 1, **order}),
             split=split,
             asset=asset,

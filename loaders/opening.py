@@ -1,11 +1,12 @@
 """From a version in a store to a stream of its samples."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 from scidata.errors import InvalidError
+from scidata.facts import Facts
 from scidata.loaders.cache import Cache
 from scidata.loaders.order import Order
 from scidata.loaders.places import asset_objects
@@ -17,7 +18,6 @@ from scidata.published import (
     find_asset,
     find_split,
     is_consolidated,
-    read_facts,
     read_split,
     read_statistics,
     references_key,
@@ -55,6 +55,7 @@ class StreamOptions(TypedDict, total=False):
 def open_stream(
     published: Published,
     record: Record,
+    facts: Callable[[], Facts],
     order: Order,
     *,
     split: str = "train",
@@ -72,13 +73,13 @@ def open_stream(
     rule, part = find_split(record, split)
     key = asset or (samples.asset if samples else None) or rule.asset or declared.asset
     compared = options.get("verify", False) or options.get("cache") is not None
-    opened = _asset(published, key, compared=compared)
+    opened = _asset(published, facts, key, compared=compared)
     source = Source(
         name=published.commit.name,
         digest=published.commit.digest,
         asset=opened,
         joined={
-            join.asset: _asset(published, join.asset, compared=compared)
+            join.asset: _asset(published, facts, join.asset, compared=compared)
             for join in declared.joins
         },
         samples=declared,
@@ -99,7 +100,9 @@ def open_stream(
     )
 
 
-def _asset(published: Published, key: str, *, compared: bool) -> Asset:
+def _asset(
+    published: Published, facts: Callable[[], Facts], key: str, *, compared: bool
+) -> Asset:
     commit = published.commit
     found = find_asset(commit, key)
     alone = found.path in published.manifest
@@ -116,8 +119,7 @@ def _asset(published: Published, key: str, *, compared: bool) -> Asset:
         manifest=Manifest({name: published.manifest[found.path]})
         if alone
         else published.manifest.under(found.path),
-        consolidated=found.kind == "zarr"
-        and is_consolidated(read_facts(published.store, commit), found.key),
+        consolidated=found.kind == "zarr" and is_consolidated(facts(), found.key),
         where=f"{commit.name}, asset {found.key!r}",
         compared=compared,
     )

@@ -2,14 +2,16 @@
 
 The arrays are allocated once, so that memory is bounded by one number, and a page is touched
 for the first time only once. A tile that still lies in a slot when it is asked for again, such
-as in the next epoch of a small dataset, is not read again.
+as in the next epoch of a small dataset, is not read again. What is stored of the tiles that
+come after is fetched before a slot is free, and waits for one.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +19,27 @@ import torch
 
 from scidata.loaders.plan import Group, Tiling
 from scidata.loaders.reader import Reader
-from scidata.loaders.requests import Read, box
+from scidata.loaders.requests import Read
 from scidata.loaders.samples import Field, lengths
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
+
+
+class _Box(NamedTuple):
+    """A part of a tile, and where it goes in any slot."""
+
+    name: str
+    at: tuple[slice, ...]
+    read: Read
+
+
+class _Coming(NamedTuple):
+    """A tile that has no slot yet."""
+
+    boxes: list[_Box]
+    placed: Future[None]
+    done: Future[None]
 
 
 class Pool:
@@ -49,14 +64,15 @@ class Pool:
         }
         self._free = list(range(slots))
         self._held: OrderedDict[int, tuple[int, Future[None]]] = OrderedDict()
+        self._coming: dict[int, _Coming] = {}
 
     def load(
         self,
         tile: int,
         keep: Collection[int],
         *,
-        wait: "Callable[[Future[None]], None]",
-    ) -> tuple[int, "Future[None]"]:
+        wait: Callable[[Future[None]], None],
+    ) -> tuple[int, Future[None]]:
         """Return the slot of a tile, and a future that is done when it is full.
 
         Parameters
@@ -74,12 +90,41 @@ class Pool:
         slot = (
             self._free.pop() if held is None and self._free else self._vacate(tile, keep, wait)
         )
-        entry = slot, self._reader.submit(list(self._reads(tile, slot)))
-        self._held[tile] = entry
+        entry = self._held[tile] = slot, self._fill(tile, slot)
         return entry
 
+    def _fill(self, tile: int, slot: int) -> Future[None]:
+        coming = self._coming.pop(tile, None)
+        boxes = coming.boxes if coming else list(self._boxes(tile))
+        for name, at, read in boxes:
+            read.out = self.arrays[name][slot][at][None]
+        if coming is None:
+            # What waits for a slot holds bytes that this tile, which comes earlier, may need.
+            self.forget()
+            return self._reader.submit([box.read for box in boxes])
+        coming.placed.set_result(None)
+        return coming.done
+
+    def expect(self, tiles: Sequence[int]) -> None:
+        """Begin to fetch what is stored of tiles that are loaded next, in this order.
+
+        It ends before a tile that has a slot now, and may have lost it when its turn comes.
+        """
+        for n, tile in enumerate(tiles):
+            if tile in self._held or tile in tiles[:n]:
+                return
+            if tile not in self._coming:
+                boxes, placed = list(self._boxes(tile)), Future[None]()
+                done = self._reader.submit([box.read for box in boxes], placed=placed)
+                self._coming[tile] = _Coming(boxes, placed, done)
+
+    def forget(self, but: Collection[int] = ()) -> None:
+        """Drop what was fetched of tiles that have no slot, except for some."""
+        for tile in [tile for tile in self._coming if tile not in but]:
+            self._coming.pop(tile).done.cancel()
+
     def _vacate(
-        self, tile: int, keep: Collection[int], wait: "Callable[[Future[None]], None]"
+        self, tile: int, keep: Collection[int], wait: Callable[[Future[None]], None]
     ) -> int:
         if tile in self._held:
             return self._held.pop(tile)[0]
@@ -92,14 +137,16 @@ class Pool:
         wait(self._held[old][1])
         return self._held.pop(old)[0]
 
-    def _reads(self, tile: int, slot: int) -> Iterator[Read]:
+    def _boxes(self, tile: int) -> Iterator[_Box]:
         groups = self._tiling.tile(tile)
         for field in self._fields:
             for start, at in _boxes(field, groups):
-                yield box(field.layout, start, self.arrays[field.name][slot][at])
+                sizes = tuple(part.stop - part.start for part in at)
+                starts = np.array(start, np.int64).reshape(1, -1)
+                yield _Box(field.name, at, Read(field.layout, starts, sizes))
 
 
-def _failed(done: "Future[None]") -> bool:
+def _failed(done: Future[None]) -> bool:
     return done.done() and (done.cancelled() or done.exception() is not None)
 
 

@@ -34,6 +34,11 @@ TILE_SHARE = 24
 """Tiles are so small that this many fit, if chunks are."""
 MIN_TILE, MAX_TILE = 2**20, 32 * 2**20
 MIN_SLOTS = 2
+MOST_IN_FLIGHT_BYTES = 2 * IN_FLIGHT_BYTES
+"""With what is left where one tile more does not fit."""
+MOST_PACKED = 4
+"""Stored bytes of so many tiles are looked for as fill what may be under way if they are this
+part of their numbers; if they are fewer, less is under way."""
 CHUNK_SHARE = 2
 """No chunk may take more than this part of the memory: each thread decodes one besides."""
 BATCH_SHARE = 8
@@ -53,13 +58,12 @@ class Opened:
     sizes: Mapping[str, int]
     program: Program
     memory: int
-    in_flight: int
 
     def reader(self, gauge: Gauge, threads: int | None) -> Reader:
         """Begin to read in this process."""
         assets = [self.source.asset, *self.source.joined.values()]
         objects = {asset.key: self._objects(asset) for asset in assets}
-        return Reader(objects, gauge, threads=threads, in_flight=self.in_flight)
+        return Reader(objects, gauge, threads=threads, in_flight=self.program.in_flight)
 
     def _objects(self, asset: Asset) -> Objects:
         objects = open_objects(asset.objects, asset.where)
@@ -70,7 +74,7 @@ class Opened:
             asset.manifest,
             asset.where,
             self.source.cache,
-            in_memory=self.in_flight,
+            in_memory=min(self.program.in_flight, IN_FLIGHT_BYTES),
             limit=self.memory // AT_ONCE,
         )
 
@@ -98,11 +102,9 @@ def prepare(source: Source, order: Order, memory: int) -> Opened:
     group = _group(found, order, memory)
     at_once = _BATCHES + (EXACT_AHEAD * group if order.shuffle == "exact" else 0)
     batches = _batch_bytes(found, order, source, memory, at_once)
-    room = _Room(memory, memory - in_flight - max(batches, memory // BATCH_SHARE))
+    room = _Room(memory, memory - in_flight - max(batches, memory // BATCH_SHARE), in_flight)
     program = replace(_program(found, axes, source, order, room), group=group)
-    return Opened(
-        source=source, sizes=sizes, program=program, memory=memory, in_flight=in_flight
-    )
+    return Opened(source=source, sizes=sizes, program=program, memory=memory)
 
 
 def _group(found: Sequence[Field], order: Order, memory: int) -> int:
@@ -200,10 +202,11 @@ def _rows(by: str, wanted: npt.NDArray[Any], labels: Labels | None, length: int)
 
 @dataclass(frozen=True)
 class _Room:
-    """Bytes: all that the stream may hold, and what is free of it."""
+    """Bytes: all that the stream may hold, what is free of it, and what may be under way."""
 
     all: int
     free: int
+    in_flight: int
 
 
 def _program(
@@ -225,6 +228,7 @@ def _program(
             slots=0,
             reach=1,
             ahead=0,
+            in_flight=room.in_flight,
         )
     free = room.free - sum(f.layout.nbytes for f in resident)
 
@@ -247,7 +251,13 @@ def _program(
             fix=f"give memory={enough:,} or more, a smaller batch_size, or "
             "shuffle='exact', which needs no tiles",
         )
-    return _paced(resident, tiled, tiling, slots, order)
+    spare = min(free - slots * tile, MOST_IN_FLIGHT_BYTES - room.in_flight)
+    in_flight = room.in_flight + max(spare, 0)
+    return replace(
+        _paced(resident, tiled, tiling, slots, order),
+        in_flight=in_flight,
+        further=-(-MOST_PACKED * in_flight // max(tile, 1)),
+    )
 
 
 def _paced(

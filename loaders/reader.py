@@ -10,9 +10,11 @@ import asyncio
 import os
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,6 +24,7 @@ from scidata.errors import Damage
 from scidata.loaders.fetch import Buffer, Objects
 from scidata.loaders.layout import Coordinates, Extent, Index, Layout, Shards
 from scidata.loaders.meter import Gauge
+from scidata.loaders.pace import Pace
 from scidata.loaders.places import damaged
 from scidata.loaders.requests import (
     Chunk,
@@ -33,6 +36,7 @@ from scidata.loaders.requests import (
     parts,
     requests,
 )
+from scidata.loaders.turns import Budget, Turns
 
 IN_FLIGHT_BYTES = 64 * 2**20
 INDEX_BYTES = 32 * 2**20
@@ -52,41 +56,6 @@ class _Wanted(NamedTuple):
     place: Coordinates
     path: str | None
     parts: list[tuple[Parts, int]]
-
-
-class Budget:
-    """Bytes, or requests, that may be under way; whoever asks first gets them first."""
-
-    def __init__(self, limit: int) -> None:
-        self._free = self._limit = limit
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    async def take(self, size: int) -> int:
-        """Wait until `size` are free, or all are, and return what was taken."""
-        size = min(size, self._limit)
-        if self._waiting or self._free < size:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append((size, turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # it had its turn a moment ago
-                    self.give(size)
-                raise
-        else:
-            self._free -= size
-        return size
-
-    def give(self, size: int) -> None:
-        """Return what was taken."""
-        self._free += size
-        while self._waiting and (
-            self._waiting[0][1].done() or self._waiting[0][0] <= self._free
-        ):
-            asked, turn = self._waiting.popleft()
-            if not turn.done():  # else whoever waited has gone
-                self._free -= asked
-                turn.set_result(None)
 
 
 class Reader:
@@ -119,6 +88,8 @@ class Reader:
         self._loop = asyncio.new_event_loop()
         self._budget = Budget(in_flight)
         self._requests = Budget(REQUESTS_AT_ONCE)
+        self._turns = Turns()
+        self._pace = Pace()
         self._indexes: OrderedDict[tuple[str, str], Index] = OrderedDict()
         self._coming: dict[tuple[str, str], asyncio.Task[Index]] = {}
         self._under_way: set[Future[None]] = set()
@@ -127,9 +98,20 @@ class Reader:
         )
         self._thread.start()
 
-    def submit(self, reads: Sequence[Read]) -> "Future[None]":
-        """Begin to read boxes; the future is done when all their numbers are in place."""
-        return self._run(self._read(reads))
+    def submit(
+        self, reads: Sequence[Read], *, placed: "Future[None] | None" = None
+    ) -> "Future[None]":
+        """Begin to read boxes; the future is done when all their numbers are in place.
+
+        Parameters
+        ----------
+        reads : sequence of Read
+        placed : future, optional
+            Done when it is known where the numbers go. What is stored is fetched before, as far
+            as the latency asks for it and bytes may be under way, and waits with them: so
+            nothing that is asked for later may be needed for this to happen.
+        """
+        return self._run(self._read(reads, placed))
 
     def close(self) -> None:
         """Stop at once: requests are dropped, threads end."""
@@ -155,23 +137,57 @@ class Reader:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, reads: Sequence[Read]) -> None:
-        wanted = _wanted(reads)
-        indexes = await self._needed_indexes(wanted)
-        chunks: list[Chunk] = []
-        for layout, place, path, goals in wanted:
-            extent = None if path is None else _extent(layout, place, path, indexes)
-            if extent is None:
-                for held, row in goals:
-                    held[row][0][...] = layout.fill
-            else:
-                chunks.append(Chunk(layout, extent, goals))
+    async def _read(self, reads: Sequence[Read], placed: "Future[None] | None") -> None:
+        ready = self._ready(placed)
         try:
             async with asyncio.TaskGroup() as group:
-                for bundle in bundles(requests(chunks)):
-                    group.create_task(self._fetch(bundle))
+                with self._turns.drawn() as turn:
+                    chunks, absent = await self._found(reads)
+                    await turn.wait()
+                    for bundle in bundles(requests(chunks)):
+                        nbytes = sum(request.nbytes for request in bundle)
+                        await self._pace.keep(nbytes, ready)
+                        taken = await self._budget.take(nbytes)
+                        task = group.create_task(self._fetch(bundle, ready))
+                        task.add_done_callback(partial(self._give, taken))
+                await ready.wait()
+                for layout, _, _, goals in absent:
+                    for held, row in goals:
+                        held[row][0][...] = layout.fill
         except* Exception as errors:  # noqa: BLE001  # one of them is raised
             raise _first(errors) from None
+        finally:
+            self._pace.leave(ready)
+
+    def _ready(self, placed: "Future[None] | None") -> asyncio.Event:
+        ready = asyncio.Event()
+        if placed is None:
+            ready.set()
+            return ready
+
+        def tell(_: "Future[None]") -> None:
+            with suppress(RuntimeError):  # closed: nobody waits
+                self._loop.call_soon_threadsafe(self._pace.tell, ready)
+
+        placed.add_done_callback(tell)
+        return ready
+
+    def _give(self, taken: int, _: "asyncio.Task[None]") -> None:
+        self._budget.give(taken)
+
+    async def _found(self, reads: Sequence[Read]) -> tuple[list[Chunk], list[_Wanted]]:
+        """Find the chunks that boxes touch, and those of them that are fill value."""
+        wanted = _wanted(reads)
+        indexes = await self._needed_indexes(wanted)
+        chunks, absent = list[Chunk](), list[_Wanted]()
+        for one in wanted:
+            layout, place, path, goals = one
+            extent = None if path is None else _extent(layout, place, path, indexes)
+            if extent is None:
+                absent.append(one)
+            else:
+                chunks.append(Chunk(layout, extent, goals))
+        return chunks, absent
 
     async def _needed_indexes(self, wanted: Sequence[_Wanted]) -> _Indexes:
         needed = {
@@ -192,14 +208,18 @@ class Reader:
         if task is None:
             task = asyncio.create_task(self._fetch_index(path, layout))
             self._coming[named] = task
-        try:
-            found = await task
-        finally:
-            self._coming.pop(named, None)
+            task.add_done_callback(lambda done: self._arrived(named, done))
+        # Shielded: a tile that is no longer wanted must not take it from the others.
+        found = await asyncio.shield(task)
         self._indexes[named] = found
         while len(self._indexes) * found.nbytes > INDEX_BYTES and len(self._indexes) > 1:
             self._indexes.popitem(last=False)
         return found
+
+    def _arrived(self, named: tuple[str, str], done: "asyncio.Task[Index]") -> None:
+        self._coming.pop(named, None)
+        if not done.cancelled():
+            done.exception()  # looked at, even if nobody waits for it any more
 
     async def _fetch_index(self, path: str, layout: Layout) -> Index:
         table = layout.table
@@ -214,22 +234,19 @@ class Reader:
         except ValueError as error:
             raise _undecodable(path, layout, error) from error
 
-    async def _fetch(self, bundle: Sequence[Request]) -> None:
-        taken = await self._budget.take(sum(request.nbytes for request in bundle))
+    async def _fetch(self, bundle: Sequence[Request], ready: asyncio.Event) -> None:
+        ours = [[*held] for _, held in groupby(bundle, lambda r: (r.layout.asset, r.path))]
+        raws = await asyncio.gather(*map(self._fetch_together, ours))
+        await ready.wait()
+        work = self._loop.run_in_executor(
+            self._decoding, self._decode, bundle, [*chain.from_iterable(raws)]
+        )
         try:
-            ours = [[*held] for _, held in groupby(bundle, lambda r: (r.layout.asset, r.path))]
-            raws = await asyncio.gather(*map(self._fetch_together, ours))
-            work = self._loop.run_in_executor(
-                self._decoding, self._decode, bundle, [*chain.from_iterable(raws)]
-            )
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                # What a thread still writes to must not be given out for anything else.
-                await asyncio.wait([work])
-                raise
-        finally:
-            self._budget.give(taken)
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # What a thread still writes to must not be given out for anything else.
+            await asyncio.wait([work])
+            raise
 
     async def _fetch_together(self, held: Sequence[Request]) -> Sequence[Buffer]:
         """Fetch what some requests ask of one object."""
@@ -249,8 +266,9 @@ class Reader:
             self._requests.give(taken)
 
     def _count(self, raws: Sequence[Buffer], begin: float) -> None:
-        took = time.perf_counter() - begin
-        self._gauge.add(requests=len(raws), fetched=sum(map(len, raws)), fetch_s=took)
+        now, nbytes = time.perf_counter(), sum(map(len, raws))
+        self._pace.answered(nbytes, at=now, took=now - begin)
+        self._gauge.add(requests=len(raws), fetched=nbytes, fetch_s=now - begin)
 
     def _decode(self, bundle: Sequence[Request], raws: Sequence[Buffer]) -> None:
         with self._gauge.timed("decode"):

@@ -25,7 +25,7 @@ Numbers: TypeAlias = npt.NDArray[Any]
 Slices: TypeAlias = tuple[slice, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Read:
     """Boxes of an array, all of one size, and where their numbers go."""
 
@@ -34,8 +34,8 @@ class Read:
     """(boxes, dimensions) int64: their first indices."""
     sizes: tuple[int, ...]
     """Of each, along every dimension."""
-    out: Numbers
-    """(boxes, *sizes) in the layout's dtype."""
+    out: Numbers | None = None
+    """(boxes, *sizes) in the layout's dtype; None until it is known."""
 
 
 def box(layout: Layout, start: Sequence[int], out: Numbers) -> Read:
@@ -61,6 +61,7 @@ class Parts:
     def __getitem__(self, row: int) -> tuple[Numbers, Slices]:
         """Return where a part goes, and which part of its chunk it is."""
         first, last, low, high = self.bounds[row].tolist()
+        assert self.read.out is not None  # noqa: S101  # nothing is decoded before
         # The dots: of a box without dimensions, too, a view and no copy.
         out = self.read.out[(self.boxes[row], ..., *map(slice, low, high))]
         return out, tuple(map(slice, first, last))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from scidata.digest import Digest
 from scidata.errors import Damage
 from scidata.loaders.cache import Cache
-from scidata.loaders.fetch import open_file
+from scidata.loaders.fetch import open_file, read_object
 from scidata.loaders.places import AssetObjects, Place, Spread, damaged, view_of
 from scidata.manifest import Manifest
 from scidata.record import Samples
@@ -56,8 +56,7 @@ class Asset:
 
     def read(self, path: str) -> bytes:
         """Read one of its files whole, and compare it with its digest; raises as `open`."""
-        with open_file(view_of(self.objects, path), path, self.where) as file:
-            data = file.read()
+        data = read_object(view_of(self.objects, path), path, self.where)
         if (found := Digest.of(data)) != self.manifest[path]:
             expected = str(self.manifest[path])
             damage = Damage(path=path, state="bad", expected=expected, found=str(found))

@@ -31,7 +31,8 @@ PARTIAL = "partial-sha256.txt"
 
 MAX_MANIFEST_BYTES = 256 * 2**20
 _MAX_FACTS_BYTES = 16 * 2**20
-_LINE = re.compile(r"([0-9A-Fa-f]{64})[ \t]+\*?(.+)")
+_LINE = re.compile(r"([0-9A-Fa-f]+)[ \t]+\*?(.+)")
+_FETCHED = re.compile(r"\S+[ \t]+(?:[0-9]+|-)[ \t]+(.+)")
 _LEAVING = re.compile(r"(?:^|[/\\])\.{0,2}(?:[/\\]|$)|^~|\0")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of other bytes
 _BOM = b"\xef\xbb\xbf"
@@ -116,13 +117,17 @@ def read_bag(folder: Path) -> Bag:
     )
 
 
-def parse_lines(data: bytes, *, payload: bool) -> tuple[dict[str, str], tuple[BadLine, ...]]:
-    """Read a manifest of any BagIt tool: paths and sha256 values, and the lines not used.
+def parse_lines(
+    data: bytes, *, payload: bool, digits: int = 64
+) -> tuple[dict[str, str], tuple[BadLine, ...]]:
+    """Read a manifest of any BagIt tool: paths and digests, and the lines not used.
 
     Parameters
     ----------
     payload : bool
         Whether paths must lie below ``data/`` (a manifest) or outside it (a tag manifest).
+    digits : int
+        Of a digest in hex: by default as sha256 has them.
 
     Notes
     -----
@@ -132,22 +137,43 @@ def parse_lines(data: bytes, *, payload: bool) -> tuple[dict[str, str], tuple[Ba
     """
     files: dict[str, str] = {}
     bad: list[BadLine] = []
-    if data.startswith(_BOM):
-        bad.append(BadLine(1, "begins with a byte order mark"))
-        data = data.removeprefix(_BOM)
-    text = data.decode("utf-8", "surrogateescape")
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-        if not line:
-            continue
+    for number, line in _numbered(data, bad):
         match = _LINE.fullmatch(line)
         path = _plain(match[2]) if match else ""
-        if match is None:
-            bad.append(BadLine(number, "is not '<64 hex digits>  <path>'"))
+        if match is None or len(match[1]) != digits:
+            bad.append(BadLine(number, f"is not '<{digits} hex digits>  <path>'"))
         elif fault := _fault(path, payload=payload):
             bad.append(BadLine(number, f"names {path!r}, which {fault}"))
         elif files.setdefault(path, match[1].lower()) != match[1].lower():
             bad.append(BadLine(number, f"names {path!r} again with another digest"))
     return files, tuple(bad)
+
+
+def parse_fetch(data: bytes) -> tuple[tuple[str, ...], tuple[BadLine, ...]]:
+    """Read a ``fetch.txt``: the paths of files that lie elsewhere, and the lines not used."""
+    files: list[str] = []
+    bad: list[BadLine] = []
+    for number, line in _numbered(data, bad):
+        match = _FETCHED.fullmatch(line)
+        path = _plain(match[1]) if match else ""
+        if match is None:
+            bad.append(BadLine(number, "is not '<URL> <size or -> <path>'"))
+        elif fault := _fault(path, payload=True):
+            bad.append(BadLine(number, f"names {path!r}, which {fault}"))
+        else:
+            files.append(path)
+    return tuple(files), tuple(bad)
+
+
+def _numbered(data: bytes, bad: list[BadLine]) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not empty."""
+    if data.startswith(_BOM):
+        bad.append(BadLine(1, "begins with a byte order mark"))
+        data = data.removeprefix(_BOM)
+    text = data.decode("utf-8", "surrogateescape")
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        if line:
+            yield number, line
 
 
 def read_file(folder: Path, path: str, limit: int) -> bytes | None:
@@ -258,9 +284,11 @@ def _no_bag(folder: Path, *, declared: bool) -> InvalidError:
     others = sorted(p.name for p in folder.glob("manifest-*.txt"))
     if others:
         return InvalidError(
-            f"{str(folder)!r} has only {', '.join(others)}; scidata checks sha256",
+            f"{str(folder)!r} has only {', '.join(others)}, and a copy of a version has "
+            f"{MANIFEST}",
             where=str(folder),
-            fix="check it with its own tool, such as bagit.py --validate",
+            fix="compare it with its own manifest alone: scidata verify FOLDER; or, if scidata "
+            "knows no such algorithm, check it with its own tool: bagit.py --validate",
         )
     what = "declares a bag but has" if declared else "is no copy of a version: it has"
     return InvalidError(

@@ -7,15 +7,17 @@ never touched, and whatever is not sure stays: a version number beside which any
 ``versions/``, a prefix that a commit record names, a dataset of which one commit record cannot
 be read, an object without a time.
 
-A collector takes the next claim before it removes anything, as a publisher does who renews his:
-one of the two gets the number, and the other stops.
+A collector takes the next claim before it removes anything, as a publisher does who renews his,
+and a mirror whose version relies on that prefix: one of them gets the number, and the others
+stop. It removes for `COLLECTS_FOR` at most, and nobody follows a collector who may be alive, so
+that none wakes up after others removed its claim and began anew.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from scidata.errors import (
@@ -32,18 +34,22 @@ from scidata.publishing.claim import (
     Claim,
     claim_bytes,
     claim_key,
+    claims_of,
+    has_ended,
     newest_number,
     read_claim,
 )
 from scidata.resolve import commit_key, read_commit
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import KeepsUnfinished, ObjectFacts, Store, Unfinished
+from scidata.storage.clock import parsed, store_time, time_of
 from scidata.storage.probe import FOLDER as PROBES
 from scidata.storage.trust import trusted
 from scidata.surroundings import Surroundings
-from scidata.version import DATASET_ID, VersionNumber
+from scidata.version import DATASET_ID
 
-_CLAIM = re.compile(r"(\d+\.\d+\.\d+)(?:\.(\d{1,6}))?\.json")
+COLLECTS_FOR = timedelta(days=1)
+"""A collector stops then. Those who may be alive are followed after `COLLECTED_AFTER`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,11 +148,11 @@ def collect(
         )
     opened.folders()  # is there a store at all?
     if not apply:
-        return Collected(remains=find_remains(opened, around.now()), removed=())
+        return Collected(remains=find_remains(opened, around.now(), around), removed=())
     # Claims decide between a collector and a publisher, so the store must heed conditions.
     trusted(opened, around, single_writer=single_writer)
     now = store_time(opened, around.token())
-    remains = find_remains(opened, now)
+    remains = find_remains(opened, now, around)
     removed: list[str] = []
     kept = list(remains.kept)
     for item in remains.abandoned:
@@ -168,39 +174,17 @@ def collect(
     return Collected(remains=done, removed=tuple(sorted(removed)))
 
 
-def store_time(store: Store, token: str) -> datetime:
-    """Ask a store what time it is: write a small object, look, remove it.
-
-    Raises
-    ------
-    StorageError
-        If the store does not say when an object was written.
-    """
-    key = f"{PROBES}/{token}-clock"
-    store.create(key, b"what time is it?")
-    try:
-        when = _time(store.head(key))
-    finally:
-        store.delete(key)
-    if when is None:
-        raise StorageError(
-            "the store does not say when an object was written",
-            where=store.address,
-            fix="remove what is not needed by hand",
-        )
-    return when
-
-
-def find_remains(store: Store, now: datetime) -> Remains:
+def find_remains(store: Store, now: datetime, around: Surroundings) -> Remains:
     """List what belongs to no version and is old enough; nothing is written."""
+    is_dead = partial(has_ended, host=around.host, user=around.user, pid=around.pid)
     abandoned: list[Abandoned] = []
     kept: list[Kept] = []
     for dataset in store.folders():
         if re.fullmatch(DATASET_ID, dataset):
-            for item in _of_dataset(store, dataset, now):
+            for item in _of_dataset(store, dataset, now, is_dead):
                 (abandoned if isinstance(item, Abandoned) else kept).append(item)  # type: ignore[arg-type]  # each list has its type
     unfinished, fault = _unfinished(store, now)
-    probes = tuple(f for f in store.list(f"{PROBES}/") if _is_old(_time(f), now))
+    probes = tuple(f for f in store.list(f"{PROBES}/") if _is_old(time_of(f), now))
     return Remains(
         abandoned=tuple(abandoned),
         unfinished=unfinished,
@@ -209,7 +193,9 @@ def find_remains(store: Store, now: datetime) -> Remains:
     )
 
 
-def _of_dataset(store: Store, dataset: str, now: datetime) -> Iterator[Abandoned | Kept]:
+def _of_dataset(
+    store: Store, dataset: str, now: datetime, is_dead: Callable[[Claim], bool]
+) -> Iterator[Abandoned | Kept]:
     claimed = _claimed(store, dataset)
     if not claimed:
         return
@@ -230,23 +216,14 @@ def _of_dataset(store: Store, dataset: str, now: datetime) -> Iterator[Abandoned
             reason = "a version refers to files in it"
             yield Kept(name=f"{dataset}@{found.version}", reason=reason)
         else:
-            yield _judged(store, found, now)
+            yield _judged(store, found, now, is_dead)
 
 
 def _claimed(store: Store, dataset: str) -> list[_Found]:
     """List the version numbers that somebody claimed, with their claims in order."""
-    claims: dict[str, list[tuple[int, ObjectFacts]]] = {}
-    for facts in store.list(f"{dataset}/claims/"):
-        match = _CLAIM.fullmatch(facts.key.removeprefix(f"{dataset}/claims/"))
-        if match and _is_number(match[1]):
-            claims.setdefault(match[1], []).append((int(match[2] or 1), facts))
     return [
-        _Found(
-            dataset=dataset,
-            version=version,
-            claims=tuple(facts for _, facts in sorted(pairs, key=lambda pair: pair[0])),
-        )
-        for version, pairs in sorted(claims.items())
+        _Found(dataset=dataset, version=version, claims=claims)
+        for version, claims in claims_of(store, dataset).items()
     ]
 
 
@@ -266,11 +243,14 @@ def _named_prefixes(store: Store, dataset: str) -> set[str]:
     return named
 
 
-def _judged(store: Store, found: _Found, now: datetime) -> Abandoned | Kept:
+def _judged(
+    store: Store, found: _Found, now: datetime, is_dead: Callable[[Claim], bool]
+) -> Abandoned | Kept:
     """Decide by the times of everything that belongs to an upload."""
     name = f"{found.dataset}@{found.version}"
     objects = tuple(_objects(store, found.dataset, found.version))
-    times = [_time(facts) for facts in (*objects, *_of_publishers(store, found.claims))]
+    claims = _not_of_dead_collectors(store, found.claims, is_dead)
+    times = [time_of(facts) for facts in (*objects, *claims)]
     if any(when is None for when in times):
         return Kept(name=name, reason="the store does not say when all of it was written")
     # Of an upload that was removed, all but the last claim, nothing tells a time.
@@ -286,11 +266,13 @@ def _judged(store: Store, found: _Found, now: datetime) -> Abandoned | Kept:
     )
 
 
-def _of_publishers(store: Store, claims: tuple[ObjectFacts, ...]) -> tuple[ObjectFacts, ...]:
+def _not_of_dead_collectors(
+    store: Store, claims: tuple[ObjectFacts, ...], is_dead: Callable[[Claim], bool]
+) -> tuple[ObjectFacts, ...]:
     """Leave out the newest claims if collectors that were killed made them."""
     while claims:
         holder = read_claim(store, claims[-1].key)
-        if holder is None or not holder.collecting:
+        if holder is None or not holder.collecting or not is_dead(holder):
             break
         claims = claims[:-1]
     return claims
@@ -305,8 +287,9 @@ def _objects(store: Store, dataset: str, version: str) -> Iterator[ObjectFacts]:
 def _remove(store: Store, item: Abandoned, around: Surroundings, now: datetime) -> list[str]:
     """Remove one upload: its claims last, so that whoever is killed can be followed."""
     number = newest_number(store, item.dataset, item.version)
-    if _number_of(item.claims[-1], item) != number:
+    if item.claims[-1] != claim_key(item.dataset, item.version, number):
         return []
+    until = around.now() + COLLECTS_FOR
     mine = Claim(
         tx=around.token(),
         host=around.host,
@@ -321,12 +304,20 @@ def _remove(store: Store, item: Abandoned, around: Surroundings, now: datetime) 
     # From here on no publisher can renew an older claim. Has one committed, or begun again?
     if _is_committed(store, item) or not _still_old(store, item, now):
         return []
-    removed = _delete(
-        store, (facts.key for facts in _objects(store, item.dataset, item.version))
-    )
+    objects = (facts.key for facts in _objects(store, item.dataset, item.version))
+
+    def check() -> None:
+        if around.now() > until:
+            raise StorageError(
+                f"removing the remains of {item.name} took longer than a day, in which "
+                "somebody may have begun anew",
+                where=store.address,
+                fix="run the same command again: it looks again at what may be removed",
+            )
+
+    removed = _delete(store, objects, check)
     for key in (*item.claims, own):
-        store.delete(key)
-        removed.append(key)
+        removed += _delete(store, (key,), check)
     return removed
 
 
@@ -344,16 +335,14 @@ def _is_committed(store: Store, item: Abandoned) -> bool:
 
 def _still_old(store: Store, item: Abandoned, now: datetime) -> bool:
     found = _objects(store, item.dataset, item.version)
-    return all(_is_old(_time(facts), now) for facts in found)
+    return all(_is_old(time_of(facts), now) for facts in found)
 
 
-def _number_of(key: str, item: Abandoned) -> int:
-    match = _CLAIM.fullmatch(key.removeprefix(f"{item.dataset}/claims/"))
-    return int(match[2] or 1) if match else 0
-
-
-def _delete(store: Store, keys: Iterable[str]) -> list[str]:
+def _delete(
+    store: Store, keys: Iterable[str], check: Callable[[], None] = lambda: None
+) -> list[str]:
     def delete(key: str) -> str:
+        check()
         store.delete(key)
         return key
 
@@ -364,7 +353,7 @@ def _unfinished(store: Store, now: datetime) -> tuple[tuple[Unfinished, ...], tu
     if not isinstance(store, KeepsUnfinished):
         return (), ()
     try:
-        found = [item for item in store.unfinished() if _is_old(_parsed(item.modified), now)]
+        found = [item for item in store.unfinished() if _is_old(parsed(item.modified), now)]
     except StorageError as error:  # servers need not tell of uploads that nobody completed
         kept = Kept(name="unfinished uploads", reason=f"not listed: {error.message}")
         return (), (kept,)
@@ -375,25 +364,5 @@ def _text(when: datetime) -> str:
     return when.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        VersionNumber.parse(text)
-    except InvalidError:
-        return False
-    return True
-
-
 def _is_old(when: datetime | None, now: datetime) -> bool:
     return when is not None and now - when > COLLECTED_AFTER
-
-
-def _time(facts: ObjectFacts) -> datetime | None:
-    return _parsed(facts.modified)
-
-
-def _parsed(text: str | None) -> datetime | None:
-    try:
-        when = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return when if when.tzinfo else None

@@ -6,19 +6,23 @@ objects of arrays are compared with the manifest. Of sharded arrays and of large
 ranges are read: that an object is there is checked, its bytes are not (`scidata.verify` does).
 """
 
+from collections import deque
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.facts import Facts
+from scidata.parallel import each
 from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.version import CommitRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     import xarray as xr
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from scidata.loaders.stream import Stream
     from scidata.published import Published
     from scidata.record import Record
+    from scidata.sshsig import PublicKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +226,13 @@ class Dataset:
             world_size=world_size,
             last=last,
         )
-        return open_stream(self.published, self.record, order, split=split, **options)
+        # Beside each other: of a store that is far away each keeps one waiting.
+        needed = ["published", "record"]
+        if any(asset.kind == "zarr" for asset in self.commit.assets):
+            needed.append("facts")
+        deque(each(partial(getattr, self), needed), maxlen=0)
+        facts = lambda: self.facts  # noqa: E731  # read only where it is asked for
+        return open_stream(self.published, self.record, facts, order, split=split, **options)
 
     def __repr__(self) -> str:
         lines = [f"<Dataset {self.name}  {self.digest.short}  {self.store.url}>"]
@@ -234,7 +245,11 @@ class Dataset:
 
 
 def open(
-    reference: str, store: StoreLike | None = None, *, digest: Digest | str | None = None
+    reference: str,
+    store: StoreLike | None = None,
+    *,
+    digest: Digest | str | None = None,
+    trusted: "Iterable[PublicKey] | None" = None,
 ) -> Dataset:
     """Open a published version by name.
 
@@ -246,6 +261,9 @@ def open(
         A store, its URL or folder. By default ``$SCIDATA_STORE``, else the user's data folder.
     digest : Digest or str, optional
         The digest that the version must have.
+    trusted : iterable of PublicKey, optional
+        Keys (see `scidata.signing.load_trusted`), one of which must have signed the version. By
+        default no signature is asked for.
 
     Raises
     ------
@@ -253,6 +271,8 @@ def open(
         If the store has no such version.
     IntegrityError
         If the version has another digest.
+    SignatureError
+        If `trusted` is given and none of these keys signed the version.
     StorageError
         If the store cannot be reached.
     """
@@ -262,6 +282,10 @@ def open(
     commit = resolve(reference, opened)
     pin = Digest.parse(digest) if isinstance(digest, str) else digest
     check_pin(commit, pin, opened.url)
+    if trusted is not None:
+        from scidata.signing import require_signature
+
+        require_signature(opened, commit, trusted)
     return Dataset(store=opened, commit=commit)
 
 

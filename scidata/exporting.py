@@ -1,7 +1,8 @@
 """One outward form of a version in a store, or of a staged dataset as it would be published.
 
 Pure but for reading: nothing is written, and a version gives the bytes that lie in it, unless
-addresses are asked for that do not depend on where the form lies.
+addresses are asked for that do not depend on where the form lies, or the version was given a
+DOI since, or its record was corrected: then every form says so.
 """
 
 import re
@@ -14,6 +15,7 @@ from scidata.formats.forms import Form
 from scidata.formats.manifest_table import Sourced
 from scidata.hashing import Progress
 from scidata.identifiers import check_url
+from scidata.inventory import corrected, known_doi
 from scidata.locations import read_index
 from scidata.measure import measure
 from scidata.outside import address_of
@@ -21,8 +23,9 @@ from scidata.published import read_facts, read_record
 from scidata.record import parse_record, read_record_bytes
 from scidata.resolve import read_manifest, resolve
 from scidata.storage import StoreLike, open_store
+from scidata.storage.base import Store
 from scidata.surroundings import Surroundings
-from scidata.version import OutsidePlace, VersionNumber
+from scidata.version import CommitRecord, OutsidePlace, VersionNumber
 
 FIRST = "1.0.0"
 
@@ -88,7 +91,8 @@ def export(
         around = surroundings or Surroundings()
         subject = _staged(Path(target), version, around.time, base_url, progress)
     else:
-        subject = _published(str(target), store, base_url)
+        opened = open_store(store)
+        subject = published_subject(resolve(str(target), opened), opened, base_url=base_url)
     form, facts = FORMS[to], subject.facts
     data = form.write(subject)
     return Exported(name=facts.name, digest=facts.digest, form=form, data=data)
@@ -99,9 +103,10 @@ def is_folder(target: str | Path) -> bool:
     return isinstance(target, Path) or _PATH.match(target) is not None or Path(target).is_dir()
 
 
-def _published(reference: str, store: StoreLike | None, base_url: str | None) -> Subject:
-    opened = open_store(store)
-    commit = resolve(reference, opened)
+def published_subject(
+    commit: CommitRecord, opened: Store, *, base_url: str | None = None
+) -> Subject:
+    """Return a version as its forms describe it, with the DOI that it was given since."""
     manifest = read_manifest(opened, commit)
     index = read_index(opened, commit, manifest, full=False)
     located = index.locations
@@ -110,8 +115,9 @@ def _published(reference: str, store: StoreLike | None, base_url: str | None) ->
         for path, number in located.outside.items()
     }
     hrefs = {asset.key: asset.href for asset in commit.assets}
+    doi = known_doi(opened, commit)
     return Subject(
-        record=read_record(opened, commit),
+        record=corrected(opened, commit, read_record(opened, commit)),
         facts=read_facts(opened, commit),
         manifest=manifest,
         sizes=index.sizes,
@@ -119,6 +125,7 @@ def _published(reference: str, store: StoreLike | None, base_url: str | None) ->
             since=located.since, hrefs=hrefs, outside=commit.outside, sources=outside
         ),
         base_url=base_url,
+        doi=doi.doi if doi and doi.findable else None,
     )
 
 

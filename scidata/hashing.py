@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from scidata.digest import Block, Digest
 from scidata.errors import NotFoundError, StorageError
+from scidata.parts import Cutting, Parts
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how much is done and how much there is in all, in bytes unless it is said
@@ -58,6 +59,12 @@ class Hashed(NamedTuple):
     size: int
     """Bytes read, which may differ from what a listing said before."""
     error: OSError | None = None
+    parts: Parts | None = None
+    """The sha256 of each part, if that was asked for and the file is so large."""
+
+
+Cut: TypeAlias = Callable[[int], int]
+"""Bytes of each part of a file, from its own; 0 for a file that is not cut."""
 
 
 def cpu_count() -> int:
@@ -83,7 +90,7 @@ def hash_stream(blocks: Iterable[Block]) -> tuple[Digest, int]:
     return Digest(value.hexdigest()), size
 
 
-def hash_parts(path: FilePath, part: int) -> tuple[Digest, str]:
+def hash_parts(path: FilePath, part: int) -> tuple[Digest, Parts]:
     """Digest a file as a whole and part by part, reading it once.
 
     Parameters
@@ -91,32 +98,21 @@ def hash_parts(path: FilePath, part: int) -> tuple[Digest, str]:
     part : int
         Bytes of each part but the last.
 
-    Returns
-    -------
-    tuple of Digest and str
-        The sha256 of the file, and in hex the sha256 of its parts' sha256 values one after
-        another: what S3 calls a composite checksum.
-
     Raises
     ------
     NotFoundError, StorageError
         If the file is missing or cannot be read.
     """
-    whole, parts = hashlib.sha256(), hashlib.sha256()
+    whole, cutting = hashlib.sha256(), Cutting(part)
     block = memoryview(bytearray(BLOCK))
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - any path
-            size = os.fstat(file.fileno()).st_size
-            for start in range(0, size, part):
-                one, left = hashlib.sha256(), min(part, size - start)
-                while left and (count := file.readinto(block[: min(left, BLOCK)])):
-                    one.update(block[:count])
-                    whole.update(block[:count])
-                    left -= count
-                parts.update(one.digest())
+            while count := file.readinto(block):
+                whole.update(block[:count])
+                cutting.update(block[:count])
     except OSError as error:
         raise unreadable(path, error) from error
-    return Digest(whole.hexdigest()), parts.hexdigest()
+    return Digest(whole.hexdigest()), cutting.parts()
 
 
 def hash_files(
@@ -146,19 +142,40 @@ def hash_files(
     NotFoundError, StorageError
         Naming a file that is missing or cannot be read.
     """
+    found = hash_and_cut(files, threads=threads, progress=progress)
+    return {key: (Digest(item.hex), item.size) for key, item in found.items()}
+
+
+def hash_and_cut(
+    files: Iterable[tuple[str, Path]],
+    *,
+    cut: Cut | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Hashed]:
+    """Digest files in parallel, large ones also part by part; as `hash_files` otherwise.
+
+    Parameters
+    ----------
+    cut : callable, optional
+        Into what parts; by default into none.
+    """
     paths = dict(files)
     total = sum(_size(path) for path in paths.values()) if progress else 0
-    done: dict[str, tuple[Digest, int]] = {}
-    for item in hash_each(paths.items(), threads=threads, progress=progress, total=total):
+    done: dict[str, Hashed] = {}
+    for item in hash_each(
+        paths.items(), cut=cut, threads=threads, progress=progress, total=total
+    ):
         if item.error is not None:
             raise unreadable(paths[item.key], item.error) from item.error
-        done[item.key] = Digest(item.hex), item.size
+        done[item.key] = item
     return {key: done[key] for key in paths}
 
 
 def hash_each(
     files: Iterable[tuple[str, FilePath]],
     *,
+    cut: Cut | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     total: int = 0,
@@ -169,6 +186,8 @@ def hash_each(
     ----------
     files : iterable of (key, path)
         Taken only as far as the threads need, so a folder is hashed while it is walked.
+    cut : callable, optional
+        Into what parts large files are cut; by default into none.
     threads : int, optional
         By default one for each CPU that this process may use.
     progress : Progress, optional
@@ -182,7 +201,7 @@ def hash_each(
     program, stops the threads within 8 MiB.
     """
     count = threads or cpu_count()
-    work = _Work(files)
+    work = _Work(files, cut)
     meter = Meter(total, progress)
     results: SimpleQueue[list[Hashed] | None] = SimpleQueue()
     with ThreadPoolExecutor(count, thread_name_prefix="sha256") as pool:
@@ -208,8 +227,9 @@ class _Work:
     back, and nobody goes home while that may still happen.
     """
 
-    def __init__(self, files: Iterable[tuple[str, FilePath]]) -> None:
+    def __init__(self, files: Iterable[tuple[str, FilePath]], cut: Cut | None) -> None:
         self.stopped = False
+        self.cut = cut
         self._files = iter(files)
         self._returned: list[list[tuple[str, FilePath]]] = []
         self._busy = 0
@@ -308,14 +328,25 @@ def _hash_group(
         return not work.stopped
 
     for key, path in group:
-        done.append(_hash_file(key, path, meter, block, go_on))
+        reading = _Reading(meter, block, go_on, work.cut)
+        done.append(_hash_file(key, path, reading))
     return done
 
 
-def _hash_file(
-    key: str, path: FilePath, meter: Meter, block: memoryview, go_on: Callable[[], bool]
-) -> Hashed:
+class _Reading(NamedTuple):
+    """How a thread reads."""
+
+    meter: Meter
+    block: memoryview
+    go_on: Callable[[], bool]
+    """Called at each full block; tells whether to go on."""
+    cut: Cut | None
+
+
+def _hash_file(key: str, path: FilePath, reading: _Reading) -> Hashed:
+    meter, block, go_on, cut = reading
     value = hashlib.sha256()
+    cutting: Cutting | None = None
     size = 0
     try:
         # Not open(): its extra system calls are felt over 20,000 small files.
@@ -324,14 +355,19 @@ def _hash_file(
             while count := os.readv(descriptor, [block]):
                 if count == BLOCK and not go_on():
                     break
+                if not size and count == BLOCK and cut is not None:  # small files are not cut
+                    part = cut(os.fstat(descriptor).st_size)
+                    cutting = Cutting(part) if part else None
                 value.update(block[:count])
+                if cutting is not None:
+                    cutting.update(block[:count])
                 size += count
                 meter.add(count)
         finally:
             os.close(descriptor)
     except OSError as error:
         return Hashed(key, "", size, error)
-    return Hashed(key, value.hexdigest(), size)
+    return Hashed(key, value.hexdigest(), size, None, cutting.parts() if cutting else None)
 
 
 def _size(path: Path) -> int:

@@ -21,9 +21,9 @@ from scidata.errors import (
 )
 from scidata.facts import Facts, parse_facts
 from scidata.formats import intake, stac
-from scidata.formats.stac_status import item_path, item_with_status
+from scidata.formats.stac_status import item_path, later_item
 from scidata.formats.text import to_json, to_yaml
-from scidata.inventory import Existing, known_doi, published, read_history
+from scidata.inventory import Existing, corrected, known_doi, published, read_history
 from scidata.manifest import FACTS
 from scidata.record import Record, parse_record
 from scidata.resolve import read_commit, read_tag
@@ -78,7 +78,7 @@ class SoundVersion:
     catalog: Digest
     history: History = field(default_factory=History)
     item: bytes | None = None
-    """The STAC item for the dataset's folder, of a version that has a status."""
+    """The STAC item for the dataset's folder, of a version that has a status or a DOI."""
     hrefs: Mapping[str, str] = field(default_factory=dict)
     """Where each asset lies below the dataset's prefix, by its key."""
     doi: str | None = None
@@ -204,7 +204,7 @@ def _dataset_files(name: str, versions: Sequence[SoundVersion]) -> dict[str, byt
     pins = {version.facts.version: version.catalog for version in versions}
     known = {v.facts.version: s for v in versions if (s := v.history.status) is not None}
     items = {
-        f"{name}/{item_path(v.facts.version, known[v.facts.version])}": v.item
+        f"{name}/{item_path(v.facts.version, v.history.status, v.doi)}": v.item
         for v in versions
         if v.item is not None
     }
@@ -278,9 +278,11 @@ def _read_sound(
             where=store.address,
             fix=f"check the whole version: scidata verify {commit.name} {options_of(store)}",
         )
+    record = corrected(store, commit, record, found.corrections.get(number, 0))
     catalog = read_tag(store, commit, formats.catalog_of(commit.version))
     history = read_history(store, name, number, found.statuses)
-    doi = known_doi(store, commit) if number in found.dois else None
+    known = known_doi(store, commit) if number in found.dois else None
+    doi = known.doi if known and known.findable else None
     return SoundVersion(
         record=record,
         facts=facts,
@@ -288,16 +290,18 @@ def _read_sound(
         history=history,
         hrefs={asset.key: asset.href for asset in commit.assets},
         outside=commit.outside,
-        item=_item(store, commit, history),
-        doi=doi.doi if doi and doi.findable else None,
+        item=_item(store, commit, facts, history, doi),
+        doi=doi,
     )
 
 
-def _item(store: Store, commit: CommitRecord, history: History) -> bytes | None:
-    if history.status is None:
+def _item(
+    store: Store, commit: CommitRecord, facts: Facts, history: History, doi: str | None
+) -> bytes | None:
+    if history.status is None and doi is None:
         return None
     own = read_tag(store, commit, formats.prefix_of(commit.version) + formats.ITEM)
-    return to_json(item_with_status(own, history.status))
+    return to_json(later_item(own, facts, history.status, doi))
 
 
 def _damage(store: Store, version: str, error: ScidataError) -> Problem:

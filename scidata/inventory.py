@@ -9,10 +9,19 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from scidata.correction import (
+    MAX_CORRECTION_BYTES,
+    MAX_CORRECTIONS,
+    Correction,
+    correction_key,
+    corrections_among,
+    parse_correction,
+)
 from scidata.errors import IntegrityError, InvalidError, NotFoundError, StorageError
 from scidata.parallel import each
+from scidata.record import Record
 from scidata.reservation import (
     MAX_RESERVATION_BYTES,
     FindableNote,
@@ -56,6 +65,8 @@ class Existing:
     """Numbers of each version's statuses; None where the store cannot list."""
     dois: frozenset[VersionNumber] = frozenset()
     """Versions whose DOI was seen findable, where the store can list."""
+    corrections: Mapping[VersionNumber, int] = field(default_factory=dict)
+    """The highest number of each version's corrections, where the store can list."""
 
 
 def list_datasets(store: StoreLike | None = None) -> tuple[str, ...]:
@@ -120,6 +131,7 @@ def existing(store: Store, dataset: str) -> Existing:
             numbers=numbers,
             statuses=statuses_among(keys),
             dois=frozenset(_sorted(_matches(_FINDABLE, keys))),
+            corrections=corrections_among(keys),
         )
     links = _links(store, f"{dataset}/collection.json", "item")
     return Existing(numbers=_sorted(_matches(_ITEM, links)), statuses=None)
@@ -304,14 +316,79 @@ def known_doi(store: Store, commit: CommitRecord) -> KnownDoi | None:
     return KnownDoi(doi=reserved.doi, concept=reserved.concept, findable=findable)
 
 
-def _small(store: Store, key: str) -> bytes | None:
+def corrected(
+    store: Store, commit: CommitRecord, record: Record, last: int | None = None
+) -> Record:
+    """Return what holds of a version's record; warns, and keeps it, if a correction is damaged.
+
+    Parameters
+    ----------
+    record : Record
+        As it was committed.
+    last : int, optional
+        The highest number of its corrections, for those who have a listing.
+    """
     try:
-        data = store.read(key, limit=MAX_RESERVATION_BYTES)
+        found = read_correction(store, commit, record, last)
+    except IntegrityError as error:
+        warn(f"a correction of {commit.name} is not told: {error.message} ({error.where})")
+        return record
+    return found[1] if found else record
+
+
+def read_correction(
+    store: Store,
+    commit: CommitRecord,
+    record: Record,
+    last: int | None = None,
+    *,
+    test: bool = False,
+) -> tuple[Correction, Record] | None:
+    """Read the correction that holds of a version, and the record that it makes; None if none.
+
+    Raises
+    ------
+    IntegrityError
+        If it cannot be read, or is that of another version or of other data.
+    StorageError
+        If the store cannot be reached.
+    """
+    if last is None:
+        last = last_correction(store, commit, test=test)
+    if not last:
+        return None
+    key = correction_key(commit.dataset, commit.version, last, test=test)
+    if (data := _small(store, key, MAX_CORRECTION_BYTES)) is None:
+        return None
+    return parse_correction(data, commit, record, where=f"{key} at {store.address}")
+
+
+def last_correction(store: Store, commit: CommitRecord, *, test: bool = False) -> int:
+    """Return the highest number of a version's corrections; 0 if there is none."""
+    if store.lists and not test:
+        prefix = f"{commit.dataset}/versions/{commit.version}.correction-"
+        try:
+            keys = [f.key.removeprefix(f"{commit.dataset}/") for f in store.list(prefix)]
+        except StorageError as error:
+            if not hides_what_is_absent(error):
+                raise
+        else:
+            return corrections_among(keys).get(commit.number, 0)
+    for number in range(1, MAX_CORRECTIONS + 1):
+        key = correction_key(commit.dataset, commit.version, number, test=test)
+        if _small(store, key, MAX_CORRECTION_BYTES) is None:
+            return number - 1
+    return MAX_CORRECTIONS
+
+
+def _small(store: Store, key: str, limit: int = MAX_RESERVATION_BYTES) -> bytes | None:
+    try:
+        data = store.read(key, limit=limit)
     except NotFoundError:
         return None
     except InvalidError as error:
         raise IntegrityError(
-            f"the note of a DOI is damaged: {error.message}",
+            f"a note beside a version is damaged: {error.message}",
             where=f"{key} at {store.address}",
             fix="bring this one file back from another copy of the store",
         ) from error

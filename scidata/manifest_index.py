@@ -6,22 +6,28 @@ million times, so every reader looks at the table first and takes few rows at on
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from scidata.errors import InvalidError
 from scidata.manifest import MAX_PATH_BYTES
+from scidata.parts import MAX_PARTS, SHA256_BYTES, Parts
 
 MAX_TABLE_ROWS = 10_000_000
 MAX_COLUMN_BYTES = 128 * 2**20
 """Of one column of a row group, once it is decompressed."""
 ROWS_AT_ONCE = 512
+CUT_ROWS_AT_ONCE = 16
+"""The same where the parts of files are read: 5 MB, if all have as many as can be."""
 
+_AT_ONCE_BYTES = 2**28
+"""Of what is read at once, if every row repeated all that a column holds."""
 _MAX_ROW_BYTES = 8 * MAX_PATH_BYTES
 """Of what is read at once, on average: a path, an address, and what a server said of it."""
-_SHA256_BYTES = 32
-_HEX_AT_ONCE = 2**16 * _SHA256_BYTES
+_MAX_CUT_BYTES = (MAX_PARTS + 1) * SHA256_BYTES
+"""The same of parts, and the digest of the whole."""
+_HEX_AT_ONCE = 2**16 * SHA256_BYTES
 
 
 class TableIndex(NamedTuple):
@@ -141,11 +147,32 @@ def _opened(data: bytes) -> Iterator[Any]:  # Any: pyarrow has no types
 
 def _batches(file: Any, columns: Sequence[str]) -> Iterator[Any]:  # Any: as above
     """Yield few rows at a time: a kilobyte can say one long text a million times."""
+    rows = _rows_at_once(file, columns, ROWS_AT_ONCE)
     # Without threads, here and below: those of pyarrow abort a process that ends soon after.
-    for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns), use_threads=False):
+    for batch in file.iter_batches(rows, columns=list(columns), use_threads=False):
         if batch.nbytes > ROWS_AT_ONCE * _MAX_ROW_BYTES:
             raise ValueError("its texts are too long")
         yield batch
+
+
+def _rows_at_once(file: Any, columns: Sequence[str], most: int) -> int:  # Any: as above
+    """Return of how many rows the texts stay in bounds, whatever they repeat.
+
+    No text is longer than all that its column holds, because each of its bytes is there once at
+    least; fixed lengths cannot swell.
+    """
+    largest = 1
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        held = [group.column(i) for i in range(group.num_columns)]
+        texts = [
+            column.total_uncompressed_size
+            for column in held
+            if column.physical_type == "BYTE_ARRAY"
+            and column.path_in_schema.partition(".")[0] in columns
+        ]
+        largest = max(largest, *texts, 0)
+    return max(1, min(most, _AT_ONCE_BYTES // largest))
 
 
 def _refuse_gaps(columns: Iterable[Any]) -> None:  # Any: as above
@@ -166,7 +193,7 @@ def _check_table(file: Any) -> None:  # Any: pyarrow has no types
     told, schema = file.metadata, file.schema_arrow
     if told.num_rows > MAX_TABLE_ROWS:
         raise ValueError(f"{told.num_rows} rows are too many")
-    wanted = {"path": pa.string(), "size": pa.int64(), "sha256": pa.binary(_SHA256_BYTES)}
+    wanted = {"path": pa.string(), "size": pa.int64(), "sha256": pa.binary(SHA256_BYTES)}
     for name, kind in wanted.items():
         if schema.field(name).type != kind:
             raise ValueError(f"the column {name!r} is not {kind}")
@@ -211,9 +238,9 @@ def _numbers(column: Any) -> list[int]:  # Any: as above
 def _hexes(column: Any) -> Iterator[str]:  # Any: as above
     """Yield the hex of 32 bytes each, without an object for each 32 bytes."""
     for chunk in column.chunks:
-        values = memoryview(chunk.buffers()[1])[_SHA256_BYTES * chunk.offset :]
-        for start in range(0, _SHA256_BYTES * len(chunk), _HEX_AT_ONCE):
-            text = values[start : min(start + _HEX_AT_ONCE, _SHA256_BYTES * len(chunk))].hex()
+        values = memoryview(chunk.buffers()[1])[SHA256_BYTES * chunk.offset :]
+        for start in range(0, SHA256_BYTES * len(chunk), _HEX_AT_ONCE):
+            text = values[start : min(start + _HEX_AT_ONCE, SHA256_BYTES * len(chunk))].hex()
             yield from (text[n : n + 64] for n in range(0, len(text), 64))
 
 
@@ -232,10 +259,10 @@ class Recorded:
     """Bytes."""
     crc64nvme: str = ""
     """Hex, 16 digits."""
-    part_size: int = 0
-    """Bytes of each part but the last."""
-    parts_sha256: bytes = b""
-    """32 bytes for each part."""
+    parts: Parts | None = None
+    """The sha256 of each part."""
+    cut: str = ""
+    """The sha256, in hex, of the file whose parts these are."""
     md5: str = ""
     """Hex."""
 
@@ -248,13 +275,49 @@ def read_recorded(data: bytes) -> dict[str, Recorded]:
     ValueError, LookupError, TypeError, OSError
         If it is not such a table: whoever read it knows where it came from, and says so.
     """
-    names = ["path", "size", "crc64nvme", "part_size", "parts_sha256", "md5"]
+    names = ["path", "size", "crc64nvme", "part_size", "md5"]
     found: dict[str, Recorded] = {}
     with _opened(data) as file:
         there = [name for name in names if name in file.schema_arrow.names]
+        cut: dict[int, tuple[str, int]] = {}
+        number = 0
         for batch in _batches(file, there):
-            found |= {row["path"]: _recorded(row) for row in batch.to_pylist()}
+            for row in batch.to_pylist():
+                found[row["path"]] = _recorded(row)
+                if row.get("part_size"):
+                    cut[number] = row["path"], row["part_size"]
+                number += 1
+        for path, parts, whole in _parts(file, cut):
+            if not parts.fits(found[path].size or 0):
+                raise ValueError(f"the parts of {path!r} are not those of a file of its size")
+            found[path] = replace(found[path], parts=parts, cut=whole)
     return found
+
+
+def _parts(
+    file: Any,
+    cut: Mapping[int, tuple[str, int]],  # Any: as above
+) -> Iterator[tuple[str, Parts, str]]:
+    """Yield path, parts and sha256 of the files that are cut, by their rows' numbers."""
+    columns = ["sha256", "parts_sha256"]
+    rows = _rows_at_once(file, columns, CUT_ROWS_AT_ONCE)
+    first = 0
+    for number in range(file.metadata.num_row_groups):
+        count = file.metadata.row_group(number).num_rows
+        if not any(row in cut for row in range(first, first + count)):
+            first += count
+            continue
+        batches = file.iter_batches(
+            rows, row_groups=[number], columns=columns, use_threads=False
+        )
+        for batch in batches:
+            if batch.nbytes > CUT_ROWS_AT_ONCE * _MAX_CUT_BYTES:
+                raise ValueError("its parts are too many")
+            for place, row in enumerate(batch.to_pylist(), start=first):
+                if place in cut and row["parts_sha256"] is not None:
+                    path, size = cut[place]
+                    yield path, Parts(size, row["parts_sha256"]), row["sha256"].hex()
+            first += len(batch)
 
 
 def _recorded(row: Mapping[str, Any]) -> Recorded:  # Any: as above
@@ -262,8 +325,6 @@ def _recorded(row: Mapping[str, Any]) -> Recorded:  # Any: as above
     return Recorded(
         size=row.get("size"),
         crc64nvme=crc64nvme.hex() if crc64nvme else "",
-        part_size=row.get("part_size") or 0,
-        parts_sha256=row.get("parts_sha256") or b"",
         md5=md5.hex() if md5 else "",
     )
 

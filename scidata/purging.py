@@ -2,11 +2,14 @@
 
 The status comes first: from then on no reader is given the version. Then its payload goes, and
 nothing else: commit record, manifest and description stay, so that whoever cites the version is
-told what became of it. A version that others refer to is not purged.
+told what became of it. A version that others refer to is not purged, nor one that an upload
+which has not ended may refer to.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
 
 from scidata.errors import ConflictError, ScidataError, StorageError
 from scidata.formats import prefix_of
@@ -15,14 +18,22 @@ from scidata.inventory import read_history, version_numbers
 from scidata.locations import is_full
 from scidata.marking import Mark, append, named, status_of
 from scidata.parallel import each
+from scidata.publishing.claim import (
+    COLLECTED_AFTER,
+    Claim,
+    claims_of,
+    has_ended,
+    read_claim,
+)
 from scidata.resolve import read_commit
 from scidata.status import Status
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.clock import store_time, time_of
 from scidata.storage.trust import trusted
 from scidata.surroundings import Surroundings
-from scidata.version import CommitRecord
+from scidata.version import CommitRecord, VersionNumber
 from scidata.wording import counted
 
 MAX_NAMED = 5
@@ -36,6 +47,8 @@ class PurgeOptions:
     """Say what would be removed; write and remove nothing."""
     single_writer: bool = False
     """Use a store that ignores conditional writes; nobody else may write to it meanwhile."""
+    takeover: bool = False
+    """Do not wait for uploads of other machines, which have ended although nothing tells so."""
     surroundings: Surroundings = field(default_factory=Surroundings)
 
 
@@ -82,7 +95,8 @@ def purge(
     InvalidError
         If no version is named, or the reason is empty or too long.
     ConflictError
-        If other versions refer to files of it; they are named, and nothing is removed.
+        If other versions refer to files of it, or may once their upload is done; they are
+        named, and nothing is removed.
     IntegrityError
         If a commit record of the dataset is damaged, so that this cannot be told.
     StorageError
@@ -103,21 +117,26 @@ def purge(
             where=opened.address,
             fix="give the folder or bucket behind it as --store",
         )
+    around = options.surroundings
+    _refuse_coming(opened, commit, options, now=around.now())
     _refuse_referenced(opened, commit)
     planned = Purged(
         commit=commit, status=status, objects=tuple(_payload(opened, commit)), already=already
     )
     if options.dry_run:
         return planned
-    writable, _ = trusted(opened, options.surroundings, single_writer=options.single_writer)
-    return _apply(writable, planned)
+    writable, _ = trusted(opened, around, single_writer=options.single_writer)
+    return _apply(writable, planned, options)
 
 
-def _apply(store: Store, planned: Purged) -> Purged:
+def _apply(store: Store, planned: Purged, options: PurgeOptions) -> Purged:
     commit = planned.commit
     if not planned.already:
         append(store, commit, planned.status)
-    # Who published a version that refers to this one did so before the status, or saw it.
+    # Whoever commits a version that relies on this one has claimed its number, and looked at
+    # the statuses after that. So now its claim is seen, or it will see the status. Claims are
+    # looked at first: who commits between the two looks is seen by the second.
+    _refuse_coming(store, commit, options, now=store_time(store, options.surroundings.token()))
     _refuse_referenced(store, commit)
     _remove(store, planned.objects)
     left = tuple(_payload(store, commit))
@@ -159,6 +178,54 @@ def referring(store: Store, commit: CommitRecord) -> tuple[str, ...]:
     commits = each(lambda number: read_commit(store, commit.dataset, number), numbers)
     found = sorted(commits, key=lambda other: other.number)
     return tuple(text for other in found if (text := name(other)))
+
+
+def coming(
+    store: Store, commit: CommitRecord, *, now: datetime, is_dead: Callable[[Claim], bool]
+) -> tuple[tuple[str, Claim | None], ...]:
+    """Name the uploads that may end as versions whose files lie in the prefix of another.
+
+    Returns
+    -------
+    tuple of (str, Claim or None)
+        Version and newest claim, None if that is damaged. Left out are uploads that certainly
+        have ended, and those so old that their publishers would have to renew their claims.
+    """
+    claimed = claims_of(store, commit.dataset)
+    committed = {str(number) for number in version_numbers(store, commit.dataset)}
+    found: list[tuple[str, Claim | None]] = []
+    for version, listed in claimed.items():
+        if version in committed or VersionNumber.parse(version) <= commit.number:
+            continue
+        when = time_of(listed[-1])
+        if when is not None and now - when > COLLECTED_AFTER:
+            continue
+        claims = [read_claim(store, facts.key) for facts in listed]
+        mine = [claim for claim in claims if claim is None or not claim.serving]
+        holder = mine[-1] if mine else None
+        if not mine or (holder is not None and (holder.collecting or is_dead(holder))):
+            continue
+        if any(claim is None or claim.layout == "delta" for claim in mine):
+            found.append((version, holder))
+    return tuple(found)
+
+
+def _refuse_coming(
+    store: Store, commit: CommitRecord, options: PurgeOptions, *, now: datetime
+) -> None:
+    around = options.surroundings
+    is_dead = partial(has_ended, host=around.host, user=around.user, pid=around.pid)
+    found = coming(store, commit, now=now, is_dead=is_dead)
+    if found and not options.takeover:
+        version, holder = found[0]
+        who = holder.who if holder is not None else "somebody"
+        raise ConflictError(
+            f"{commit.dataset}@{version} is being published by {who}, and may take files of "
+            f"{commit.name}",
+            where=store.address,
+            fix="wait for it, then run the same command again; if that process has ended, add "
+            "--takeover",
+        )
 
 
 def _refuse_referenced(store: Store, commit: CommitRecord) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from scidata.correction import changes
 from scidata.facts import Facts
 from scidata.formats.text import citation
-from scidata.inventory import known_doi, read_history
+from scidata.inventory import corrected, known_doi, read_history
 from scidata.published import Published, read_facts, read_published, read_record, read_split
 from scidata.record import Record
 from scidata.reservation import KnownDoi
@@ -29,6 +30,8 @@ class Shown:
     """Whether it was deprecated or withdrawn, and why."""
     doi: KnownDoi | None = None
     """Given to it after it was published; None if it has none."""
+    corrected: tuple[str, ...] = ()
+    """Fields of `record` that were corrected after it was published."""
 
 
 def show(reference: str, store: StoreLike | None = None) -> Shown:
@@ -52,7 +55,8 @@ def show(reference: str, store: StoreLike | None = None) -> Shown:
     """
     opened = open_store(store)
     commit = resolve(reference, opened)
-    record, facts = read_record(opened, commit), read_facts(opened, commit)
+    own, facts = read_record(opened, commit), read_facts(opened, commit)
+    record = corrected(opened, commit, own)
     doi = known_doi(opened, commit)
     return Shown(
         commit=commit,
@@ -62,6 +66,7 @@ def show(reference: str, store: StoreLike | None = None) -> Shown:
         parts=_parts(read_published(opened, commit), record) if record.splits else {},
         history=read_history(opened, commit.dataset, commit.number),
         doi=doi,
+        corrected=changes(own, record),
     )
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scidata.benchmarks import harness, plan_task, run_task
+from scidata.benchmarks import plan_task, run_task, training
 from scidata.cli import cli
 from scidata.datasets.tevolop.fortnights import AHEAD, BACK
 from scidata.datasets.tevolop.splits import WINDOW, by_time
@@ -25,7 +25,7 @@ from scidata.errors import (
 )
 from tests.windows import publish_quakes
 
-SMALL = {"epochs": 2, "batch_size": 64, "stride": 4, "score_stride": 4}
+SMALL = {"epochs": 2, "batch_size": 28, "stride": 4, "score_stride": 4}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def first(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return out, _run(store, out)
 
 
-def _run(store: Path, out: Path, **settings: float) -> dict[str, Any]:
+def _run(store: Path, out: Path, **settings: object) -> dict[str, Any]:
     return run_task(
         "tevolop", dataset="quakes@1.0.0", store=store, out=out, settings={**SMALL, **settings}
     )
@@ -50,7 +50,7 @@ def test_the_result_says_what_was_run_on_what_by_what(
 ) -> None:
     out, result = first
     assert json.loads((out / "result.json").read_text()) == result
-    assert result["schema"] == "scidata-result/1"
+    assert result["schema"] == "scidata-result/2"
     commit = json.loads((store / "quakes" / "versions" / "1.0.0.json").read_text())
     assert result["dataset"]["digest"] == commit["digest"]
     manifest = (store / "quakes" / "v1.0.0" / "manifest-sha256.txt").read_text()
@@ -58,8 +58,8 @@ def test_the_result_says_what_was_run_on_what_by_what(
     assert f"{digest}  data/splits/time/train.txt" in manifest
     assert result["hyperparameters"]["epochs"] == 2
     assert result["parameters"] == 65_560
-    assert len(result["losses"]) == 2
-    assert set(result["seconds"]) == {"build", "train", "score"}
+    assert len(result["curve"]) == 2
+    assert set(result["seconds"]) == {"build", "train", "evaluate", "score"}
     assert result["samples_per_second"] > 0
     assert result["code"]["scidata"]
     assert result["hardware"]["torch"] == torch.__version__
@@ -70,9 +70,11 @@ def test_every_score_stands_beside_its_baselines(first: tuple[Path, dict[str, An
     assert set(scores) == {"train", "validation", "test"}
     for part in scores.values():
         assert set(part) == {"model", "persistence", "climatology", "seasonal"}
-        for targets in part.values():
-            assert len(targets) == 10
-            assert all(set(s) == {"averaged", "summed", "series"} for s in targets.values())
+        for found in part.values():
+            assert {"NNSE", "NNSE, summed", "2 weeks", "2 weeks, summed", "series"} <= set(
+                found
+            )
+            assert len(found) == 2 * (10 + 1) + 1
 
 
 def test_the_result_names_neither_the_machine_nor_its_user(
@@ -93,9 +95,14 @@ def test_the_same_seed_gives_the_same_numbers(
 ) -> None:
     again = _run(store, tmp_path / "again")
     assert again["scores"] == first[1]["scores"]
-    assert again["losses"] == first[1]["losses"]
+    assert _curve(again) == _curve(first[1])
     other = _run(store, tmp_path / "other", seed=1)
-    assert other["losses"] != first[1]["losses"]
+    assert _curve(other) != _curve(first[1])
+
+
+def _curve(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is the same in equal runs: all but the time it took."""
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in result["curve"]]
 
 
 @dataclass
@@ -123,7 +130,7 @@ def test_an_interrupted_run_continues_to_the_same_result(
             store=store,
             out=tmp_path,
             settings=SMALL,
-            progress=_Interruption(batches // 2 + 2),
+            progress=_Interruption(batches // 2 + 3),
         )
     assert (tmp_path / "checkpoint.pt").exists()
     assert not (tmp_path / "result.json").exists()
@@ -136,15 +143,15 @@ def test_an_interrupted_run_continues_to_the_same_result(
         settings=SMALL,
         progress=lambda done, total: trained.append(done),
     )
-    assert trained[0] == batches // 2
+    assert trained[0] == batches // 2 + 1  # and one of evaluating
     assert result["scores"] == first[1]["scores"]
-    assert result["losses"] == first[1]["losses"]
+    assert _curve(result) == _curve(first[1])
 
 
 def test_a_finished_run_is_returned_without_training(
     first: tuple[Path, dict[str, Any]], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness, "_train", None)
+    monkeypatch.setattr(training.Training, "run", None)
     assert _run(store, first[0]) == first[1]
 
 
@@ -180,9 +187,9 @@ def test_a_checkpoint_that_would_run_code_is_refused(store: Path, tmp_path: Path
 def test_settings_that_do_not_exist_or_are_out_of_range_are_named(
     store: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(NotFoundError, match="no setting epoch; there are epochs"):
+    with pytest.raises(NotFoundError, match="no setting epoch; did you mean epochs"):
         _run(store, tmp_path, epoch=1)
-    with pytest.raises(InvalidError, match="out of range: epochs 0, stride -1") as caught:
+    with pytest.raises(InvalidError, match="epochs 0 is out of range; stride -1") as caught:
         _run(store, tmp_path, epochs=0, stride=-1)
     assert caught.value.exit_code == 4
 
@@ -195,7 +202,7 @@ def test_settings_that_do_not_exist_or_are_out_of_range_are_named(
 def test_settings_that_torch_cannot_take_are_refused(
     store: Path, tmp_path: Path, name: str, value: float
 ) -> None:
-    with pytest.raises(InvalidError, match=f"out of range: {name}"):
+    with pytest.raises(InvalidError, match=f"{name} .* is out of range"):
         _run(store, tmp_path, **{name: value})
 
 
@@ -224,7 +231,7 @@ def test_a_checkpoint_of_another_model_is_damaged(
 def test_a_folder_that_cannot_be_written_is_found_before_training(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness, "_train", None)
+    monkeypatch.setattr(training.Training, "run", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         _run(store, tmp_path / "file" / "run")
@@ -269,11 +276,11 @@ def test_the_command_prints_a_table_and_json_gives_the_same(
     first: tuple[Path, dict[str, Any]], store: Path
 ) -> None:
     options = ["bench", "run", "tevolop", "--dataset", "quakes@1.0.0", "--store", str(store)]
-    options += ["--out", str(first[0]), "--epochs", "2", "--batch-size", "64"]
-    options += ["--stride", "4", "--score-stride", "4"]
+    options += ["--out", str(first[0]), "--epochs", "2", "--set", "batch_size=28"]
+    options += ["--set", "stride=4", "--set", "score_stride=4"]
     shown = CliRunner().invoke(cli, options)
     assert shown.exit_code == 0, shown.output
-    assert "test, summed" in shown.stdout
+    assert "2 weeks, summed" in shown.stdout
     assert "persistence" in shown.stdout
     printed = CliRunner().invoke(cli, [*options, "--json"])
     assert json.loads(printed.stdout) == first[1]
@@ -282,10 +289,12 @@ def test_the_command_prints_a_table_and_json_gives_the_same(
 def test_a_dry_run_says_what_would_run_and_writes_nothing(store: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = ["bench", "run", "tevolop", "--dataset", "quakes", "--store", str(store)]
+    options += ["--set", "batch_size=30"]
     shown = CliRunner().invoke(cli, [*options, "--out", str(out), "--dry-run"])
     plan = json.loads(shown.stdout)
     assert plan["schema"] == "scidata-run-plan/1"
     assert plan["splits"]["train"]["samples"] == 6 * 5
+    assert plan["parameters"] == 65_560
     assert not out.exists()
 
 
@@ -295,6 +304,7 @@ def test_list_names_every_profile_and_its_rules() -> None:
     assert [line.split()[1] for line in shown.stdout.splitlines()[1:]] == [
         "mini",
         "strict",
+        "fixed-model",
         "reference",
     ]
 

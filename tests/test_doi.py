@@ -10,6 +10,8 @@ import pytest
 from scidata.doi import DoiOptions, draft, hide, preview, publish, show, update
 from scidata.doi.documents import differences
 from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
+from scidata.exporting import export
+from scidata.formats import FORMS
 from scidata.inventory import known_doi
 from scidata.marking import Mark, mark
 from scidata.mirroring import mirror
@@ -252,6 +254,33 @@ def test_catalogs_say_the_doi_and_versions_do_not_change(
     collection = json.loads(store.read("bare/collection.json"))
     assert collection["scidata:dois"] == {"1.0.0": DOI}
     assert "sci:doi" not in collection  # that of the newest, which has none yet
+    items = {e["title"]: e["href"] for e in collection["links"] if e["rel"] == "item"}
+    assert items == {"1.0.0": "./item-1.0.0.json", "1.1.0": "./v1.1.0/meta/item.json"}
+    item = json.loads(store.read("bare/item-1.0.0.json"))
+    assert item["properties"]["sci:doi"] == DOI
+    assert item["properties"]["sci:citation"].endswith(f". https://doi.org/{DOI}")
+    assert {e["href"] for e in item["links"] if e["rel"] == "cite-as"} == {
+        f"https://doi.org/{DOI}"
+    }
+    publish("bare@1.1.0", store, options=options)
+    assert json.loads(store.read("bare/collection.json"))["sci:doi"] == SECOND
+    catalog = yaml.safe_load(store.read("bare/catalog.yaml"))
+    assert catalog["metadata"]["citation"].endswith(f"https://doi.org/{SECOND}")
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_that_is_exported_says_a_doi_that_can_be_found(
+    name: str, store: MemoryStore, options: DoiOptions
+) -> None:
+    draft("bare@1.0.0", store, options=options)
+    before = export("bare@1.0.0", name, store).data
+    assert DOI.encode() not in before
+    publish("bare@1.0.0", store, options=options)
+    assert DOI.encode() in export("bare@1.0.0", name, store).data
+    assert DOI.encode() not in export("bare@1.1.0", name, store).data
+    path = FORMS[name].path
+    key = f"bare/v1.0.0/{path}" if path else "bare/catalog-1.0.0.yaml"
+    assert store.read(key) == before
 
 
 def test_a_damaged_note_is_told_and_never_leads_to_another_doi(

@@ -55,13 +55,26 @@ def test_each_verb_prints_one_document(store: Path, datacite: Double) -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert (document["schema"], document["doi"]) == ("scidata-doi-preview/1", DOI)
-    for verb, state in (("draft", "draft"), ("publish", "findable"), ("update", "findable")):
-        more = ["--no-page-check"] if verb == "publish" else []
+    record = store / "bare/v1.0.0/meta/record.yaml"
+    corrected = store.parent / "corrected.yaml"
+    corrected.write_text(record.read_text().replace("Tiny waves", "Small waves"))
+    for verb, state, more in (
+        ("draft", "draft", []),
+        ("register", "registered", ["--no-page-check"]),
+        ("publish", "findable", ["--no-page-check"]),
+        ("update", "findable", ["--record", str(corrected)]),
+    ):
         document = json.loads(run(store, verb, "bare@1.0.0", *more, "--json").stdout)
         assert (document["schema"], document["state"]) == ("scidata-doi/1", state)
     document = json.loads(run(store, "show", "bare@1.0.0", "--json").stdout)
     assert (document["schema"], document["state"]) == ("scidata-doi-show/1", "findable")
     assert (document["differs"], document["concept"]) == ([], CONCEPT)
+    corrected.write_text(record.read_text().replace("CC-BY-4.0", "CC0-1.0"))
+    refused = run(store, "update", "bare@1.0.0", "--record", str(corrected))
+    assert (refused.returncode, "'license' of a published version stays" in refused.stderr) == (
+        4,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

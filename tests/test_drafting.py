@@ -152,9 +152,12 @@ def test_what_a_stac_collection_can_say_comes_back(
     document = stac.collection(record, [facts_of(record)])
     found = from_document(document, tmp_path_factory.mktemp("draft"), record.id)
     said = written(record)
-    kept = ("title", "publisher", "license", "contact", "keywords")
+    kept = ("title", "publisher", "license", "contact", "keywords", "language")
     assert {k: found.fields.get(k) for k in kept} == {k: said.get(k) for k in kept}
     assert found.fields["abstract"].startswith(record.abstract)
+    # They come back vocabulary by vocabulary.
+    subjects = sorted(said.get("subjects", []), key=str)
+    assert sorted(found.fields.get("subjects", []), key=str) == subjects
     assert len(found.fields["creators"]) == len(record.creators)
 
 

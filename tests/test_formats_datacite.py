@@ -58,6 +58,7 @@ def test_the_official_schema_refuses_a_wrong_relation(schemas: Path) -> None:
 @RECORDS
 def test_there_is_no_doi_and_no_address_before_one_is_registered(record: Record) -> None:
     assert not {"doi", "url", "prefix", "suffix", "event"} & set(of(record))
+    assert attributes(record, facts_of(record), "10.5072/x")["doi"] == "10.5072/x"
 
 
 @RECORDS

@@ -27,6 +27,8 @@ RECORDS = pytest.mark.parametrize(
     ids=lambda record: f"{record.id}-{len(record.relations)}-{len(record.creators)}",
 )
 
+DOIS = pytest.mark.parametrize("doi", [None, "10.1234/waves.v1"], ids=["without", "with"])
+
 
 def form(name: str, subject: Subject) -> dict[str, Any]:  # Any: JSON-LD
     document: dict[str, Any] = json.loads(FORMS[name].write(subject))
@@ -64,13 +66,14 @@ def version(staged: Path, tmp_path: Path) -> Path:
 
 
 @RECORDS
+@DOIS
 def test_mlcroissant_finds_no_error_and_warns_of_nothing(
-    record: Record, caplog: pytest.LogCaptureFixture
+    record: Record, doi: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     import mlcroissant
 
     caplog.set_level(logging.WARNING)
-    document = form("croissant", subject_of(record))
+    document = form("croissant", subject_of(record, doi=doi))
     issues = mlcroissant.Dataset(jsonld=document).metadata.issues
     assert (issues.errors, issues.warnings, caplog.messages) == (set(), set(), [])
 
@@ -131,8 +134,11 @@ def test_rdflib_reads_the_title_out_of_every_json_ld(
 
 
 @RECORDS
-def test_dcat_is_valid_by_the_shapes_of_dcat_ap(record: Record, schemas: Path) -> None:
-    graph = graph_of(form("dcat", subject_of(record)))
+@DOIS
+def test_dcat_is_valid_by_the_shapes_of_dcat_ap(
+    record: Record, doi: str | None, schemas: Path
+) -> None:
+    graph = graph_of(form("dcat", subject_of(record, doi=doi)))
     assert violations(graph, schemas / "shapes/dcat-ap-3.0.1.ttl") == []
 
 

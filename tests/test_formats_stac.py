@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from scidata.catalog.founding import founding_records
-from scidata.formats import stac
+from scidata.formats import FORMS, Subject, stac
 from scidata.index import rebuild
 from scidata.manifest import Manifest
 from scidata.record import Record
 from scidata.storage import open_store
-from tests.records import bare_record, facts_of, full_record
+from tests.records import bare_record, facts_of, full_record, subject_of
 from tests.versions import write_version
 
 ANYTHING = {"$schema": "http://json-schema.org/draft-07/schema#"}
@@ -39,6 +39,9 @@ def validating_with(schemas: Path | None) -> Iterator[None]:
     if schemas is None:
         validator.schema_cache |= dict.fromkeys(stac.EXTENSIONS.values(), ANYTHING)
     else:
+        # Two schemas are not kept beside a checkout; their fields have a test of their own.
+        absent = ("language", "themes")
+        validator.schema_cache |= {stac.EXTENSIONS[name]: ANYTHING for name in absent}
         for file in schemas.glob("stac-extensions.github.io/**/*.json"):
             address = "https://" + str(file.relative_to(schemas))
             validator.schema_cache[address] = json.loads(file.read_text())
@@ -66,6 +69,11 @@ def test_the_core_of_stac_is_always_judged(record: Record) -> None:
         assert validate_dict(document)
         with pytest.raises(STACValidationError):
             validate_dict({**document, "geometry": "everywhere"})
+
+
+def form(name: str, subject: Subject) -> dict[str, Any]:  # Any: JSON
+    document: dict[str, Any] = json.loads(FORMS[name].write(subject))
+    return document
 
 
 def item_of(record: Record, parent: str | None = None) -> dict[str, Any]:  # Any: JSON
@@ -96,7 +104,42 @@ def test_a_collection_is_valid(record: Record) -> None:
     from pystac.validation import validate_dict
 
     versions = [facts_of(record, number) for number in ("1.0.0", "1.1.0")]
-    assert len(validate_dict(stac.collection(record, versions))) == 4
+    assert len(validate_dict(stac.collection(record, versions))) == 5 + bool(record.subjects)
+    assert validate_dict(stac.collection(record, versions, dois={"1.1.0": "10.1234/waves.v1"}))
+
+
+def test_the_language_and_the_terms_of_vocabularies_are_said_by_vocabulary() -> None:
+    terms = [
+        {"term": "height", "scheme": "CF", "uri": "https://example.org/height"},
+        {"term": "Sea", "scheme": "MeSH", "uri": "https://example.org/sea"},
+        {"term": "speed", "scheme": "CF", "uri": "https://example.org/speed"},
+    ]
+    record = full_record(subjects=terms, language="de")
+    for said, extensions in (
+        ((item := item_of(record))["properties"], item["stac_extensions"]),
+        ((whole := stac.collection(record, [facts_of(record)])), whole["stac_extensions"]),
+    ):
+        assert said["language"] == {"code": "de"}
+        assert [theme["scheme"] for theme in said["themes"]] == ["CF", "MeSH"]
+        first, second = said["themes"][0]["concepts"]
+        address = "https://example.org/height"
+        assert first == {"id": address, "title": "height", "url": address}
+        assert second["title"] == "speed"
+        assert {stac.EXTENSIONS["language"], stac.EXTENSIONS["themes"]} <= set(extensions)
+    assert stac.EXTENSIONS["themes"] not in item_of(bare_record())["stac_extensions"]
+
+
+@RECORDS
+@pytest.mark.usefixtures("offline")
+def test_an_item_with_a_doi_says_it_thrice_and_is_valid(record: Record) -> None:
+    from pystac.validation import validate_dict
+
+    document = form("stac", subject_of(record, doi="10.1234/waves.v1"))
+    assert validate_dict(document)
+    assert document["properties"]["sci:doi"] == "10.1234/waves.v1"
+    assert document["properties"]["sci:citation"].endswith(". https://doi.org/10.1234/waves.v1")
+    (cite_as,) = [link["href"] for link in document["links"] if link["rel"] == "cite-as"]
+    assert cite_as == "https://doi.org/10.1234/waves.v1"
 
 
 @pytest.mark.usefixtures("offline", "schemas")
@@ -238,9 +281,11 @@ def test_no_extension_is_declared_without_one_of_its_fields(record: Record) -> N
         "contacts": '"contacts"',
         "datacube": '"cube:',
         "file": '"file:',
+        "language": '"language":',
         "processing": '"processing:',
         "scientific": '"sci:',
         "table": '"table:',
+        "themes": '"themes":',
         "version": '"version"',
         "zarr": '"zarr:',
     }

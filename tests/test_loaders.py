@@ -374,7 +374,7 @@ def test_memory_bounds_tiles_batches_and_what_is_under_way(
     extents = lengths(program.tiling)
     tile = sum(prod(f.extent(extents)) * f.layout.dtype.itemsize for f in program.tiled)
     batch = 35 * sum(f.nbytes for f in program.tiled)
-    assert program.slots * tile + batch * (QUEUED + 2) + opened.in_flight <= SCARCE
+    assert program.slots * tile + batch * (QUEUED + 2) + program.in_flight <= SCARCE
     assert program.reach + program.ahead <= max(program.slots, 1)
     assert shuffle == "exact" or 1 < program.slots < len(program.tiling.counts)
 

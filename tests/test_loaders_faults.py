@@ -99,7 +99,11 @@ def bare(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for a second where users wait for a minute; keep no variable as a whole."""
+    """Wait for a second where users wait for a minute; keep no variable as a whole.
+
+    And fetch ahead as from a store that is far away: what fails then has no place yet.
+    """
+    monkeypatch.setattr("scidata.loaders.pace.Pace.asked_for", float(2**20))
     monkeypatch.setattr("scidata.loaders.fetch.TIMEOUT_S", 0.5)
     monkeypatch.setattr("scidata.loaders.fetch.WHOLE_TIMEOUT_S", 0.5)
     monkeypatch.setattr("scidata.loaders.fetch.FIRST_PAUSE_S", 0.01)

@@ -15,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scidata import measure as measuring
-from scidata.digest import Digest
 from scidata.errors import IntegrityError, InvalidError, StorageError
 from scidata.facts import Asset
-from scidata.hashing import Progress, hash_files
+from scidata.hashing import Cut, Hashed, Progress, hash_and_cut
 from scidata.measure import Measured, asset_key, measure
 from scidata.measure.variables import MAX_METADATA_BYTES, parquet_variables, zarr_variables
 from tests.samples import CHANNELS, SAMPLES
@@ -206,9 +205,9 @@ def test_files_that_change_while_they_are_hashed_stop_it(
     target = staged / "data" / "statistics.json"
 
     def change_after(
-        files: Iterable[tuple[str, Path]], *, progress: Progress | None = None
-    ) -> dict[str, tuple[Digest, int]]:
-        result = hash_files(files, progress=progress)
+        files: Iterable[tuple[str, Path]], *, cut: Cut, progress: Progress | None = None
+    ) -> dict[str, Hashed]:
+        result = hash_and_cut(files, cut=cut, progress=progress)
         if change == "grow":
             target.write_bytes(target.read_bytes() + b" ")
         if change == "same size":
@@ -219,7 +218,7 @@ def test_files_that_change_while_they_are_hashed_stop_it(
             target.with_name("late.json").write_text("{}")
         return result
 
-    monkeypatch.setattr(measuring, "hash_files", change_after)
+    monkeypatch.setattr(measuring, "hash_and_cut", change_after)
     with pytest.raises(IntegrityError, match="changed while they were hashed") as caught:
         measured(staged)
     state = {"vanish": "missing", "appear": "extra"}.get(change, "bad")
@@ -248,7 +247,7 @@ BAD_METADATA = {
 def test_malformed_array_metadata_are_refused_before_anything_is_hashed(
     staged: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "hash_files", None)
+    monkeypatch.setattr(measuring, "hash_and_cut", None)
     (staged / "data" / "array.zarr" / "zarr.json").write_text(text)
     with pytest.raises(InvalidError) as caught:
         measured(staged)

@@ -15,6 +15,7 @@ from scidata.errors import (
 from scidata.index import rebuild
 from scidata.listing import read_listing
 from scidata.marking import Mark, mark
+from scidata.materializing import materialize
 from scidata.mirroring import Mirrored, MirrorOptions, mirror
 from scidata.purging import purge
 from scidata.resolve import resolve
@@ -22,6 +23,7 @@ from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore
+from scidata.surroundings import Surroundings
 from scidata.testing.faults import OPERATIONS, Crash, Fault, FaultyStore
 from scidata.transferring import Transfer, transfer
 from scidata.verifying import verify
@@ -135,6 +137,37 @@ def test_a_delta_alone_brings_what_it_inherits(bare: Path) -> None:
     mirror(["bare"], source, to=target)
     assert verify("bare@1.0.0", target).damage == ()
     assert immutable(target) == immutable(source)
+
+
+def test_a_delta_alone_and_then_its_older_version_may_come_from_two_machines(
+    bare: Path,
+) -> None:
+    source, target = MemoryStore("source"), MemoryStore("target")
+    first = write_version(source, bare, "1.0.0")
+    (bare / "data" / "one.txt").write_text("another one\n")
+    write_delta(source, bare, "1.1.0", first, {"data/deep/two.txt": "1.0.0"})
+    for name, host in (("bare@1.1.0", "here"), ("bare@1.0.0", "there")):
+        options = MirrorOptions(surroundings=Surroundings(host=host))
+        mirror([name], source, to=target, options=options)
+    assert verify("bare@1.0.0", target).damage == ()
+    assert immutable(target) == immutable(source)
+
+
+def test_a_delta_on_a_version_that_was_purged_there_is_refused(bare: Path) -> None:
+    source, target = MemoryStore("source"), MemoryStore("target")
+    first = write_version(source, bare, "1.0.0")
+    (bare / "data" / "one.txt").write_text("another one\n")
+    write_delta(source, bare, "1.1.0", first, {"data/deep/two.txt": "1.0.0"})
+    mirror(["bare@1.0.0"], source, to=target)
+    purge("bare@1.0.0", "a court's order", target)
+    with pytest.raises(ConflictError, match="a court's order") as caught:
+        mirror(["bare@1.1.0"], source, to=target)
+    assert "scidata materialize bare@1.1.0" in caught.value.fix
+    assert list(target.list("bare/v1.0.0/data/")) == []
+    materialize("bare@1.1.0", source)
+    mirror(["bare@1.1.0"], source, to=target)
+    assert verify("bare@1.1.0", target).damage == ()
+    assert list(target.list("bare/v1.0.0/data/")) == []
 
 
 def test_a_dry_run_tells_how_much_and_writes_nothing(source: MemoryStore) -> None:

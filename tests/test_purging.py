@@ -1,5 +1,6 @@
 """Purging: the bytes go, for ever and completely; why they went stays."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from scidata.cli.purge import command
 from scidata.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
 from scidata.index import rebuild
 from scidata.listing import read_listing
-from scidata.publishing import publish
+from scidata.publishing import PublishOptions, Surroundings, publish
 from scidata.purging import PurgeOptions, purge
 from scidata.resolve import read_manifest, resolve, resolve_any
 from scidata.storage import open_store
@@ -143,6 +144,29 @@ def test_a_purged_number_is_not_published_again(bare: Path) -> None:
     with pytest.raises(ConflictError, match=r"was purged on .*: a court's order"):
         publish(bare, store, version="1.0.0")
     assert publish(bare, store, version="1.1.0").commit.parent is None
+
+
+def test_a_purge_waits_for_an_upload_that_may_take_its_files_unless_told_that_it_ended(
+    bare: Path, tmp_path: Path
+) -> None:
+    store = open_store(tmp_path / "store")
+    publish(bare, store, version="1.0.0")
+    (bare / "data" / "one.txt").write_text("another one\n")
+    options = PublishOptions(layout="delta", surroundings=Surroundings(host="elsewhere"))
+    dying = FaultyStore(store, at=1, only=("create",), key="versions/1.1.0.json")
+    with pytest.raises(Crash):
+        publish(bare, dying, version="1.1.0", options=options)
+    words = ["bare@1.0.0", "--reason", "r", "--yes", "--store", str(tmp_path / "store")]
+    done = CliRunner().invoke(command, words)
+    assert isinstance(done.exception, ConflictError)
+    assert "bare@1.1.0 is being published by" in str(done.exception)
+    assert len(payload(store)) == 2
+    done = CliRunner().invoke(command, [*words, "--takeover"])
+    assert done.exit_code == 0, done.output
+    assert payload(store) == []
+    again = replace(options, layout=None, takeover=True)
+    with pytest.raises(ConflictError, match="was purged"):
+        publish(bare, store, version="1.1.0", options=again)
 
 
 def test_nobody_is_asked_where_nobody_can_answer(bare: Path, tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import scidata
 from scidata import signing
 from scidata.errors import ConflictError, IntegrityError, InvalidError, SignatureError
 from scidata.mirroring import mirror
 from scidata.publishing import PublishOptions, publish
+from scidata.pulling import pull
 from scidata.resolve import resolve
 from scidata.signing import MAX_SIGNATURES, attach, load_key, load_trusted, require_signature
 from scidata.sshsig import Signature, SigningKey, parse_public_keys, read_private_key
@@ -22,7 +24,7 @@ from scidata.storage.base import Store
 from scidata.storage.memory import MemoryStore
 from scidata.verifying import verify
 from scidata.version import CommitRecord, commit_bytes
-from tests.versions import write_version
+from tests.versions import Counting, write_version
 
 KINDS = {
     "ed25519": ["-t", "ed25519"],
@@ -234,6 +236,25 @@ def test_a_copy_is_compared_with_the_signed_commit_record_of_the_store(
     assert found.signer == trusted[0]
 
 
+def test_nothing_is_fetched_of_what_no_trusted_key_signed(
+    keys: Path, store: Store, tmp_path: Path
+) -> None:
+    signing.sign("tiny@1.0.0", load_key(keys / "mallory"), store)
+    trusted = load_trusted([keys / "ed25519.pub"])
+    counting = Counting(store)
+    for keys_given in (trusted, ()):
+        with pytest.raises(SignatureError) as caught:
+            pull("tiny", tmp_path / "copy", counting, trusted=keys_given)
+        assert caught.value.state == "untrusted"
+        with pytest.raises(SignatureError):
+            scidata.open("tiny", counting, trusted=keys_given)
+    assert not (tmp_path / "copy").exists()
+    assert [line for line in counting.requests if "/v1.0.0/" in line] == []
+    signing.sign("tiny@1.0.0", load_key(keys / "ed25519"), store)
+    assert pull("tiny", tmp_path / "copy", store, trusted=trusted).signer == trusted[0]
+    assert scidata.open("tiny", store, trusted=trusted).name == "tiny@1.0.0"
+
+
 def test_a_mirror_holds_the_signatures_that_fit_beside_its_own(
     keys: Path, staged: Path, tmp_path: Path
 ) -> None:
@@ -390,6 +411,14 @@ def test_the_command_line_tells_a_bad_signature_from_damage(
     document = json.loads(err)
     assert document["kind"] == "signature"
     assert [d["code"] for d in document["details"]] == ["signature-untrusted"]
+
+    copy = str(tmp_path / "copy")
+    code, out, err = run("pull", "tiny", *where, "--out", copy, "--trusted", theirs)
+    assert (code, out, Path(copy).exists()) == (8, "", False)
+    assert "by no key that you trust" in err
+    code, out, _ = run("pull", "tiny", *where, "--out", copy, "--trusted", mine)
+    assert code == 0
+    assert "(ed25519@lab)" in out
 
     (tmp_path / "store/tiny/v1.0.0/README.md").write_text("damaged")
     code, out, _ = run("verify", "tiny@1.0.0", *where, "--trusted", mine, "--json")

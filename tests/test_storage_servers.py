@@ -8,13 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import InvalidPathError
 
 from scidata.errors import StorageError
 from scidata.listing import read_listing
 from scidata.publishing import publish
 from scidata.resolve import resolve
 from scidata.storage import open_store, s3
-from scidata.storage.base import Store
+from scidata.storage.base import ObjectFacts, Store
+from scidata.storage.s3 import S3Store
+from scidata.storage.s3_listing import Listing
 from tests.servers import (
     Proxy,
     create_bucket,
@@ -295,3 +298,30 @@ def test_two_servers_with_the_same_bucket_have_different_addresses(s3_endpoint: 
     first = open_store("s3://twin-bucket", endpoint_url=s3_endpoint, anonymous=True)
     second = open_store("s3://twin-bucket", anonymous=True)
     assert (first.url, first.address) != (second.url, second.address)
+
+
+def test_a_listing_goes_on_where_a_key_that_is_no_path_begins_a_page(s3_url: str) -> None:
+    store = open_store(s3_url)
+    assert isinstance(store, S3Store)
+    for key in ("a", "c", "d"):
+        store.create(key, key.encode())
+    bucket, _, below = s3_url.removeprefix("s3://").partition("/")
+    store._call("put_object", Bucket=bucket, Key=f"{below}/b//x", Body=b"xx")
+
+    def first_page() -> Iterator[ObjectFacts]:
+        yield ObjectFacts(key="a", size=1)
+        raise StorageError("no", where="", fix="") from InvalidPathError("b//x")
+
+    listing = Listing(
+        call=store._call, bucket=bucket, top=f"{below}/", prefix="", address=store.address
+    )
+    found = list(listing.complete(first_page()))
+    assert [(facts.key, facts.size) for facts in found] == [
+        ("a", 1),
+        ("b//x", 2),
+        ("c", 1),
+        ("d", 1),
+    ]
+    assert found[2:] == list(store.list())[2:]
+    with pytest.raises(StorageError, match="a key that is no path"):
+        open_store(f"{s3_url}/b").folders()

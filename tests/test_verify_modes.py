@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from scidata.digest import Digest
 from scidata.errors import InvalidError, NotFoundError
 from scidata.manifest_index import Recorded, read_recorded
+from scidata.parts import Parts
 from scidata.storage import open_store
 from scidata.storage.checksums import Stored, stored
 from scidata.storage.local import LocalStore
@@ -252,7 +253,9 @@ def test_remote_is_refused_where_no_checksums_are_kept(copy: Path, published: Pa
 WHOLE = hashlib.sha256(b"abc").hexdigest()
 PIECES = [hashlib.sha256(piece).digest() for piece in (b"a" * 8, b"b" * 8, b"c")]
 OF_PARTS = hashlib.sha256(b"".join(PIECES)).hexdigest()
-INDEX = Recorded(size=17, part_size=8, parts_sha256=b"".join(PIECES), crc64nvme="0" * 16)
+CUT = Parts(8, b"".join(PIECES))
+INDEX = Recorded(size=17, parts=CUT, cut=WHOLE, crc64nvme="0" * 16)
+OF_OTHERS = Recorded(size=17, parts=CUT, cut="0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +272,11 @@ INDEX = Recorded(size=17, part_size=8, parts_sha256=b"".join(PIECES), crc64nvme=
             "SHA256 of parts",
         ),
         (INDEX, Stored(size=17, parts_sha256="1" * 64, parts=3, part_size=8), "bad"),
+        (
+            OF_OTHERS,
+            Stored(size=17, parts_sha256=OF_PARTS, parts=3, part_size=8),
+            "unverifiable",
+        ),
         # Other parts of the same bytes have another checksum.
         (INDEX, Stored(size=17, parts_sha256="1" * 64, parts=2, part_size=9), "unverifiable"),
         (
@@ -279,7 +287,7 @@ INDEX = Recorded(size=17, part_size=8, parts_sha256=b"".join(PIECES), crc64nvme=
                 part_size=3,
                 parts_sha256=hashlib.sha256(bytes.fromhex(WHOLE)).hexdigest(),
             ),
-            "SHA256 of parts",
+            "SHA256 of one part",
         ),
         (Recorded(md5="a" * 32), Stored(size=3, md5="a" * 32), "MD5"),
         (Recorded(md5="a" * 32), Stored(size=3, md5="b" * 32), "bad"),

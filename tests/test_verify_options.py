@@ -120,6 +120,9 @@ def test_a_bag_of_another_tool_is_verified(tmp_path: Path) -> None:
     assert named(verify(folder)) == {("bad", "data/sub/file.txt"), ("extra", "data/new")}
 
 
+DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -135,7 +138,7 @@ def test_manifests_of_other_tools_may_be_written_otherwise(
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.txt").write_text("a")
-    (tmp_path / "bagit.txt").write_text("BagIt-Version: 1.0\n")
+    (tmp_path / "bagit.txt").write_text(DECLARATION)
     text = write(Digest.of(b"a").hex)
     (tmp_path / MANIFEST).write_bytes(text.encode())
     assert verify(tmp_path).sound
@@ -151,6 +154,7 @@ def test_a_foreign_manifest_never_leads_out_of_its_folder(tmp_path: Path, path: 
     folder = tmp_path / "bag"
     (folder / "data").mkdir(parents=True)
     (tmp_path / "a").write_text("a")
+    (folder / "bagit.txt").write_text(DECLARATION)
     (folder / MANIFEST).write_text(f"{Digest.of(b'a').hex}  {path}\n")
     found = verify(folder)
     assert named(found) == {("bad", MANIFEST)}
@@ -163,7 +167,8 @@ def test_a_folder_without_a_sha256_manifest_is_no_version(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     bagit.make_bag(str(tmp_path), checksums=["md5"])
     with pytest.raises(InvalidError, match="has only manifest-md5"):
-        verify(tmp_path)
+        verify(tmp_path, digest=Digest.of(b""))
+    assert verify(tmp_path).name == ""
 
 
 def test_a_path_that_does_not_exist_is_not_found(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -15,7 +17,7 @@ from scidata.cli.output import (
     say,
     store_options,
 )
-from scidata.doi import DoiOptions, Done, draft, hide, preview, publish, show, update
+from scidata.doi import DoiOptions, Done, draft, hide, preview, publish, register, show, update
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.warning import warn
@@ -74,6 +76,17 @@ def _writes(function: F) -> F:
     ):
         function = option(function)
     return _pages(function)
+
+
+def _page_check(function: F) -> F:
+    return click.option(
+        "--no-page-check",
+        "check_page",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Go on although the landing page is not there yet.",
+    )(function)
 
 
 def _options(**given: Any) -> tuple[Store, DoiOptions, bool]:  # Any: of click
@@ -135,16 +148,23 @@ def draft_command(*, reference: str, **given: Any) -> None:  # Any: of click
     _run(draft, reference, **given)
 
 
+@command.command("register", epilog=exits(2, 3, 4, 5, 6, 7))
+@click.argument("reference")
+@_page_check
+@_writes
+@store_options
+@json_option
+def register_command(*, reference: str, **given: Any) -> None:  # Any: of click
+    """Make the DOI of REFERENCE resolve, but not appear in searches: for reviewers, say.
+
+    It stays for ever. `publish` makes it findable later; its dataset's DOI is made then.
+    """
+    _run(register, reference, **given)
+
+
 @command.command("publish", epilog=exits(2, 3, 4, 5, 6, 7))
 @click.argument("reference")
-@click.option(
-    "--no-page-check",
-    "check_page",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    help="Publish although the landing page is not there yet.",
-)
+@_page_check
 @_writes
 @store_options
 @json_option
@@ -158,12 +178,24 @@ def publish_command(*, reference: str, **given: Any) -> None:  # Any: of click
 
 @command.command("update", epilog=exits(2, 3, 4, 5, 6, 7))
 @click.argument("reference")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A corrected record, kept beside the version, which does not change, and told by the "
+    "catalogs, `show` and `export`. Licence, access, variables, splits and samples stay.",
+)
 @_writes
 @store_options
 @json_option
-def update_command(*, reference: str, **given: Any) -> None:  # Any: of click
-    """Bring what DataCite has of REFERENCE up to date, such as moved landing pages."""
-    _run(update, reference, **given)
+def update_command(
+    *, reference: str, record: Path | None, **given: Any
+) -> None:  # Any: of click
+    """Bring what DataCite has of REFERENCE up to date: moved landing pages, a corrected record.
+
+    Without --record the correction that was made last is told again.
+    """
+    _run(partial(update, record=record), reference, **given)
 
 
 @command.command("hide", epilog=exits(2, 3, 4, 5, 6, 7))

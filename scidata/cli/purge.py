@@ -21,6 +21,12 @@ from scidata.wording import amount, counted
     is_flag=True,
     help="Use a store that ignores conditional writes; promise that nobody else writes to it.",
 )
+@click.option(
+    "--takeover",
+    is_flag=True,
+    help="Do not wait for an upload of another machine that may take files of this version; "
+    "promise that it has ended.",
+)
 @store_options
 @json_option
 def command(
@@ -30,6 +36,7 @@ def command(
     yes: bool,
     dry_run: bool,
     single_writer: bool,
+    takeover: bool,
     store_url: str | None,
     endpoint_url: str | None,
     anonymous: bool,
@@ -39,13 +46,13 @@ def command(
 
     For what must not be kept by law; to warn readers of a mistake, scidata status is enough.
     The commit record, the manifest and the description stay, and tell whoever asks why the
-    files are gone. A version to whose files others refer is refused. Mirrors, copies and old
-    object versions that a bucket keeps are not reached.
+    files are gone. A version to whose files others refer is refused, or may refer once their
+    upload is done. Mirrors, copies and old object versions that a bucket keeps are not reached.
     """
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
     if not (yes or dry_run):
         _confirm(reference)
-    options = PurgeOptions(dry_run=dry_run, single_writer=single_writer)
+    options = PurgeOptions(dry_run=dry_run, single_writer=single_writer, takeover=takeover)
     done = purge(reference, reason, store, options=options)
     if as_json:
         print_json("scidata-purge/1", {**_fields(done), "dry_run": dry_run})

@@ -62,6 +62,7 @@ def _fields(shown: Shown) -> dict[str, object]:
         "license": {"name": license_name(shown.record), "url": license_url(shown.record)},
         "citation": shown.citation,
         "doi": vars(shown.doi) | {"url": shown.doi.url} if shown.doi else None,
+        "corrected": list(shown.corrected),
         "status": status.model_dump(mode="json") if status else None,
     }
 
@@ -75,6 +76,8 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
         yield "status", f"{status.state} since {status.date}: {status.reason}{instead}"
     if shown.doi is not None:
         yield "doi", shown.doi.url if shown.doi.findable else f"{shown.doi.doi} (reserved)"
+    if shown.corrected:
+        yield "corrected", f"{', '.join(shown.corrected)} (of the record, after publishing)"
     yield "licence", f"{license_name(record)} {license_url(record)}"
     yield "access", record.access
     yield "created", commit.created

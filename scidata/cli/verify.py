@@ -180,10 +180,8 @@ def _print(found: Verified, remedy: str) -> None:
         lines = [f"unverifiable {item.path}: {item.reason}" for item in found.unverifiable]
         say(*capped(lines, what=" unverifiable"))
     counts = f"{counted(found.files - found.tags, 'file')}, {counted(found.tags, 'tag file')}"
-    say(
-        f"{_verdict(found)}  {found.name or found.target}  {found.digest or 'no manifest'}  "
-        f"{counts}, {_how(found)}"
-    )
+    digest = found.digest or "no sha256 manifest"
+    say(f"{_verdict(found)}  {found.name or found.target}  {digest}  {counts}, {_how(found)}")
     if found.drawn:
         say(f"looked into {found.drawn}; of the others names and sizes were compared")
     signed = f", signed by {found.signer}" if found.signer else ""

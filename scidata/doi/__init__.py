@@ -1,17 +1,16 @@
-"""DOIs of versions at DataCite: preview, draft, publish, update, hide, show."""
+"""DOIs of versions at DataCite: preview, draft, register, publish, update, hide, show."""
 
 from scidata.doi.client import Patience
 from scidata.doi.life import (
-    Done,
-    Preview,
-    Seen,
     draft,
     hide,
     preview,
     publish,
+    register,
     show,
     update,
 )
+from scidata.doi.results import Done, Preview, Seen
 from scidata.doi.session import DoiOptions
 from scidata.doi.settling import Step
 
@@ -26,6 +25,7 @@ __all__ = [
     "hide",
     "preview",
     "publish",
+    "register",
     "show",
     "update",
 ]

@@ -15,17 +15,14 @@ from typing import Any, TypeAlias
 
 from scidata.doi.answers import field_of
 from scidata.doi.documents import without_empties
+from scidata.doi.rules import FIX, own_rules, problem
 from scidata.errors import InvalidError, Problem, ScidataError
-from scidata.formats.datacite import SCHEMA_VERSION
-from scidata.identifiers import check_doi, check_url, instants, vocabulary_terms
 from scidata.schemas import SchemaCache, schema_file
 
 Attributes: TypeAlias = dict[str, Any]  # Any: JSON at the edge
 
 SCHEMA = "datacite-4.7"
-MAX_RIGHTS = 2000
 MAX_PROBLEMS = 50
-_FIX = "correct this field of the record, and publish the next version"
 _EXTRA = "pip install 'fair-scidata[doi]'"
 _NAMESPACE = re.compile(r"\{http://datacite\.org/schema/kernel-4\}")
 _NEWER_RELATIONS = {"HasTranslation", "IsTranslationOf", "Other"}
@@ -46,7 +43,7 @@ class Verdict:
 def judge(document: Mapping[str, Any], cache: SchemaCache) -> Verdict:  # Any: JSON
     """Ask every judge that can be had about the attributes of a DOI."""
     stated = without_empties(document)
-    problems = list(_own_rules(stated))
+    problems = list(own_rules(stated))
     judges, absent = ["scidata's own rules"], []
     try:
         problems += _by_json_schema(stated)
@@ -79,79 +76,6 @@ def require(verdict: Verdict, *, where: str) -> None:
         )
 
 
-def _own_rules(stated: Attributes) -> Iterator[Problem]:
-    for name in ("doi", "url", "titles", "creators", "publisher", "publicationYear", "types"):
-        if not stated.get(name):
-            yield _problem(name, f"DataCite asks for {name}")
-    if stated.get("schemaVersion") != SCHEMA_VERSION:
-        yield _problem("schemaVersion", f"it must be {SCHEMA_VERSION}, or nothing is validated")
-    yield from _refusals(stated)
-    yield from _texts(stated)
-    yield from _terms(stated)
-    for number, date in enumerate(stated.get("dates", ())):
-        yield from _date(number, str(date.get("date")))
-    if not re.fullmatch(r"\d{4}", str(stated.get("publicationYear"))):
-        yield _problem("publicationYear", f"{stated.get('publicationYear')!r} is not a year")
-
-
-def _refusals(stated: Attributes) -> Iterator[Problem]:
-    for name, check in (("doi", check_doi), ("url", check_url)):
-        try:
-            check(str(stated.get(name)))
-        except InvalidError as error:
-            yield _problem(name, error.message)
-
-
-def _texts(stated: Attributes) -> Iterator[Problem]:
-    for number, title in enumerate(stated.get("titles", ())):
-        if not str(title.get("title", "")).strip():
-            yield _problem("titles", f"title {number + 1} is empty")
-    for number, creator in enumerate(stated.get("creators", ())):
-        if not str(creator.get("name", "")).strip():
-            yield _problem("creators", f"the name of creator {number + 1} is empty")
-    for rights in stated.get("rightsList", ()):
-        if len(str(rights.get("rights", ""))) > MAX_RIGHTS:
-            yield _problem("rightsList", f"rights have more than {MAX_RIGHTS} characters")
-    unsaid = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", str(list(_strings(stated))))
-    if unsaid:
-        yield _problem("metadata", f"a text holds {unsaid[0]!r}, which XML cannot say")
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for member in value.values():
-            yield from _strings(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _strings(member)
-
-
-def _terms(stated: Attributes) -> Iterator[Problem]:
-    wanted = (
-        ("contributors", "contributorType", vocabulary_terms("contributor-types")),
-        ("relatedIdentifiers", "relationType", vocabulary_terms("relation-types")),
-    )
-    for name, member, terms in wanted:
-        for item in stated.get(name, ()):
-            if item.get(member) not in terms:
-                yield _problem(name, f"{item.get(member)!r} is no {member} of DataCite's")
-
-
-def _date(number: int, text: str) -> Iterator[Problem]:
-    start, _, end = text.partition("/")
-    for part in filter(None, (start, end)):
-        try:
-            instants(part)
-        except InvalidError as error:
-            yield _problem("dates", f"date {number + 1}: {error.message}")
-
-
-def _problem(source: str, message: str) -> Problem:
-    return Problem(code="datacite-rule", path=field_of(source), message=message, fix=_FIX)
-
-
 def _by_json_schema(stated: Attributes) -> Iterator[Problem]:
     """Ask the package; the terms that came after its schema are put for older ones before."""
     from datacite import schema45
@@ -170,7 +94,7 @@ def _by_json_schema(stated: Attributes) -> Iterator[Problem]:
             code="datacite-json-schema",
             path=field_of(str(next(iter(error.path), "metadata"))),
             message=f"{'.'.join(map(str, error.path)) or 'all'}: {error.message[:200]}",
-            fix=_FIX,
+            fix=FIX,
         )
         for error in schema45.validator.iter_errors(older)
     )
@@ -183,7 +107,7 @@ def _by_xsd(stated: Attributes, schema: Path) -> Iterator[Problem]:
     try:
         xml = etree.fromstring(schema45.tostring(stated).encode())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return iter([_problem("metadata", f"it cannot be written as XML: {error}"[:200])])
+        return iter([problem("metadata", f"it cannot be written as XML: {error}"[:200])])
     judged = _parsed(schema)
     judged.validate(xml)
     return iter([_of_xsd(xml, error) for error in judged.error_log])
@@ -212,5 +136,5 @@ def _of_xsd(xml: Any, error: Any) -> Problem:  # Any: lxml has no types
         code="datacite-xsd",
         path=path,
         message=f"{position}: {words}" if position else words,
-        fix=_FIX,
+        fix=FIX,
     )

@@ -3,15 +3,20 @@
 Running one again is safe, and goes on where the last run stopped.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
+from scidata.correction import changes
 from scidata.doi.client import Registry, seen_state
+from scidata.doi.correcting import read_corrected, write_down
 from scidata.doi.documents import differences, without_empties
 from scidata.doi.judging import Verdict, require
 from scidata.doi.ledger import note_findable, reserve
+from scidata.doi.results import Done, Preview, Seen, done_of
 from scidata.doi.session import DoiOptions, Session, begin, check_page
-from scidata.doi.settling import Step, Work, page_of_now
+from scidata.doi.settling import Work, page_of_now
 from scidata.errors import (
     ConflictError,
     InvalidError,
@@ -26,51 +31,6 @@ from scidata.storage.base import Store
 from scidata.storage.trust import trusted
 
 Attributes: TypeAlias = dict[str, Any]  # Any: JSON at the edge
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What would be sent of a version, and what the judges say of it."""
-
-    name: str
-    doi: str
-    concept: str
-    reserved: bool
-    document: Attributes
-    verdict: Verdict
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """What a verb did, or would do."""
-
-    name: str
-    doi: str
-    concept: str
-    api: str
-    state: str
-    url: str
-    steps: tuple[Step, ...]
-    judges: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What the store and DataCite say of a version's DOI."""
-
-    name: str
-    doi: str
-    concept: str
-    api: str
-    reserved: bool
-    noted_findable: bool
-    """The store says that it can be found."""
-    state: str
-    url: str
-    registered: str | None
-    differs: tuple[str, ...]
-    """Attributes that DataCite has otherwise than `update` would write them."""
 
 
 def preview(
@@ -108,7 +68,29 @@ def draft(
         _reserve(session, _writable(session))
     work = Work(session, registry)
     steps = [work.settle("version", session.document())]
-    return _done(session, steps, verdict, work.warnings)
+    return done_of(session, steps, verdict, work.warnings)
+
+
+def register(
+    reference: str, store: StoreLike | None = None, *, options: DoiOptions | None = None
+) -> Done:
+    """Make a version's DOI resolve without being found in a search, such as for reviewers.
+
+    It stays for ever, too; `publish` makes it findable later, and what is findable stays so.
+    Readers of the store are shown it as reserved. Raises as `publish`.
+    """
+    session, verdict = _judged(reference, store, options)
+    _refuse_withdrawn(session)
+    registry, dry_run = session.registry(), session.options.dry_run
+    if not dry_run:
+        _reserve(session, _writable(session))
+    work = Work(session, registry)
+    document = session.document()
+    checked = _page_check(session, work, document)
+    steps = [work.settle("version", document, "register", before_event=checked)]
+    if not dry_run:
+        work.await_handle(session.doi)
+    return done_of(session, steps, verdict, work.warnings)
 
 
 def publish(
@@ -146,12 +128,8 @@ def publish(
         _reserve(session, writable)
     work = Work(session, registry)
     document = session.document()
-
-    def page_is_there() -> None:
-        if session.options.check_page:
-            work.warn(check_page(document["url"], session.doi, session.options.patience))
-
-    steps = [work.settle("version", document, "publish", before_event=page_is_there)]
+    checked = _page_check(session, work, document)
+    steps = [work.settle("version", document, "publish", before_event=checked)]
     if not dry_run:
         work.await_handle(session.doi)
         note = FindableNote(
@@ -165,27 +143,57 @@ def publish(
     steps += work.around(ledger)
     if not dry_run and not session.is_test:
         work.warn(_index(writable, session))
-    return _done(session, steps, verdict, work.warnings)
+    return done_of(session, steps, verdict, work.warnings)
 
 
 def update(
-    reference: str, store: StoreLike | None = None, *, options: DoiOptions | None = None
+    reference: str,
+    store: StoreLike | None = None,
+    *,
+    record: Path | None = None,
+    options: DoiOptions | None = None,
 ) -> Done:
     """Bring what DataCite has of a version, its dataset and predecessor up to date.
 
-    States stay as they are. Raises as `publish`, and `NotFoundError` if there is no DOI yet.
+    States stay as they are.
+
+    Parameters
+    ----------
+    record : Path, optional
+        A corrected record. The version keeps the one that it was published with; the correction
+        is written down beside it, once the judges have nothing against it, and before DataCite
+        is told. What it may change is `scidata.correction.CORRECTABLE`.
+
+    Raises
+    ------
+    NotFoundError
+        If the version has no DOI yet, or there is no such record.
+    InvalidError
+        If the record is not valid, or changes more than it may.
+    ScidataError
+        As `publish`.
     """
     session = begin(reference, store, options or DoiOptions())
+    changed: tuple[str, ...] = ()
+    if record is not None:
+        after = read_corrected(record, session.own)
+        changed = changes(session.record, after)
+        session = replace(session, record=after)
     registry = session.registry()
     found = _found(session, registry)
     document = session.document(url=page_of_now(session, found, session.commit.version))
     verdict = session.verdict(document)
     require(verdict, where=session.commit.name)
     work = Work(session, registry)
+    if changed and not session.options.dry_run:
+        _write_down(session, changed)
     steps = [work.settle("version", document)]
     if session.line.findable:
         steps += work.around(session.ledger)
-    return _done(session, steps, verdict, work.warnings)
+    if record is not None and not session.options.dry_run and not session.is_test:
+        # Also where nothing changed: a run that died before may have left them behind.
+        work.warn(_index(_writable(session), session))
+    return done_of(session, steps, verdict, work.warnings)
 
 
 def hide(
@@ -223,7 +231,7 @@ def hide(
     require(verdict, where=session.commit.name)
     work = Work(session, registry)
     steps = [work.settle("version", document, "hide", reason=status.reason)]
-    return _done(session, steps, verdict, work.warnings)
+    return done_of(session, steps, verdict, work.warnings)
 
 
 def show(
@@ -296,6 +304,28 @@ def _writable(session: Session) -> Store:
     return store
 
 
+def _write_down(session: Session, changed: tuple[str, ...]) -> None:
+    write_down(
+        _writable(session),
+        session.commit,
+        session.record,
+        changed,
+        last=session.corrections,
+        around=session.options.surroundings,
+        test=session.is_test,
+    )
+
+
+def _page_check(session: Session, work: Work, document: Attributes) -> Callable[[], None]:
+    """Return what asks for the landing page, just before a DOI leads there for ever."""
+
+    def page_is_there() -> None:
+        if session.options.check_page:
+            work.warn(check_page(document["url"], session.doi, session.options.patience))
+
+    return page_is_there
+
+
 def _refuse_withdrawn(session: Session) -> None:
     history, name = session.line.history, session.commit.name
     if not history.is_offered:
@@ -325,18 +355,3 @@ def _index(store: Store, session: Session) -> str:
         again = f"scidata index {session.commit.dataset} {options_of(store)}"
         return f"the catalogs are out of date ({error.message}); run: {again}"
     return ""
-
-
-def _done(session: Session, steps: list[Step], verdict: Verdict, warnings: list[str]) -> Done:
-    absent = [f"not judged by {text}" for text in verdict.absent]
-    return Done(
-        name=session.commit.name,
-        doi=session.doi,
-        concept=session.concept,
-        api=session.api,
-        state=steps[0].after,
-        url=f"https://doi.org/{session.doi}",
-        steps=tuple(steps),
-        judges=verdict.judges,
-        warnings=(*absent, *warnings),
-    )

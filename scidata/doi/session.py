@@ -30,6 +30,7 @@ from scidata.doi.judging import Verdict, judge
 from scidata.doi.ledger import Ledger, Line, read_ledger
 from scidata.errors import ConflictError, InvalidError, NotFoundError, Problem, StorageError
 from scidata.facts import Facts
+from scidata.inventory import last_correction, read_correction
 from scidata.published import read_facts, read_record
 from scidata.record import Record
 from scidata.resolve import resolve_any
@@ -74,6 +75,11 @@ class Session:
     store: Store
     commit: CommitRecord
     record: Record
+    """As it was committed, or corrected since."""
+    own: Record
+    """As it was committed."""
+    corrections: int
+    """How often it was corrected."""
     facts: Facts
     api: str
     options: DoiOptions
@@ -108,7 +114,7 @@ class Session:
 
     def predecessor_document(self, before: Line, ledger: Ledger, url: str) -> Attributes:
         """Return what DataCite should have of the DOI of the version before."""
-        record = read_record(self.store, before.commit)
+        record = _held(self.store, before.commit, test=self.is_test)[0]
         facts = read_facts(self.store, before.commit)
         return self._of(before, record, facts, ledger, url)
 
@@ -130,7 +136,8 @@ class Session:
         newest = (ledger.offered() or tuple(lines) or (self.line,))[-1].commit
         record, facts = self.record, self.facts
         if newest.version != self.commit.version:
-            record, facts = read_record(self.store, newest), read_facts(self.store, newest)
+            record = _held(self.store, newest, test=self.is_test)[0]
+            facts = read_facts(self.store, newest)
         versions = [line.reserved.doi for line in lines if line.reserved]
         return concept_document(record, facts, self.concept, versions, url or self.page())
 
@@ -185,10 +192,13 @@ def begin(reference: str, store: StoreLike | None, options: DoiOptions) -> Sessi
     api = api_address(options.api, options.environ)
     ledger = read_ledger(opened, commit.dataset, test=is_test(api), also=commit)
     doi, concept = _names(ledger, commit, options)
+    record, own, corrections = _held(opened, commit, test=is_test(api))
     return Session(
         store=opened,
         commit=commit,
-        record=read_record(opened, commit),
+        record=record,
+        own=own,
+        corrections=corrections,
         facts=read_facts(opened, commit),
         api=api,
         options=options,
@@ -196,6 +206,14 @@ def begin(reference: str, store: StoreLike | None, options: DoiOptions) -> Sessi
         doi=doi,
         concept=concept,
     )
+
+
+def _held(store: Store, commit: CommitRecord, *, test: bool) -> tuple[Record, Record, int]:
+    """Read the record that holds, the committed one, and how often it was corrected."""
+    own = read_record(store, commit)
+    last = last_correction(store, commit, test=test)
+    found = read_correction(store, commit, own, last, test=test)
+    return (found[1] if found else own), own, last
 
 
 def _names(ledger: Ledger, commit: CommitRecord, options: DoiOptions) -> tuple[str, str]:

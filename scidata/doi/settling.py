@@ -11,11 +11,15 @@ from scidata.doi.session import Session, check_ours
 from scidata.errors import StorageError
 
 Attributes: TypeAlias = dict[str, Any]  # Any: JSON at the edge
-Event: TypeAlias = Literal["publish", "hide"]
+Event: TypeAlias = Literal["register", "publish", "hide"]
 Subject: TypeAlias = Literal["version", "dataset", "predecessor"]
 
 POLL_S = 2.0
-_GOAL: dict[Event, str] = {"publish": "findable", "hide": "registered"}
+_GOAL: dict[Event, str] = {
+    "register": "registered",
+    "publish": "findable",
+    "hide": "registered",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,7 @@ class Work:
         check_ours(found, wanted, api=self._session.api)
         before = seen_state(found)
         changes = differences(wanted, found) if found else tuple(without_empties(wanted))
-        goal = _GOAL[event] if event else ("draft" if found is None else before)
+        goal = _goal(event, before)
         if not dry_run:
             if found is None or changes:
                 found = self._registry.put(doi, wanted)
@@ -122,6 +126,15 @@ class Work:
         url = str(there.get("url") or session.page(before.commit.version))
         document = session.predecessor_document(before, ledger, url)
         yield self.settle("predecessor", document)
+
+
+def _goal(event: Event | None, before: str) -> str:
+    """Return the state to reach; what can be found resolves already, and stays findable."""
+    if event is None:
+        return "draft" if before == "absent" else before
+    if event == "register" and before == "findable":
+        return before
+    return _GOAL[event]
 
 
 def page_of_now(session: Session, found: Attributes | None, version: str | None) -> str:

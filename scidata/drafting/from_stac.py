@@ -43,7 +43,9 @@ def read_stac(document: Json) -> Fields:
             "contact": _contact(people),
             "publisher": _publisher(document),
             "license": _license(document),
+            "language": line(mapping(document.get("language")).get("code")),
             "keywords": keywords(document.get("keywords")),
+            "subjects": list(_subjects(document)),
             "spatial": _spatial(document),
             "temporal": _temporal(document),
             "relations": list(_papers(document)),
@@ -123,6 +125,17 @@ def _temporal(document: Json) -> Fields | None:
     interval = next(iter(listed(extent.get("interval"))), None)
     start, end = [*listed(interval), None, None][:2]
     return known({"start": line(start), "end": line(end)}) if start else None
+
+
+def _subjects(document: Json) -> Iterator[Fields]:
+    for theme in listed(document.get("themes")):
+        scheme = line(mapping(theme).get("scheme"))
+        for concept in listed(mapping(theme).get("concepts")):
+            found = mapping(concept)
+            uri = line(found.get("url")) or line(found.get("id"))
+            term = line(found.get("title")) or line(found.get("id"))
+            if scheme and uri and term:
+                yield {"term": term, "scheme": scheme, "uri": uri}
 
 
 def _papers(document: Json) -> Iterator[Fields]:

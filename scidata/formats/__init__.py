@@ -5,6 +5,7 @@ interrupted publication that runs again writes the same files.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from scidata.digest import Digest
 from scidata.facts import Facts
@@ -20,6 +21,7 @@ from scidata.manifest import (
     TAG_MANIFEST,
     Manifest,
 )
+from scidata.parts import Parts
 from scidata.record import Record
 
 RECORD = "meta/record.yaml"
@@ -66,6 +68,7 @@ def tag_files(
     facts: Facts,
     *,
     placed: Placed | None = None,
+    parts: Mapping[str, Parts] = MappingProxyType({}),
 ) -> dict[str, bytes]:
     """Return every file of a version besides its payload.
 
@@ -79,6 +82,8 @@ def tag_files(
         The payload: digests, and sizes in bytes, by path.
     placed : Placed, optional
         Where the payload lies; by default all of it in the version's own prefix.
+    parts : mapping of str to Parts, optional
+        The sha256 of each part of large files, by path.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def tag_files(
         "bag-info.txt": bag.bag_info(record, facts),
         MANIFEST: manifest.text,
         MANIFEST_TABLE: manifest_table.to_parquet(
-            manifest, sizes, facts, placed.since, placed.sources
+            manifest, sizes, facts, placed.since, sources=placed.sources, parts=parts
         ),
         RECORD: record_bytes,
         FACTS: to_json(facts.model_dump(mode="json")),

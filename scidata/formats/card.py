@@ -34,14 +34,15 @@ address, the size and the path of each: tools for BagIt bags fetch them before t
 """
 
 
-def readme(record: Record, facts: Facts, *, outside: int = 0) -> bytes:
+def readme(record: Record, facts: Facts, *, outside: int = 0, doi: str | None = None) -> bytes:
     """Return Markdown, one section for each question a user has.
 
-    `outside` is how many files were adopted, and lie where ``fetch.txt`` says.
+    `outside` is how many files were adopted, and lie where ``fetch.txt`` says; `doi` is that of
+    the version, where it is known.
     """
     sections = [
         ("Fetch", [_OUTSIDE.format(files=counted(outside, "file"))] if outside else []),
-        ("Cite", [markdown(citation(record, facts)), "", _CITING]),
+        ("Cite", [markdown(citation(record, facts, doi)), "", _CITING]),
         ("Licence", [_license(record)]),
         (
             "Check",

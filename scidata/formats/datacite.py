@@ -1,6 +1,7 @@
 """The ``attributes`` of a DataCite DOI (REST API, metadata schema 4.7), as data.
 
-A preview: there is no ``doi``, ``url`` or relation between versions until a DOI is registered.
+A preview: there is a ``doi`` only if it is known, and ``url`` and the relations between
+versions are added when it is registered.
 DataCite has no place for e-mail addresses, checksums, files and variables; the manifest and the
 record carry them.
 """
@@ -23,8 +24,8 @@ _ORCID = {"nameIdentifierScheme": "ORCID", "schemeUri": "https://orcid.org"}
 _ROR_NAME = {"nameIdentifierScheme": "ROR", "schemeUri": "https://ror.org"}
 
 
-def attributes(record: Record, facts: Facts) -> Attributes:
-    """Return the attributes of a version's DOI, without the DOI."""
+def attributes(record: Record, facts: Facts, doi: str | None = None) -> Attributes:
+    """Return the attributes of a version's DOI; the DOI itself if it is known."""
     lang = record.language
     document: Attributes = {
         "schemaVersion": SCHEMA_VERSION,
@@ -53,6 +54,8 @@ def attributes(record: Record, facts: Facts) -> Attributes:
         "fundingReferences": [_funding(award) for award in record.funding],
         "geoLocations": list(_places(record)),
     }
+    if doi is not None:
+        document["doi"] = doi
     return {key: value for key, value in document.items() if value != []}
 
 

@@ -44,6 +44,7 @@ def _stac(subject: Subject) -> bytes:
         subject.sizes,
         subject.placed.hrefs,
         sources=subject.placed.sources,
+        doi=subject.doi,
     )
     for linked in [*document["assets"].values(), *document["links"]]:
         linked["href"] = subject.absolute(subject.prefix + META, linked["href"])
@@ -53,7 +54,7 @@ def _stac(subject: Subject) -> bytes:
 def _intake(subject: Subject) -> bytes:
     placed = subject.placed
     catalog = intake.version_catalog(
-        subject.record, subject.facts, placed.hrefs, placed.outside
+        subject.record, subject.facts, placed.hrefs, placed.outside, doi=subject.doi
     )
     if subject.base_url is None:
         return to_yaml(catalog)
@@ -65,11 +66,11 @@ def _intake(subject: Subject) -> bytes:
 
 def _card(subject: Subject) -> bytes:
     outside = len(subject.placed.sources)
-    return card.readme(subject.record, subject.facts, outside=outside)
+    return card.readme(subject.record, subject.facts, outside=outside, doi=subject.doi)
 
 
 def _datacite(subject: Subject) -> bytes:
-    return to_json(datacite.attributes(subject.record, subject.facts))
+    return to_json(datacite.attributes(subject.record, subject.facts, subject.doi))
 
 
 FORMS: Mapping[str, Form] = {

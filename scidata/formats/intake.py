@@ -45,11 +45,13 @@ def version_catalog(
     facts: Facts,
     hrefs: Mapping[str, str] = MappingProxyType({}),
     outside: Sequence[OutsidePlace] = (),
+    *,
+    doi: str | None = None,
 ) -> Catalog:
     """Return the immutable catalog of one version, which lies in the dataset's folder.
 
     `hrefs` has the places of assets that do not lie in the version's prefix, by their keys,
-    and `outside` those of files that were adopted.
+    and `outside` those of files that were adopted; `doi` is the version's, where it is known.
 
     Its entries are the assets, each part of each split, and, where the record declares
     samples, streams of tensors; only these need scidata and torch.
@@ -57,10 +59,11 @@ def version_catalog(
     metadata = {
         **_about(record),
         "title": f"{record.title}, version {facts.version}",
-        "citation": citation(record, facts),
+        "citation": citation(record, facts, doi),
         "scidata": {
             "dataset": facts.dataset,
             "version": facts.version,
+            **({"doi": doi} if doi else {}),
             "digest": facts.digest,
             "created": facts.created,
             "without_reader": [a.key for a in facts.assets if _without_reader(a)],
@@ -103,9 +106,11 @@ def dataset_catalog(
     held = [f for f in versions if not _is(statuses.get(f.version), "purged")]
     offered = [f for f in held if not _is(statuses.get(f.version), "withdrawn")]
     named = {"newest": offered[-1].version, "digest": offered[-1].digest} if offered else {}
+    doi = (dois or {}).get(offered[-1].version) if offered else None
     metadata = {
         **_about(record),
         "title": record.title,
+        **({"citation": citation(record, offered[-1], doi)} if doi else {}),
         "scidata": {
             "dataset": versions[-1].dataset,
             **named,

@@ -19,11 +19,12 @@ from scidata.facts import Asset, Facts
 from scidata.formats import media, stac_status
 from scidata.formats.manifest_table import Sourced
 from scidata.formats.stac_cube import cube_fields, table_fields
+from scidata.formats.stac_record import cited, processing, rights_and_people, terms
 from scidata.formats.subject import link_url
-from scidata.formats.text import citation, license_name, license_url, orcid_url, ror_url
+from scidata.formats.text import citation, license_name, license_url
 from scidata.identifiers import instants
 from scidata.manifest import MANIFEST, Manifest
-from scidata.record import Box, Creator, NamedLicense, Record
+from scidata.record import Box, Record
 from scidata.split import SPLITS, split_path
 from scidata.status import Status
 
@@ -36,10 +37,12 @@ EXTENSIONS = {
         "contacts": "1.0.0",
         "datacube": "2.3.0",
         "file": "2.1.0",
+        "language": "1.0.0",
         "processing": "1.2.0",
         "scientific": "1.0.0",
         "storage": "2.0.0",
         "table": "1.2.0",
+        "themes": "1.0.0",
         "version": "1.2.0",
         "zarr": "1.1.0",
     }.items()
@@ -50,7 +53,6 @@ _WORLD = [-180.0, -90.0, 180.0, 90.0]
 _NO_PLACE = (
     "The data are not geographic: the extent is the whole world because STAC asks for one."
 )
-_PAPERS = {"IsDescribedBy", "IsDocumentedBy", "IsSupplementTo", "Cites", "References"}
 _GEOJSON = "application/geo+json"
 _JSON_LD = "application/ld+json"
 
@@ -63,11 +65,13 @@ def item(
     hrefs: Mapping[str, str] = MappingProxyType({}),
     *,
     sources: Mapping[str, Sourced] = MappingProxyType({}),
+    doi: str | None = None,
 ) -> Document:
     """Return the item of a version, which lies at ``v1.0.0/meta/item.json``.
 
     `hrefs` has the places of assets that do not lie in the version's prefix, by their keys,
     and `sources` the addresses of adopted files: up to a thousand are assets of their own.
+    `doi` is the version's, where it is known.
 
     ``file:checksum`` is a multihash: ``1220`` and the sha256. A folder has none; what stands
     for it is ``scidata:sha256``, the digest of its lines in the manifest.
@@ -94,6 +98,9 @@ def item(
         "assets": assets,
         "links": list(_item_links(record, facts)),
     }
+    if doi is not None:
+        document["properties"] |= _with_doi(record, facts, doi)
+        document["links"].append(stac_status.cite_as(doi))
     return document if bbox is None else {**document, "bbox": bbox}
 
 
@@ -115,19 +122,21 @@ def collection(
     statuses = statuses or {}
     offered = [f for f in versions if stac_status.is_offered(statuses.get(f.version))]
     newest = (offered or versions)[-1]
-    used = ("contacts", "scientific", "version")
+    used = ["contacts", "language", "scientific", "version"]
+    used += ["themes"] if record.subjects else []
     document: Document = {
         **collection_frame(record),
         "stac_extensions": sorted(EXTENSIONS[name] for name in used),
         "version": newest.version,
-        "links": list(_collection_links(record, versions, newest, statuses)),
-        **_cited(record, newest),
+        "links": list(_collection_links(record, versions, newest, statuses, dois or {})),
+        **terms(record),
+        **cited(record, newest),
     }
     if dois:
         document["scidata:dois"] = dict(dois)
     if doi := (dois or {}).get(newest.version):
-        document |= {"sci:doi": doi, "sci:citation": citation(record, newest, doi)}
-        document["links"].append(link("cite-as", f"https://doi.org/{doi}", "text/html"))
+        document |= _with_doi(record, newest, doi)
+        document["links"].append(stac_status.cite_as(doi))
     status = statuses.get(newest.version)
     return document | stac_status.fields(status) if status else document
 
@@ -144,7 +153,7 @@ def collection_frame(record: Record) -> Document:
         "description": record.abstract if box else f"{record.abstract}\n\n{_NO_PLACE}",
         "keywords": list(record.keywords),
         "extent": {"spatial": {"bbox": [box or _WORLD]}, "temporal": {"interval": [period]}},
-        **_rights_and_people(record),
+        **rights_and_people(record),
     }
 
 
@@ -179,65 +188,16 @@ def _properties(record: Record, facts: Facts) -> Document:
         "version": facts.version,
         "scidata:digest": facts.digest,
         "scidata:synthetic": record.synthetic,
-        **_rights_and_people(record),
-        **_cited(record, facts),
-        **_processing(record),
+        **rights_and_people(record),
+        **terms(record),
+        **cited(record, facts),
+        **processing(record),
     }
     return properties | ({"start_datetime": start, "end_datetime": end} if whole else {})
 
 
-def _rights_and_people(record: Record) -> Document:
-    return {
-        "license": "other" if isinstance(record.license, NamedLicense) else record.license,
-        "providers": [_provider(record)],
-        "contacts": list(_contacts(record)),
-    }
-
-
-def _cited(record: Record, facts: Facts) -> Document:
-    papers = [
-        {"doi": r.id} | ({"citation": r.note} if r.note else {})
-        for r in record.relations
-        if r.type in _PAPERS and r.id.startswith("10.")
-    ]
-    cited: Document = {"sci:citation": citation(record, facts)}
-    return cited | ({"sci:publications": papers} if papers else {})
-
-
-def _provider(record: Record) -> Document:
-    publisher = record.publisher
-    url = {"url": ror_url(publisher.ror)} if publisher.ror else {}
-    return {"name": publisher.name, "roles": ["licensor", "host"], **url}
-
-
-def _contacts(record: Record) -> Iterator[Document]:
-    for creator in record.creators:
-        yield _person(creator, "creator")
-    for contributor in record.contributors:
-        yield _person(contributor, contributor.role)
-    email = {"value": record.contact.email}
-    yield {"name": record.contact.name, "emails": [email], "roles": ["contact"]}
-
-
-def _person(who: Creator, role: str) -> Document:
-    identifier = orcid_url(who.orcid) if who.orcid else who.ror and ror_url(who.ror)
-    person: Document = {"name": who.full_name, "roles": [role]}
-    if identifier:
-        person["identifier"] = identifier
-    if who.affiliations:
-        person["organization"] = "; ".join(a.name for a in who.affiliations)
-    return person
-
-
-def _processing(record: Record) -> Document:
-    provenance = record.provenance
-    fields: Document = {}
-    if provenance.steps:
-        fields["processing:lineage"] = "\n".join(step.activity for step in provenance.steps)
-    # Its value is a version, so software without a known one is in the lineage only.
-    if versions := {s.name: s.version for s in provenance.software if s.version}:
-        fields["processing:software"] = versions
-    return fields
+def _with_doi(record: Record, facts: Facts, doi: str) -> Document:
+    return {"sci:doi": doi, "sci:citation": citation(record, facts, doi)}
 
 
 def _asset(record: Record, asset: Asset) -> Document:
@@ -347,8 +307,11 @@ def _tag_assets(facts: Facts, manifest: Manifest) -> dict[str, Document]:
 def _used(record: Record, facts: Facts) -> Iterator[str]:
     """Yield the extensions whose fields occur: a declared one without fields says nothing."""
     kinds = {asset.kind for asset in facts.assets}
-    yield from (EXTENSIONS[name] for name in ("contacts", "file", "scientific", "version"))
-    if _processing(record):
+    always = ("contacts", "file", "language", "scientific", "version")
+    yield from (EXTENSIONS[name] for name in always)
+    if record.subjects:
+        yield EXTENSIONS["themes"]
+    if processing(record):
         yield EXTENSIONS["processing"]
     if "zarr" in kinds:
         yield from (EXTENSIONS["datacube"], EXTENSIONS["zarr"])
@@ -382,16 +345,20 @@ def _collection_links(
     versions: Sequence[Facts],
     newest: Facts,
     statuses: Mapping[str, Status],
+    dois: Mapping[str, str],
 ) -> Iterator[Document]:
     yield link("root", "../catalog.json", media.JSON)
     yield link("parent", "../catalog.json", media.JSON)
+
+    def place(version: str) -> str:
+        path = stac_status.item_path(version, statuses.get(version), dois.get(version))
+        return f"./{path}"
+
     for facts in versions:
         status = statuses.get(facts.version)
-        href = f"./{stac_status.item_path(facts.version, status)}"
         became = stac_status.fields(status) if status else {}
-        yield link("item", href, _GEOJSON, title=facts.version) | became
-    href = f"./{stac_status.item_path(newest.version, statuses.get(newest.version))}"
-    yield link("latest-version", href, _GEOJSON, title=newest.version)
+        yield link("item", place(facts.version), _GEOJSON, title=facts.version) | became
+    yield link("latest-version", place(newest.version), _GEOJSON, title=newest.version)
     yield license_link(record)
 
 

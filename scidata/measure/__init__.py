@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
@@ -17,11 +17,12 @@ from scidata.digest import Digest
 from scidata.errors import Damage, IntegrityError, InvalidError, Problem
 from scidata.facts import STATISTICS, Asset, AssetKind, Facts, Variable
 from scidata.formats.media import HDF5, NETCDF, PARQUET, TEXT, UNKNOWN, ZARR, media_type
-from scidata.hashing import Progress, hash_files
+from scidata.hashing import Hashed, Progress, hash_and_cut
 from scidata.manifest import MAX_PROBLEMS, PAYLOAD, Manifest, path_fault, path_problems
-from scidata.measure.files import Stamp, Stamps, stamp_of, walk
+from scidata.measure.files import Known, Stamp, Stamps, stamp_of, walk
 from scidata.measure.hdf5 import file_variables
 from scidata.measure.variables import parquet_variables, zarr_variables
+from scidata.parts import Parts, Sizes
 from scidata.split import SPLITS
 
 MAX_ASSETS = 100  # more would not fit into a commit record of 64 KiB
@@ -38,6 +39,8 @@ class Measured:
     sizes: Mapping[str, int]
     """Bytes of every file, by the manifest's paths."""
     facts: Facts
+    parts: Mapping[str, Parts] = field(default_factory=dict)
+    """Of the files that S3 takes in parts, by path: the sha256 of each part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,7 @@ def measure(
     version: str,
     created: str,
     parent: str | None = None,
-    known: Mapping[str, tuple[Stamp, str]] = MappingProxyType({}),
+    known: Mapping[str, Known] = MappingProxyType({}),
     surveyed: Surveyed | None = None,
     progress: Progress | None = None,
 ) -> Measured:
@@ -101,9 +104,9 @@ def measure(
         UTC, ISO 8601 with ``Z``: when publishing began.
     parent : str, optional
         Version number that this one continues.
-    known : mapping of str to (stamp, str), optional
-        Sha256 of files that were read before, by path, with the stamp that they had then:
-        while it is the same, the sha256 is believed.
+    known : mapping of str to Known, optional
+        What was read of files before, by path: while a file's stamp is what it was then, that
+        is believed.
     surveyed : Surveyed, optional
         What `survey` found just now. Whoever gives it compares its stamps again at the end;
         here only the files are looked at again that were read.
@@ -125,16 +128,19 @@ def measure(
     if found.problems:
         raise _refusal(str(staged), list(found.problems))
     before = found.stamps
-    hexes = {
-        path: known[path][1]
+    # As S3 stores cut files by default, whatever this one does: a mirror may be in S3.
+    cut = Sizes().cut
+    same = {
+        path: known[path]
         for path, stamp in before.items()
-        if path in known and known[path][0] == stamp
+        if path in known and _is_same(known[path], stamp, cut(stamp[0]))
     }
-    fresh = {path: staged / path for path in before if path not in hexes}
-    hashed = hash_files(fresh.items(), progress=progress)
+    fresh = {path: staged / path for path in before if path not in same}
+    hashed = hash_and_cut(fresh.items(), cut=cut, progress=progress)
     again = _stamps_of(fresh) if surveyed else _look(staged)[0]
     _refuse_changes(hashed if surveyed else before, before, again, hashed, where=str(staged))
-    manifest = Manifest.of_hexes(hexes | {p: digest.hex for p, (digest, _) in hashed.items()})
+    read: dict[str, Known | Hashed] = {**same, **hashed}
+    manifest = Manifest.of_hexes({path: one.hex for path, one in read.items()})
     sizes = {path: before[path][0] for path in manifest}
     facts = Facts(
         dataset=dataset,
@@ -146,7 +152,18 @@ def measure(
         assets=tuple(_asset(entry, manifest, sizes) for entry in found.entries),
         parent=parent,
     )
-    return Measured(manifest=manifest, sizes=sizes, facts=facts)
+    parts = {path: read[path].parts for path in manifest}
+    return Measured(
+        manifest=manifest,
+        sizes=sizes,
+        facts=facts,
+        parts={path: cut for path, cut in parts.items() if cut is not None},
+    )
+
+
+def _is_same(known: Known, stamp: Stamp, part: int) -> bool:
+    """Tell whether all that is wanted of a file is known."""
+    return known.stamp == stamp and (known.parts.size if known.parts else 0) == part
 
 
 def survey(staged: Path) -> Surveyed:
@@ -222,7 +239,7 @@ def _refuse_changes(
     looked_at: Iterable[str],
     before: Stamps,
     after: Stamps,
-    hashed: Mapping[str, tuple[Digest, int]],
+    hashed: Mapping[str, Hashed],
     *,
     where: str,
 ) -> None:
@@ -231,7 +248,7 @@ def _refuse_changes(
     for path in looked_at:
         stamp = before[path]
         now = after.get(path, stamp)
-        if now != stamp or (path in hashed and hashed[path][1] != stamp[0]):
+        if now != stamp or (path in hashed and hashed[path].size != stamp[0]):
             expected, found = (f"{s[0]} bytes, modified at {s[1]} ns" for s in (stamp, now))
             damage.append(Damage(path=path, state="bad", expected=expected, found=found))
     if damage:

@@ -3,16 +3,28 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from scidata.errors import StorageError
 from scidata.manifest import PAYLOAD
+from scidata.parts import Parts
 
 Stamp: TypeAlias = tuple[int, int, int, int]
 """Size in bytes, time of writing and time of change (mtime, ctime) in ns, and inode of a file:
 what changes when somebody writes to it."""
 Stamps: TypeAlias = Mapping[str, Stamp]
 """By the file's path, such as ``data/events.parquet``."""
+
+
+class Known(NamedTuple):
+    """What an earlier run read of a file."""
+
+    stamp: Stamp
+    """As it was then."""
+    hex: str
+    """The sha256."""
+    parts: Parts | None
+    """The sha256 of each part of a large file."""
 
 
 def walk(staged: Path) -> Iterator[tuple[str, os.stat_result | None]]:

@@ -268,12 +268,21 @@ def _plan(found: Prepared, store: Store, claim: Claim, commit_id: str) -> Plan:
         url=store.url,
         fetch_from=claim.fetch_from,
     )
+    tags = tag_files(
+        found.record_bytes,
+        found.record,
+        manifest,
+        sizes,
+        facts,
+        placed=placed,
+        parts=found.measured.parts,
+    )
     version = Version(
         staged=found.staged,
         manifest=manifest,
         sizes=sizes,
         facts=facts,
-        tags=tag_files(found.record_bytes, found.record, manifest, sizes, facts, placed=placed),
+        tags=tags,
         parent=parent,
         inheritance=inheritance,
         placed=placed,

@@ -3,6 +3,10 @@
 A courtesy, not a lock: two publishers that both go on cannot harm a version, only stop each
 other. The first claim also fixes what enters the files besides the data: its time, the parent
 version, and what is inherited from it, so that whoever continues the upload writes the same.
+
+Claims are also how those who remove and those who rely on what lies there learn of each other:
+a collector takes the next claim of what it removes, a mirror claims the older prefixes that its
+version relies on, and a purge waits for the uploads that may inherit from what it removes.
 """
 
 import os
@@ -14,11 +18,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from scidata.publishing.inheritance import Layout
-from scidata.storage.base import Store
-from scidata.version import ParentVersion
+from scidata.resolve import commit_key
+from scidata.storage.base import ObjectFacts, Store
+from scidata.version import ParentVersion, VersionNumber
+
+_CLAIM = re.compile(r"(\d+\.\d+\.\d+)(?:\.(\d{1,6}))?\.json")
 
 MAX_CLAIM_BYTES = 4096
 MAX_TRIES = 20
+MAX_SERVED = 100
+"""As many claims are looked through for the first one that is of an upload."""
 COLLECTED_AFTER = timedelta(days=7)
 """What is older, claim and objects, may be removed by `scidata.collecting`."""
 RENEWED_AFTER = timedelta(days=6)
@@ -42,6 +51,9 @@ class Claim(BaseModel):
     fetch_from: str = ""
     collecting: bool = False
     """Whoever holds it removes the remains of the upload."""
+    serving: str = ""
+    """The newer version whose mirror brings files into this prefix. It uploads no version of
+    this number, and has ended once that one is committed."""
 
     @property
     def who(self) -> str:
@@ -77,25 +89,71 @@ def take(
     # Higher numbers without a first one: somebody is removing the remains of an upload.
     if created and newest_number(store, dataset, version) == 1:
         return mine
-    first = _read(store, claim_key(dataset, version))
     victim: str | None = None
     for _ in range(MAX_TRIES):
         number = newest_number(store, dataset, version)
         holder = _read(store, claim_key(dataset, version, number))
         if holder.tx == mine.tx:
-            return first
+            return _first(store, dataset, version, number)
         victim = victim or holder.tx
-        if not (is_dead(holder) or (takeover and holder.tx == victim)):
+        ended = is_dead(holder) or _has_served(store, dataset, holder)
+        if not (ended or (takeover and holder.tx == victim)):
             raise _held(holder, dataset, version)
         # Won or lost, the next look tells who holds it now.
         store.create(claim_key(dataset, version, number + 1), claim_bytes(mine))
-    raise _held(first, dataset, version)
+    raise _held(_read(store, claim_key(dataset, version)), dataset, version)
 
 
 def first_claim(store: Store, dataset: str, version: str) -> Claim | None:
     """Return the claim of whoever began to upload a version; None if nobody did."""
-    first = read_claim(store, claim_key(dataset, version))
-    return None if first is None or first.collecting else first
+    for number in range(1, MAX_SERVED + 1):
+        found = read_claim(store, claim_key(dataset, version, number))
+        if found is None or found.collecting:
+            return None
+        if not found.serving:
+            return found
+    return None
+
+
+def claims_of(store: Store, dataset: str) -> dict[str, tuple[ObjectFacts, ...]]:
+    """List the claims on each version number of a dataset, in the order of their numbers."""
+    found: dict[str, list[tuple[int, ObjectFacts]]] = {}
+    for facts in store.list(f"{dataset}/claims/"):
+        match = _CLAIM.fullmatch(facts.key.removeprefix(f"{dataset}/claims/"))
+        if match and is_number(match[1]):
+            found.setdefault(match[1], []).append((int(match[2] or 1), facts))
+    return {
+        version: tuple(facts for _, facts in sorted(pairs, key=lambda pair: pair[0]))
+        for version, pairs in sorted(found.items())
+    }
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a version number."""
+    try:
+        VersionNumber.parse(text)
+    except InvalidError:
+        return False
+    return True
+
+
+def _first(store: Store, dataset: str, version: str, newest: int) -> Claim:
+    for number in range(1, newest):
+        found = _read(store, claim_key(dataset, version, number))
+        if not found.serving:
+            return found
+    return _read(store, claim_key(dataset, version, newest))
+
+
+def _has_served(store: Store, dataset: str, holder: Claim) -> bool:
+    """Tell whether a claim was for the sake of a version that is committed by now."""
+    if not is_number(holder.serving):
+        return False
+    try:
+        store.head(commit_key(dataset, holder.serving))
+    except NotFoundError:
+        return False
+    return True
 
 
 def refuse_other_wishes(
@@ -213,6 +271,8 @@ def claim_bytes(claim: Claim) -> bytes:
 
 def _held(holder: Claim, dataset: str, version: str) -> ConflictError:
     act = "removed as the remains of an upload" if holder.collecting else "published"
+    if holder.serving:
+        act = f"brought as a part of {dataset}@{holder.serving}"
     return ConflictError(
         f"{dataset}@{version} is being {act} by {holder.who}",
         where=claim_key(dataset, version),

@@ -81,23 +81,38 @@ def read_held(store: Store, parent: CommitRecord) -> tuple[Held, ...]:
     return tuple(_read_one(store, commit) for commit in commits)
 
 
-def refuse_purged(store: Store, commit: CommitRecord) -> None:
+def refuse_purged(
+    store: Store,
+    commit: CommitRecord,
+    older: Iterable[VersionNumber] | None = None,
+    *,
+    fix: str = "publish under the next version number, which will inherit nothing of it",
+) -> None:
     """Look, just before a version is committed, that nobody purged what it relies on.
+
+    Whoever purges writes the status first and looks for claims afterwards; whoever commits has
+    claimed before this look. So one of the two sees the other, and stops.
+
+    Parameters
+    ----------
+    older : iterable of VersionNumber, optional
+        The versions relied on; by default all whose prefixes the commit record names.
 
     Raises
     ------
     ConflictError
         If somebody did: its files go, or are gone.
     """
-    for prefix in commit.prefixes[:-1]:
-        number = VersionNumber.parse(prefix.removeprefix("v"))
+    if older is None:
+        older = [VersionNumber.parse(p.removeprefix("v")) for p in commit.prefixes[:-1]]
+    for number in older:
         status = read_history(store, commit.dataset, number).status
         if status is not None and status.state == "purged":
             raise ConflictError(
                 f"{commit.dataset}@{number}, on which {commit.name} would rely, was purged on "
                 f"{status.date}: {status.reason}",
                 where=store.address,
-                fix="publish under the next version number, which will inherit nothing of it",
+                fix=fix,
             )
 
 

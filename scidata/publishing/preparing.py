@@ -202,7 +202,7 @@ def _measure(
         surveyed=data,
         progress=progress,
     )
-    note(memory, data.stamps, measured.manifest.hexes, begun_ns=begun_ns, recalled=recalled)
+    note(memory, data.stamps, measured, begun_ns=begun_ns, recalled=recalled)
     return measured
 
 

@@ -1,4 +1,6 @@
-"""Digests of staged files, kept between runs: what did not change is not read again.
+"""Digests of staged files, and of their parts, kept between runs.
+
+What did not change is not read again.
 
 A file counts as unchanged if its path, size, inode and both its times are those of the run that
 read it: when its contents were written, which anybody can set back, and when anything of it was
@@ -17,9 +19,11 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from scidata.measure.files import Stamp, Stamps
+from scidata.measure import Measured
+from scidata.measure.files import Known, Stamps
+from scidata.parts import Parts
 
-SCHEMA = "scidata-hashes/3"
+SCHEMA = "scidata-hashes/4"
 SETTLED_NS = 2 * 10**9
 MAX_BYTES = 2**30
 _HEXES = re.compile(r"(?:[0-9a-f]{64})*+")
@@ -31,8 +35,8 @@ def memory_of(folder: Path, staged: Path) -> Path:
     return folder / "hashes" / f"{name[:32]}.json.z"
 
 
-def recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
-    """Return stamp and sha256 of each file that was read, by path; nothing if damaged."""
+def recall(memory: Path) -> dict[str, Known]:
+    """Return what was read of each file, by path; nothing if damaged."""
     try:
         with memory.open("rb") as file:
             packed = file.read(MAX_BYTES)
@@ -43,7 +47,7 @@ def recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
         held = json.loads(text)
         if held["schema"] != SCHEMA:
             return {}
-        return dict(zip(_texts(held["paths"]), _read(held), strict=True))
+        return dict(_read(held))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zlib.error):
         return {}
 
@@ -51,18 +55,19 @@ def recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
 def note(
     memory: Path,
     stamps: Stamps,
-    hexes: Mapping[str, str],
+    measured: Measured,
     *,
     begun_ns: int,
-    recalled: Mapping[str, tuple[Stamp, str]],
+    recalled: Mapping[str, Known],
 ) -> None:
     """Keep what was read by a run that looked at the files after `begun_ns`.
 
     Nothing is written if it is what was `recalled`; not being able to write harms nobody.
     """
     settled = begun_ns - SETTLED_NS
+    hexes, parts = measured.manifest.hexes, measured.parts
     kept = {
-        path: (stamp, hexes[path])
+        path: Known(stamp, hexes[path], parts.get(path))
         for path, stamp in stamps.items()
         if max(stamp[1], stamp[2]) < settled and path in hexes
     }
@@ -72,8 +77,13 @@ def note(
         "schema": SCHEMA,
         "paths": list(kept),
         # Columns, because a version may have a million files.
-        "stamps": [list(column) for column in zip(*(s for s, _ in kept.values()), strict=True)],
-        "sha256": "".join(value for _, value in kept.values()),
+        "stamps": [list(c) for c in zip(*(one.stamp for one in kept.values()), strict=True)],
+        "sha256": "".join(one.hex for one in kept.values()),
+        "parts": {
+            path: [one.parts.size, one.parts.sha256.hex()]
+            for path, one in kept.items()
+            if one.parts is not None
+        },
     }
     packed = zlib.compress(json.dumps(held, separators=(",", ":")).encode(), 1)
     beside = memory.with_suffix(".new")
@@ -83,8 +93,9 @@ def note(
         beside.replace(memory)
 
 
-def _read(held: Any) -> Iterator[tuple[Stamp, str]]:  # Any: JSON
+def _read(held: Any) -> Iterator[tuple[str, Known]]:  # Any: JSON
     """Yield the columns' rows; `ValueError` or `TypeError` if they are not what is written."""
+    paths, parts = _texts(held["paths"]), _parts(held["parts"])
     hexes = held["sha256"]
     if not _HEXES.fullmatch(hexes):
         raise ValueError("sha256")
@@ -93,7 +104,21 @@ def _read(held: Any) -> Iterator[tuple[Stamp, str]]:  # Any: JSON
         raise TypeError("stamps")
     sizes, written, changed, inodes = columns
     digests = (hexes[at : at + 64] for at in range(0, len(hexes), 64))
-    return zip(zip(sizes, written, changed, inodes, strict=True), digests, strict=True)
+    stamps = zip(sizes, written, changed, inodes, strict=True)
+    for path, stamp, digest in zip(paths, stamps, digests, strict=True):
+        cut = parts.get(path)
+        if cut is not None and not cut.fits(stamp[0]):
+            raise ValueError("parts")
+        yield path, Known(stamp, digest, cut)
+
+
+def _parts(held: Any) -> dict[str, Parts]:  # Any: JSON
+    found: dict[str, Parts] = {}
+    for path, (size, hexes) in held.items():
+        if type(size) is not int or not _HEXES.fullmatch(hexes):
+            raise TypeError("parts")
+        found[path] = Parts(size, bytes.fromhex(hexes))
+    return found
 
 
 def _texts(paths: Any) -> list[str]:  # Any: JSON

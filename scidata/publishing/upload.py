@@ -308,8 +308,8 @@ def _composed(store: Store, step: Step, facts: ObjectFacts) -> Digest | None:
     stored = store.checksums(step.key)
     if not stored.parts_sha256 or not stored.part_size:
         return None
-    found, composite = hash_parts(step.source, stored.part_size)
-    return found if composite == stored.parts_sha256 else None
+    found, cut = hash_parts(step.source, stored.part_size)
+    return found if cut.composite == stored.parts_sha256 else None
 
 
 def _digest(blocks: Iterable[Block]) -> Digest:

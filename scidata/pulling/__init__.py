@@ -30,6 +30,8 @@ from scidata.parallel import each
 from scidata.pulling.durable import Durable
 from scidata.pulling.fetch import PART, Fetch, disk_errors, fetch, write_whole
 from scidata.resolve import read_manifest, read_tag, resolve
+from scidata.signing import require_signature
+from scidata.sshsig import PublicKey
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
@@ -53,6 +55,8 @@ class PullPlan:
     """Payload that the folder will hold in the end."""
     begun: frozenset[str]
     """What interrupted runs left, as ``NAME.part``; none of it stays."""
+    signer: PublicKey | None = None
+    """The trusted key that signed the version; None if none was asked for."""
 
     @property
     def partial(self) -> bool:
@@ -82,6 +86,8 @@ class Pulled:
     """Files that lay there with other bytes."""
     partial: bool
     """Whether the folder holds less than the version; then it is not a bag."""
+    signer: PublicKey | None = None
+    """The trusted key that signed the version; None if none was asked for."""
 
 
 def pull(
@@ -91,6 +97,7 @@ def pull(
     *,
     assets: Iterable[str] = (),
     globs: Iterable[str] = (),
+    trusted: Iterable[PublicKey] | None = None,
     progress: Progress | None = None,
 ) -> Pulled:
     """Bring a version into a folder of its own; running it again continues or repairs.
@@ -107,6 +114,9 @@ def pull(
         Keys of assets to bring, such as ``events``. Everything if neither these nor globs.
     globs : iterable of str
         Further files to bring, by paths as in the manifest; ``*`` matches across ``/``.
+    trusted : iterable of PublicKey, optional
+        Keys (see `scidata.signing.load_trusted`), one of which must have signed the version. By
+        default no signature is asked for.
     progress : Progress, optional
         Bytes done and in all.
 
@@ -122,10 +132,18 @@ def pull(
         If the store cannot be read or the disk is full; what has arrived is kept.
     ConflictError
         If the folder holds anything but a copy of this version.
+    SignatureError
+        If `trusted` is given and none of these keys signed the version; nothing was fetched.
     """
     opened = open_store(store)
     plan = plan_pull(
-        reference, destination, opened, assets=assets, globs=globs, progress=progress
+        reference,
+        destination,
+        opened,
+        assets=assets,
+        globs=globs,
+        trusted=trusted,
+        progress=progress,
     )
     return apply(plan, opened, progress=progress)
 
@@ -137,6 +155,7 @@ def plan_pull(
     *,
     assets: Iterable[str] = (),
     globs: Iterable[str] = (),
+    trusted: Iterable[PublicKey] | None = None,
     progress: Progress | None = None,
 ) -> PullPlan:
     """Work out what `pull` would do; raises what it raises, and writes nothing.
@@ -145,6 +164,7 @@ def plan_pull(
     """
     opened = open_store(store)
     commit = resolve(reference, opened)
+    signer = None if trusted is None else require_signature(opened, commit, trusted).key
     manifest = read_manifest(opened, commit)
     index = read_index(opened, commit, manifest)
     sizes = index.sizes
@@ -174,6 +194,7 @@ def plan_pull(
         replaced=tuple(path for path in found if path not in kept),
         holds=frozenset(wanted) | (names & manifest.keys()),
         begun=_begun(names, commit, manifest),
+        signer=signer,
     )
 
 
@@ -241,6 +262,7 @@ def apply(plan: PullPlan, store: Store, *, progress: Progress | None = None) -> 
         fetched_bytes=plan.bytes,
         replaced=plan.replaced,
         partial=plan.partial,
+        signer=plan.signer,
     )
 
 

@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 from scidata.digest import Digest
 from scidata.errors import IntegrityError, ScidataError
 from scidata.parallel import Budget, Debt, each
+from scidata.parts import MIB, Sizes
 from scidata.storage import refusals
 
 if TYPE_CHECKING:
     from scidata.storage.s3 import S3Address
 
-MIB = 2**20
-MAX_PARTS = 10_000
 MAX_BYTES = 5 * 2**40
 """More than this S3 does not take as one object."""
 MIN_PART = 5 * MIB
@@ -36,32 +35,6 @@ UPLOADS_LOOKED_AT = 20
 """Unfinished uploads of one key; more of them only somebody hostile leaves behind."""
 SPOILT_TRIES = 2
 """How often a part is sent again that arrived with other bytes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """How a store cuts files, and how much memory it takes to send them."""
-
-    part: int = 16 * MIB
-    """Bytes of a part, unless the file would have more than `MAX_PARTS` of these."""
-
-    @property
-    def one_put(self) -> int:
-        """Up to this many bytes go in one request, which the server checks against sha256."""
-        return 4 * self.part
-
-    @property
-    def memory(self) -> int:
-        """Bytes of files in memory at once, whatever their number and size.
-
-        Only a part that is larger, of a file over 1.25 TiB, is held alone: 525 MiB at most.
-        """
-        return 8 * self.part
-
-    def part_of(self, size: int) -> int:
-        """Return the bytes of each part, but the last, of a file of `size` bytes."""
-        fewest = -(-size // MAX_PARTS)
-        return max(self.part, -(-fewest // MIB) * MIB)
 
 
 class PartUploads:

@@ -72,6 +72,12 @@ def from_server(error: Exception, *, where: str) -> ScidataError:
         return _no_bucket(where)
     if isinstance(error, obstore.exceptions.NotFoundError | FileNotFoundError):
         return absent(where)
+    if isinstance(error, obstore.exceptions.InvalidPathError):
+        return StorageError(
+            "the store holds a key that is no path: a part of it is empty, '.' or '..'",
+            where=where,
+            fix="find it with `aws s3 ls --recursive`, and remove it",
+        )
     if isinstance(
         error,
         obstore.exceptions.PermissionDeniedError | obstore.exceptions.UnauthenticatedError,

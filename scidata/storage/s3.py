@@ -17,12 +17,13 @@ import obstore.store
 from scidata.digest import Block, Digest
 from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.parallel import Budget
-from scidata.storage import checksums, refusals, s3_copy, s3_unfinished
+from scidata.parts import MIB, Sizes
+from scidata.storage import checksums, refusals, s3_copy, s3_listing, s3_unfinished
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
-from scidata.storage.parts import MAX_PART, MIB, MIN_PART, PartUploads, Sizes
+from scidata.storage.parts import MAX_PART, MIN_PART, PartUploads
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
@@ -153,7 +154,14 @@ class S3Store:
     def list(self, prefix: str = "") -> Iterator[ObjectFacts]:
         """Yield the objects whose key starts with `prefix`; S3 sorts them."""
         empty = True
-        for facts in self._objects.list(prefix):
+        listing = s3_listing.Listing(
+            call=self._call,
+            bucket=self._at.bucket,
+            top=f"{self._at.prefix}/".lstrip("/"),
+            prefix=prefix,
+            address=self.address,
+        )
+        for facts in listing.complete(self._objects.list(prefix)):
             empty = False
             yield facts
         if empty:

@@ -49,6 +49,8 @@ class FaultyStore:
         Which verbs count.
     key : str
         Only operations on keys that contain this text count.
+    before : callable, optional
+        Called before each operation that counts: where a test lets others go first.
     """
 
     store: Store
@@ -56,6 +58,7 @@ class FaultyStore:
     fault: Fault = "crash-before"
     only: tuple[str, ...] = OPERATIONS
     key: str = ""
+    before: Callable[[], None] | None = None
     count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -147,6 +150,8 @@ class FaultyStore:
     def _due(self, operation: str, key: str) -> bool:
         if operation not in self.only or self.key not in key:
             return False
+        if self.before is not None:
+            self.before()
         with self._lock:
             self.count += 1
             return self.count == self.at

@@ -35,6 +35,7 @@ from scidata.sshsig import PublicKey
 from scidata.storage import open_store
 from scidata.storage.base import Store
 from scidata.verifying.choice import Choice, asset_globs
+from scidata.verifying.foreign import has_other_manifests_alone, judged, verify_other
 from scidata.verifying.identity import identity
 from scidata.version import CommitRecord
 
@@ -99,12 +100,17 @@ def verify_folder(
     progress: Progress | None,
 ) -> Verified:
     """Compare a folder with its manifest, and the manifest with what vouches for it."""
+    alone = digest is None and store is None and name is None and choice.depth != "remote"
+    if alone and has_other_manifests_alone(folder):
+        return verify_other(folder, choice, progress=progress)
     bag = read_bag(folder)
     vouched = vouching(bag, store, digest=digest, name=name)
     signer = None
     if trusted and vouched.store is not None and vouched.commit is not None:
         signer = require_signature(vouched.store, vouched.commit, trusted).key
     found = verify_bag(bag, vouched, choice=choice, progress=progress)
+    if not bag.is_version and bag.partial is None:
+        found = judged(bag, found, choice)
     return replace(found, signer=signer)
 
 

@@ -11,7 +11,8 @@ from scidata.errors import Damage
 from scidata.manifest_index import Recorded
 from scidata.storage.checksums import Stored
 
-WHOLE, CRC, PARTS, MD5 = "SHA256", "CRC64NVME", "SHA256 of parts", "MD5"
+WHOLE, CRC, MD5 = "SHA256", "CRC64NVME", "MD5"
+ONE_PART, PARTS = "SHA256 of one part", "SHA256 of parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,8 @@ def judge(path: str, sha256: str, recorded: Recorded, stored: Stored) -> Judged:
             return Judged(path=path, by=by)
         damage = compare.bad(path, f"{kind}:{expected}", f"{kind}:{found}")
         return Judged(path=path, damage=damage)
-    return Judged(path=path, unchecked=Unchecked(path=path, reason=_reason(stored)))
+    reason = _reason(sha256, recorded, stored)
+    return Judged(path=path, unchecked=Unchecked(path=path, reason=reason))
 
 
 def _pairs(
@@ -59,7 +61,8 @@ def _pairs(
     if stored.crc64nvme and recorded.crc64nvme:
         yield CRC, "crc64nvme", recorded.crc64nvme, stored.crc64nvme
     if stored.parts_sha256 and (parts := _parts(sha256, recorded, stored)):
-        yield PARTS, "sha256-of-parts", parts, stored.parts_sha256
+        by = ONE_PART if stored.parts == 1 else PARTS
+        yield by, "sha256-of-parts", parts, stored.parts_sha256
     if stored.md5 and recorded.md5:
         yield MD5, "md5", recorded.md5, stored.md5
 
@@ -68,14 +71,23 @@ def _parts(sha256: str, recorded: Recorded, stored: Stored) -> str:
     """Work out the checksum of parts, if the version knows parts as the store has them."""
     if stored.parts == 1:
         return hashlib.sha256(bytes.fromhex(sha256)).hexdigest()
+    cut = recorded.parts
+    # The index says of which bytes it has the parts: others prove nothing of these.
+    if cut is None or recorded.cut != sha256:
+        return ""
     # Other parts give another checksum of the same bytes: that would be no damage.
-    same = recorded.part_size and recorded.part_size == stored.part_size
-    if same and stored.parts == math.ceil(stored.size / recorded.part_size):
-        return hashlib.sha256(recorded.parts_sha256).hexdigest()
-    return ""
+    same = cut.size == stored.part_size and stored.parts == math.ceil(stored.size / cut.size)
+    return cut.composite if same else ""
 
 
-def _reason(stored: Stored) -> str:
+def _reason(sha256: str, recorded: Recorded, stored: Stored) -> str:
+    if stored.parts_sha256 and recorded.parts is not None:
+        if recorded.cut != sha256:
+            return "the version's index has the parts of other bytes than the manifest"
+        return (
+            f"the store has it in {stored.parts} parts of {stored.part_size} bytes, and the "
+            f"version records the SHA256 of parts of {recorded.parts.size} bytes"
+        )
     named: tuple[tuple[str, Callable[[Stored], object]], ...] = (
         ("CRC64NVME", lambda it: it.crc64nvme),
         ("the SHA256 of parts", lambda it: it.parts_sha256),

@@ -32,10 +32,16 @@ from scidata.storage.checksums import KeepsChecksums
 from scidata.verifying.choice import Choice, asset_globs
 from scidata.verifying.listed import OutOfOrderError, expected, join, listed
 from scidata.verifying.sources import changed_sources
-from scidata.verifying.stored import Judged, judge
+from scidata.verifying.stored import PARTS, Judged, judge
 from scidata.version import CommitRecord
+from scidata.wording import counted
 
 UNLISTED = "the store cannot be listed, so files that no manifest names were not looked for"
+
+IN_PARTS = (
+    "compared by the SHA256 of parts, for which the commit record vouches; the digest alone "
+    "does not"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +125,9 @@ def verify_version(
     damage += [item.damage for item in judged if item.damage is not None]
     damage += _absent_and_unexpected(version, sizes, chosen, globs)
     notes += [*version.notes, *([UNLISTED] if sizes is None else [])]
+    checksums = Counter(item.by for item in judged if item.by)
+    if checksums[PARTS] and signer is None:
+        notes.append(f"{counted(checksums[PARTS], 'file')} {IN_PARTS}")
     rest = chosen.keys() - inside - {item.path for item in damage}  # what was read is sound
     damage += changed_sources(version.store, version.commit, version.sources, rest)
     if sizes is not None:
@@ -140,7 +149,7 @@ def verify_version(
         depth=choice.depth,
         compared=len(inside),
         drawn=choice.told(len(inside), len(chosen), commit.digest),
-        checksums=dict(Counter(item.by for item in judged if item.by)),
+        checksums=dict(checksums),
         unverifiable=tuple(
             sorted(
                 (item.unchecked for item in judged if item.unchecked is not None),

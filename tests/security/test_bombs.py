@@ -46,16 +46,18 @@ from tests.versions import write_version
 @contextmanager
 def frugal(limit: int, seconds: float = 20) -> Iterator[None]:
     """Fail if more than `limit` bytes of Python's or Arrow's memory, or seconds, are used."""
-    arrow = pa.default_memory_pool()
-    before, began = arrow.bytes_allocated(), time.monotonic()
+    before, began = pa.default_memory_pool(), time.monotonic()
+    arrow = pa.proxy_memory_pool(before)  # which counts anew
+    pa.set_memory_pool(arrow)
     tracemalloc.start()
     try:
         yield
         assert tracemalloc.get_traced_memory()[1] < limit
-        assert arrow.bytes_allocated() - before < limit
+        assert (arrow.max_memory() or 0) < limit
         assert time.monotonic() - began < seconds
     finally:
         tracemalloc.stop()
+        pa.set_memory_pool(before)
 
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -89,6 +91,14 @@ def index_of(paths: list[str], **options: Any) -> bytes:  # Any: of pyarrow
     return out.getvalue()
 
 
+READERS: dict[str, Callable[[bytes], object]] = {
+    "index": lambda data: parse_index(data, where="manifest.parquet"),
+    "rows": lambda data: list(read_rows(data)),
+    "recorded": read_recorded,
+    "noted": lambda data: parse_noted(data, where="manifest.parquet"),
+}
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -97,16 +107,7 @@ def index_of(paths: list[str], **options: Any) -> bytes:  # Any: of pyarrow
     ],
     ids=["a dictionary", "prefixes"],
 )
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda data: parse_index(data, where="manifest.parquet"),
-        lambda data: parse_noted(data, where="manifest.parquet"),
-        lambda data: list(read_rows(data)),
-        read_recorded,
-    ],
-    ids=["index", "noted", "rows", "recorded"],
-)
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_an_index_of_sizes_that_repeats_a_long_path_is_refused(
     read: Callable[[bytes], object], options: dict[str, object]
 ) -> None:
@@ -120,6 +121,42 @@ def test_an_index_of_sizes_that_repeats_a_long_path_is_refused(
     ):
         read(bomb)
     assert pool.bytes_allocated() < 2**24
+
+
+def repeating(name: str, value: pa.Array) -> bytes:
+    """Return an index of thousands of rows that hold one value, which is there once."""
+    count = 4000
+    columns = {
+        "path": pa.array([f"data/{n}" for n in range(count)]),
+        "size": pa.array([10_000 * 2**24] * count, pa.int64()),
+        "since": pa.array(["1.0.0"] * count),
+        "sha256": pa.array([bytes(32)] * count, pa.binary(32)),
+        "part_size": pa.array([2**24] * count, pa.int32()),
+        "url": pa.array(["x"] * count),
+        name: pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), value),
+    }
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out, compression="zstd", store_schema=False)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_an_index_of_sizes_that_repeats_an_endless_path_is_refused(
+    read: Callable[[bytes], object],
+) -> None:
+    """No more of it than one row would be too much already: 64 MiB."""
+    bomb = repeating("path", pa.array(["x" * 2**26]))
+    assert len(bomb) < 2**18
+    with frugal(2**29), pytest.raises((InvalidError, ValueError), match="too long"):
+        read(bomb)
+
+
+@pytest.mark.parametrize("length", [32 * 10_002, 2**26], ids=["two too many", "64 MiB"])
+def test_an_index_of_sizes_that_repeats_the_parts_of_a_file_is_refused(length: int) -> None:
+    bomb = repeating("parts_sha256", pa.array([bytes(length)]))
+    assert len(bomb) < 2**18
+    with frugal(2**29), pytest.raises(ValueError, match="parts are too many"):
+        read_recorded(bomb)
 
 
 def test_an_index_of_sizes_with_columns_of_other_types_is_refused() -> None:

@@ -7,34 +7,32 @@ version as if it were good. A run that was interrupted continues when it is star
 Publishers there are kept out, and collectors, by a claim.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from scidata.errors import (
-    ConflictError,
-    InvalidError,
-    NotFoundError,
-    ScidataError,
-    StorageError,
-)
+from scidata.errors import InvalidError, ScidataError, StorageError
 from scidata.formats import prefix_of
 from scidata.hashing import Progress
 from scidata.index import rebuild
 from scidata.inventory import existing_numbers, names, read_history, version_numbers
-from scidata.locations import full_key, full_note, is_full, read_index
+from scidata.mirroring.planning import Copy, is_there, plan_copy, read_small
 from scidata.publishing.claim import Claim, has_ended, renew, take
-from scidata.reservation import findable_key, reservation_key
-from scidata.resolve import commit_key, read_commit, read_manifest, resolve_any
+from scidata.publishing.inheritance import refuse_purged
+from scidata.resolve import commit_key, read_commit, resolve_any
 from scidata.signing import copy_signatures
-from scidata.status import MAX_STATUS_BYTES, History, status_key
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.storage.trust import trusted
 from scidata.surroundings import Surroundings
-from scidata.transferring import Transfer, transfer
-from scidata.version import MAX_COMMIT_BYTES, CommitRecord, Reference, VersionNumber
+from scidata.transferring import transfer
+from scidata.version import CommitRecord, Reference, VersionNumber
+
+_PURGED = (
+    "give the version files of its own in the store that it comes from, and mirror that: "
+    "scidata materialize {}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,36 +46,6 @@ class MirrorOptions:
     takeover: bool = False
     """Continue what another machine began and will not finish."""
     surroundings: Surroundings = field(default_factory=Surroundings)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Copy:
-    """What must be done for one version to be in the other store."""
-
-    commit: CommitRecord
-    record: bytes
-    """As it lies in the source, and will lie there."""
-    objects: tuple[Transfer, ...]
-    """Payload and tag files; none if the version is committed there already."""
-    notes: tuple[tuple[str, bytes], ...]
-    """Small objects beside the record that the readers of a version rely on."""
-    statuses: tuple[tuple[str, bytes], ...]
-    dois: tuple[tuple[str, bytes], ...]
-    """Which DOI it has, and that it can be found."""
-    history: History
-    """In the source."""
-    there: bool
-    """The other store has this version, with the same digest."""
-
-    @property
-    def missing(self) -> tuple[Transfer, ...]:
-        """The objects to send; the others lie there and are compared."""
-        return tuple(item for item in self.objects if not item.present)
-
-    @property
-    def is_purged(self) -> bool:
-        """Whether only the description is left of it."""
-        return self.history.state == "purged"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,118 +165,6 @@ def choose(source: Store, references: Iterable[str]) -> tuple[CommitRecord, ...]
     return tuple(sorted(chosen.values(), key=lambda c: (c.dataset, c.number)))
 
 
-def plan_copy(source: Store, target: Store, commit: CommitRecord) -> Copy:
-    """Work out what one version needs; nothing is written.
-
-    Raises
-    ------
-    ConflictError
-        If the other store has this number with another digest.
-    ScidataError
-        As `mirror`.
-    """
-    key = commit_key(commit.dataset, commit.version)
-    there = _is_there(target, commit)
-    history = read_history(source, commit.dataset, commit.number)
-    objects: tuple[Transfer, ...] = ()
-    notes: tuple[tuple[str, bytes], ...] = ()
-    if not there:
-        is_purged = history.state == "purged"
-        objects = tuple(_transfers(source, target, commit, payload=not is_purged))
-        if len(commit.prefixes) > 1 and is_full(source, commit):
-            notes = ((full_key(commit), full_note(commit)),)
-    return Copy(
-        commit=commit,
-        record=source.read(key, limit=MAX_COMMIT_BYTES),
-        objects=objects,
-        notes=notes,
-        statuses=tuple(_statuses(source, commit, history)),
-        dois=tuple(_dois(source, commit)),
-        history=history,
-        there=there,
-    )
-
-
-def _is_there(target: Store, commit: CommitRecord) -> bool:
-    try:
-        found = read_commit(target, commit.dataset, commit.number)
-    except NotFoundError:
-        return False
-    if found.digest != commit.digest:
-        raise ConflictError(
-            f"{commit.name} is in the other store with other data: {found.digest}, not "
-            f"{commit.digest}",
-            where=target.address,
-            fix="find out which of the two was cited; versions are never overwritten",
-        )
-    return True
-
-
-def _transfers(
-    source: Store, target: Store, commit: CommitRecord, *, payload: bool
-) -> Iterator[Transfer]:
-    """Yield every object of a version; where each lies is the same in both stores."""
-    sized: list[tuple[str, int, str]] = [
-        (f"{commit.dataset}/{key}", tag.size, tag.sha256) for key, tag in commit.tags.items()
-    ]
-    if payload:
-        manifest = read_manifest(source, commit)
-        index = read_index(source, commit, manifest)
-        sized += [
-            (index.locations.of(path).key, index.sizes[path], digest.hex)
-            for path, digest in manifest.items()
-            if path not in index.locations.outside  # adopted: stays where it is
-        ]
-    # The catalog beside the folders is asked for when it is written: it is one object.
-    folders = {key.split("/")[1] for key, _, _ in sized if key.count("/") > 1}
-    present = {
-        facts.key: facts.size
-        for folder in folders
-        for facts in target.list(f"{commit.dataset}/{folder}/")
-    }
-    vouched = tuple(_vouched(source, target, commit))
-    for key, size, sha256 in sized:
-        if present.get(key) != size or not key.startswith(vouched):
-            yield Transfer(key=key, size=size, sha256=sha256, present=key in present)
-
-
-def _vouched(source: Store, target: Store, commit: CommitRecord) -> Iterator[str]:
-    """Yield the older prefixes that the other store has as versions of its own.
-
-    What a version inherits from them was compared when they came; `scidata.verify` does again.
-    """
-    for prefix in commit.prefixes[:-1]:
-        number = VersionNumber.parse(prefix.removeprefix("v"))
-        try:
-            older = read_commit(source, commit.dataset, number)
-            if _is_there(target, older):
-                yield f"{commit.dataset}/{prefix}/"
-        except (NotFoundError, ConflictError):
-            continue
-
-
-def _statuses(
-    source: Store, commit: CommitRecord, history: History
-) -> Iterator[tuple[str, bytes]]:
-    """Yield what was said of a version, damaged ones as they are: readers are told of them."""
-    for entry in history.entries:
-        key = status_key(commit.dataset, commit.version, entry.number)
-        try:
-            yield key, source.read(key, limit=MAX_STATUS_BYTES)
-        except (NotFoundError, InvalidError):  # too large to be one
-            return
-
-
-def _dois(source: Store, commit: CommitRecord) -> Iterator[tuple[str, bytes]]:
-    """Yield the notes of a version's DOI; those of a test system stay where they are."""
-    for key in (
-        reservation_key(commit.dataset, commit.version),
-        findable_key(commit.dataset, commit.version),
-    ):
-        if (data := _read(source, key)) is not None:
-            yield key, data
-
-
 def _apply(
     plan: Copy,
     source: Store,
@@ -322,6 +178,27 @@ def _apply(
         _create_all(target, plan.dois)
         copy_signatures(plan.commit, source, target)
         return
+    commit = plan.commit
+    holds = [_take(plan, target, options, number) for number in (commit.number, *plan.claimed)]
+    refuse_purged(target, commit, plan.relied, fix=_PURGED.format(commit.name))
+    transfer(plan.objects, source, target, name=commit.name, progress=progress)
+    for hold in holds:
+        hold()
+    refuse_purged(target, commit, plan.relied, fix=_PURGED.format(commit.name))
+    _create_all(target, (*plan.notes, *plan.statuses))
+    _commit(target, plan)
+    _create_all(target, plan.dois)
+    copy_signatures(commit, source, target)
+
+
+def _take(
+    plan: Copy, target: Store, options: MirrorOptions, number: VersionNumber
+) -> Callable[[], None]:
+    """Claim a version number; returns what makes sure, before the commit, that it is held.
+
+    Of a version that the other store does not have, the prefix is claimed as well if files lie
+    in it: otherwise a collector could take it for the remains of an upload of its own.
+    """
     commit, around = plan.commit, options.surroundings
     mine = Claim(
         tx=around.token(),
@@ -330,16 +207,14 @@ def _apply(
         pid=around.pid,
         started=around.time,
         parent=commit.parent,
+        layout="delta" if plan.relied or plan.claimed else "full",
     )
+    if number != commit.number:
+        mine = mine.model_copy(update={"serving": commit.version, "parent": None})
     is_dead = partial(has_ended, host=mine.host, user=mine.user, pid=mine.pid)
-    place = (target, commit.dataset, commit.version, mine)
+    place = (target, commit.dataset, str(number), mine)
     take(*place, takeover=options.takeover, is_dead=is_dead)
-    transfer(plan.objects, source, target, name=commit.name, progress=progress)
-    renew(*place, now=around.now())
-    _create_all(target, (*plan.notes, *plan.statuses))
-    _commit(target, plan)
-    _create_all(target, plan.dois)
-    copy_signatures(commit, source, target)
+    return lambda: renew(*place, now=around.now())
 
 
 def _commit(target: Store, plan: Copy) -> None:
@@ -349,10 +224,10 @@ def _commit(target: Store, plan: Copy) -> None:
             return
     except StorageError:
         # The answer may have been lost on its way although the record arrived.
-        if not _is_there(target, plan.commit):
+        if not is_there(target, plan.commit):
             raise
         return
-    if not _is_there(target, plan.commit):
+    if not is_there(target, plan.commit):
         raise StorageError(
             "the store says that the commit record exists, but does not return it",
             where=f"{key} in {target.address}",
@@ -366,21 +241,14 @@ def _create_all(target: Store, objects: Iterable[tuple[str, bytes]]) -> None:
         try:
             target.create(key, data)
         except StorageError:
-            if _read(target, key) != data:
+            if read_small(target, key) != data:
                 raise
-
-
-def _read(store: Store, key: str) -> bytes | None:
-    try:
-        return store.read(key, limit=MAX_STATUS_BYTES)
-    except (NotFoundError, InvalidError):
-        return None
 
 
 def _say(plan: Copy, target: Store) -> Iterator[str]:
     """Say in words what a mirror cannot settle: it overwrites and removes nothing."""
     commit = plan.commit
-    if any(_read(target, key) != data for key, data in plan.statuses):
+    if any(read_small(target, key) != data for key, data in plan.statuses):
         there = read_history(target, commit.dataset, commit.number)
         yield (
             f"{commit.name} is {plan.history.state} in the one store and {there.state} in the "
