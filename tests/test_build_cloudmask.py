@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from pydantic import ValidationError
 
 import scidata
 from scidata.building import build
@@ -22,7 +23,8 @@ from scidata.datasets.cloudmask.names import parse_name
 from scidata.datasets.cloudmask.scene import Scene
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.publishing import publish
-from scidata.record import load_record
+from scidata.record import Samples, load_record
+from tests.adopted import adopt_scenes, write_record
 from tests.scenes import HEIGHT, WIDTH, write_scene
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -190,6 +192,14 @@ def test_fine_reflectance_is_averaged_over_two_by_two_pixels(tmp_path: Path) -> 
     refs = made(path, tmp_path / "out")["refs"][0].values
     assert refs[2, 5, 7] == pytest.approx(fine[10:12, 14:16, 2].mean())
     assert refs[0, 0, 0] == pytest.approx(np.nanmean(fine[:2, :2, 0]))
+
+
+def test_windows_that_start_within_are_for_windows_in_order() -> None:
+    window = {"dimension": "y", "size": 8, "start": 3}
+    fields = {"asset": "scenes", "each": ["scene"], "windows": [window], "inputs": ["refs"]}
+    assert Samples.model_validate(fields).windows[0].start == 3
+    with pytest.raises(ValidationError, match="windows in order"):
+        Samples.model_validate({**fields, "crops": 2})
 
 
 def test_night_is_kept_and_told_apart(folder: Path, tmp_path: Path) -> None:
@@ -376,6 +386,20 @@ def test_a_full_disk_keeps_what_was_written(
             build("cloudmask", whole, tmp_path / "out", now=NOW)
     assert "the same command continues" in caught.value.fix
     assert made(whole, tmp_path / "out").sizes["scene"] == 12
+
+
+def test_a_folder_of_published_files_opens_in_place_as_one_lazy_dataset(
+    whole: Path, tmp_path: Path
+) -> None:
+    record = write_record(tmp_path / "record")
+    adopt_scenes((whole / "training").as_uri(), tmp_path / "store", record)
+    adopted = scidata.open("scenes", tmp_path / "store").to_xarray("scenes")
+    assert adopted["refs"].shape == (10, HEIGHT, WIDTH, 6)
+    assert not adopted["refs"].variable._in_memory
+    built = made(whole / "training", tmp_path / "out")
+    assert list(adopted["scene"].values) == list(built["scene"].values)
+    first = np.moveaxis(adopted["refs"][3].values, -1, 0)
+    assert (first == built["refs"][3].values).all()
 
 
 def test_the_command_names_every_bad_file_and_exits_with_4(
