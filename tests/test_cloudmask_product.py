@@ -36,7 +36,7 @@ def write_product(folder: Path, *, zenith: float = 60.0, irradiance: bool = True
     for n, channel in enumerate(SOLAR_IRRADIANCE, start=1):
         counts = np.full(fine, 100 * n, "i2")
         counts[0, 0] = FILL
-        notes = {"scale_factor": 0.1, "add_offset": 0.0, "_FillValue": np.int16(FILL)}
+        notes = {"scale_factor": 0.01, "add_offset": 0.0, "_FillValue": np.int16(FILL)}
         file = f"{channel}_radiance_an.nc"
         put(folder, file, f"{channel}_radiance_an", counts, **notes)
         if irradiance:
@@ -66,7 +66,7 @@ def test_radiance_becomes_reflectance_on_the_1_km_grid(tmp_path: Path) -> None:
     assert (header.size, header.fine) == ((HEIGHT, WIDTH), True)
     scene = read_scene(path, path.name, {}, label="bayes")
     zenith = np.deg2rad(60 + np.linspace(-0.5, 0.5, WIDTH))
-    expected = np.pi * 10.0 * 2 / (502 * np.cos(zenith))
+    expected = np.pi * 2.0 / (502 * np.cos(zenith))
     np.testing.assert_allclose(scene.refs[1, 7], expected, rtol=1e-4)
     # One of four fine pixels is missing; the others count.
     assert scene.refs[1, 0, 0] == pytest.approx(expected[0], rel=1e-4)
@@ -81,11 +81,11 @@ def test_radiance_becomes_reflectance_on_the_1_km_grid(tmp_path: Path) -> None:
 def test_without_its_own_irradiance_a_product_takes_the_nominal_one(tmp_path: Path) -> None:
     path = write_product(tmp_path / NAME.format(11), irradiance=False)
     scene = read_scene(path, path.name, {}, label="bayes")
-    expected = np.pi * 10.0 / (SOLAR_IRRADIANCE["S1"] * np.cos(np.deg2rad(60.0)))
+    expected = np.pi * 1.0 / (SOLAR_IRRADIANCE["S1"] * np.cos(np.deg2rad(60.0)))
     assert float(scene.refs[0].mean()) == pytest.approx(expected, rel=1e-3)
 
 
-def test_below_the_horizon_there_is_no_reflectance(tmp_path: Path) -> None:
+def test_when_the_sun_is_low_or_down_there_is_no_reflectance(tmp_path: Path) -> None:
     path = write_product(tmp_path / NAME.format(11), zenith=120.0)
     scene = read_scene(path, path.name, {}, label="bayes")
     assert not scene.is_day
@@ -96,7 +96,7 @@ def test_a_folder_of_products_becomes_one_array_store(tmp_path: Path) -> None:
     for hour in range(6):
         write_product(tmp_path / "in" / NAME.format(hour), zenith=60 + 10 * hour)
     built = build("cloudmask", tmp_path / "in", tmp_path / "out")
-    assert (built.counts["scenes"], built.counts["night"]) == (6, 2)
+    assert (built.counts["scenes"], built.counts["night"]) == (6, 3)
     assert check(tmp_path / "out").errors == ()
     scenes = xr.open_zarr(tmp_path / "out/data/scenes.zarr", consolidated=True)
     assert scenes["orbit"].values.tolist() == list(range(6))
