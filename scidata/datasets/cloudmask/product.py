@@ -40,7 +40,7 @@ UNFILLED = 255
 """Of ``bayes_in``: no flag was computed."""
 _PLANE = 2
 LOWEST_SUN = 85.0
-"""Zenith angle in degrees from which on no reflectance is computed: noise over cos z is large."""
+"""Zenith angle in degrees from which on no reflectance is computed: it would be noise."""
 _MOST_FILES = 200
 
 
@@ -77,9 +77,9 @@ def read_scene(path: Path, name: str, facts: Mapping[str, int], *, label: str) -
 
     Notes
     -----
-    Reflectance is pi L / (E cos z). Where the sun is down, or less than 5 degrees up, it is
-    0, as at night in the published files; where a radiance is missing it is NaN. Flags that were not computed are 0
-    where others were.
+    Reflectance is pi L / (E cos z). Where the sun is down, or less than 5 degrees up, it is 0,
+    as at night in the published files; where a radiance is missing it is NaN. Flags that were
+    not computed are 0 where others were.
     """
     with _product(path, name) as held:
         header = _header(held)
