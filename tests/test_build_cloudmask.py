@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from pydantic import ValidationError
 
 import scidata
 from scidata.building import build
@@ -19,11 +18,10 @@ from scidata.check import check
 from scidata.cli import main
 from scidata.datasets.cloudmask import published, splits
 from scidata.datasets.cloudmask.folder import list_scenes
-from scidata.datasets.cloudmask.names import parse_name
 from scidata.datasets.cloudmask.scene import Scene
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.publishing import publish
-from scidata.record import Samples, load_record
+from scidata.record import load_record
 from tests.adopted import adopt_scenes, write_record
 from tests.scenes import HEIGHT, WIDTH, write_scene
 
@@ -80,26 +78,6 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def codes(error: InvalidError) -> set[str]:
     return {problem.code for problem in error.problems}
-
-
-def test_a_name_is_parsed_to_facts() -> None:
-    said = parse_name(
-        "S3A_SL_1_RBT____20191001T113221_20191001T113521_20191002T163334_0179_050_023_1980_"
-        "LN2_O_NT_003.hdf"
-    )
-    assert said is not None
-    assert said.start == datetime(2019, 10, 1, 11, 32, 21, tzinfo=UTC)
-    assert (said.mission, said.duration_s, said.cycle, said.orbit) == ("S3A", 179, 50, 23)
-    assert (said.frame, said.centre, said.timeliness, said.baseline) == (
-        1980, "LN2", "NT", "003",
-    )  # fmt: skip
-    assert said.stem.endswith("LN2_O_NT_003")
-    for wrong in (
-        "ECOv002_L2_CLOUD.h5",
-        said.stem.replace("1001T11", "1341T11"),
-        said.stem + "x",
-    ):
-        assert parse_name(wrong) is None
 
 
 def test_published_files_become_one_array_store(whole: Path, tmp_path: Path) -> None:
@@ -192,14 +170,6 @@ def test_fine_reflectance_is_averaged_over_two_by_two_pixels(tmp_path: Path) -> 
     refs = made(path, tmp_path / "out")["refs"][0].values
     assert refs[2, 5, 7] == pytest.approx(fine[10:12, 14:16, 2].mean())
     assert refs[0, 0, 0] == pytest.approx(np.nanmean(fine[:2, :2, 0]))
-
-
-def test_windows_that_start_within_are_for_windows_in_order() -> None:
-    window = {"dimension": "y", "size": 8, "start": 3}
-    fields = {"asset": "scenes", "each": ["scene"], "windows": [window], "inputs": ["refs"]}
-    assert Samples.model_validate(fields).windows[0].start == 3
-    with pytest.raises(ValidationError, match="windows in order"):
-        Samples.model_validate({**fields, "crops": 2})
 
 
 def test_night_is_kept_and_told_apart(folder: Path, tmp_path: Path) -> None:
