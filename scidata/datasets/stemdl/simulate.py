@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -59,44 +61,41 @@ def patterns(
     Lobato's potentials, infinite projection, atoms at rest, 100 angstrom in slices of 2. The
     box is cut out of the turned crystal, the probe in its centre on the cell's origin.
     """
-    import abtem
     import ase
-    import dask
 
+    abtem = _abtem()
     side, grid = optics.box, optics.grid
-    # One thread and a plan that is not measured: the same bytes on every run.
-    fixed = {
-        "device": "cpu",
-        "fft": "fftw",
-        "fftw.threads": 1,
-        "fftw.planning_effort": "FFTW_ESTIMATE",
-        "diagnostics.progress_bar": False,
-    }
-    with abtem.config.set(fixed), dask.config.set(scheduler="synchronous"):
-        places, numbers = block(crystal, zone, side)
-        atoms = ase.Atoms(numbers, places, cell=[side, side, THICKNESS], pbc=True)
-        potential = abtem.Potential(
-            atoms,
+    places, numbers = block(crystal, zone, side)
+    potential = abtem.Potential(
+        ase.Atoms(numbers, places, cell=[side, side, THICKNESS], pbc=True),
+        gpts=(grid, grid),
+        slice_thickness=SLICE,
+        parametrization="lobato",
+        projection="infinite",
+    ).build(lazy=False)
+    for energy in energies:
+        probe = abtem.Probe(
+            energy=1e3 * energy,
+            semiangle_cutoff=1e3 * semi_angle(zone),
             gpts=(grid, grid),
-            slice_thickness=SLICE,
-            parametrization="lobato",
-            projection="infinite",
-        ).build(lazy=False)
-        for energy in energies:
-            probe = abtem.Probe(
-                energy=1e3 * energy,
-                semiangle_cutoff=1e3 * semi_angle(zone),
-                gpts=(grid, grid),
-                extent=(side, side),
-            )
-            wave = probe.multislice(potential, lazy=False)
-            # In Fourier space, shifted so that the beam is in the middle; (x, y) to (y, x).
-            found = np.asarray(
-                wave.diffraction_patterns(max_angle=None, parity="same").array
-            )
-            low = (found.shape[0] - optics.pixels) // 2
-            inner = found[low : low + optics.pixels, low : low + optics.pixels].T
-            yield (inner * optics.pixels**2).astype(np.float32)
+            extent=(side, side),
+        )
+        wave = probe.multislice(potential, lazy=False)
+        # The beam is in the middle; from (x, y) to (y, x).
+        found = np.asarray(wave.diffraction_patterns(max_angle=None, parity="same").array)
+        low = (found.shape[0] - optics.pixels) // 2
+        inner = found[low : low + optics.pixels, low : low + optics.pixels].T
+        yield (inner * optics.pixels**2).astype(np.float32)
+
+
+@cache
+def _abtem() -> Any:  # Any: the module, whose functions have few types
+    """Import abTEM and settle how it computes, once a process: threads share its settings."""
+    import abtem
+
+    # NumPy's transforms: FFTW's plans are measured, so the last digits differ run by run.
+    abtem.config.set({"device": "cpu", "fft": "numpy", "diagnostics.progress_bar": False})
+    return abtem
 
 
 def block(
