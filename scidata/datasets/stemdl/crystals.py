@@ -172,7 +172,7 @@ def read_cif(path: Path, name: str) -> Crystal:
         lattice = np.asarray(atoms.cell.array, np.float64)
         places = np.asarray(atoms.get_scaled_positions(), np.float64)
         numbers = np.asarray(atoms.numbers, np.int64)
-    except Exception as error:  # noqa: BLE001 - ase's parser raises whatever it meets
+    except Exception as error:
         raise refuse(name, "cif", f"it cannot be read as a structure: {error}") from error
     partial = any(
         len(held) > 1 or min(held.values()) < 1

@@ -1,21 +1,22 @@
-"""How stemdl-mini is built: real structures, their homologues, and multislice patterns of them."""
+"""How stemdl-mini is built: real structures and homologues, and multislice patterns of them."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from scidata.datasets import Advance, Survey
+from scidata.datasets.stemdl import published
 from scidata.datasets.stemdl.crystals import Crystal, prototypes, read_cif, require_extra
 from scidata.datasets.stemdl.homologues import homologues
 from scidata.datasets.stemdl.provenance import Assembled, complete, divide
 from scidata.datasets.stemdl.scaling import Float, log_scale
 from scidata.datasets.stemdl.simulate import Optics, patterns, semi_angle
-from scidata.datasets.stemdl.stack import FACTS, Stack
+from scidata.datasets.stemdl.stack import FACTS, Facts, Stack
 from scidata.datasets.stemdl.store import ASSET, Layout, Written, write_stacks
 from scidata.datasets.stemdl.zones import zones
 from scidata.errors import InvalidError, NotFoundError, Problem
@@ -33,7 +34,7 @@ class Size:
     """Of each space group."""
     energies: tuple[int, ...]
     """keV."""
-    optics: Optics = Optics()
+    optics: Optics = field(default_factory=Optics)
 
 
 SIZES = {
@@ -90,15 +91,22 @@ class Material:
 
     def produce(self) -> list[Stack | Problem]:
         """Simulate every zone at every energy."""
-        axes = zones(self.crystal)
-        seen = [
-            [_rounded(p) for p in patterns(self.crystal, zone, self.energies, self.optics)]
-            for zone in axes
+        return [
+            Stack(
+                id=f"{self.name}-{energy}",
+                patterns=_rounded(intensity),
+                facts={**facts, "prototype": self.crystal.name},
+            )
+            for energy, (intensity, facts) in zip(self.energies, self.simulate(), strict=True)
         ]
+
+    def simulate(self) -> list[tuple[Float, Facts]]:
+        """Compute intensities, (3, side, side), and facts of every energy."""
+        axes = zones(self.crystal)
+        seen = [list(patterns(self.crystal, z, self.energies, self.optics)) for z in axes]
         common = {
             "space_group": self.crystal.space_group,
             "material": self.name,
-            "prototype": self.crystal.name,
             "formula": self.crystal.formula,
             "z_dirs": [list(zone.along) for zone in axes],
             "y_dirs": [list(zone.across) for zone in axes],
@@ -108,11 +116,7 @@ class Material:
             "angles_degree": self.crystal.angles.tolist(),
         }
         return [
-            Stack(
-                id=f"{self.name}-{energy}",
-                patterns=np.stack([zone[n] for zone in seen]),
-                facts={**common, "energy_keV": float(energy)},
-            )
+            (np.stack([zone[n] for zone in seen]), {**common, "energy_keV": float(energy)})
             for n, energy in enumerate(self.energies)
         ]
 
@@ -144,6 +148,27 @@ def choose(crystals: Sequence[Crystal], size: Size, seed: int) -> list[Material]
             for n, crystal in enumerate(chosen)
         ]
     return sorted(materials, key=lambda material: material.name)
+
+
+def write_published(folder: Path, *, size: str = "tiny", seed: int = 0) -> list[Path]:
+    """Write simulated samples as files in the published layout, HDF5 in three folders.
+
+    Returns
+    -------
+    list of Path
+        One file a part, with one material in three validating and one testing.
+    """
+    require_extra()
+    batches: dict[str, dict[str, tuple[Float, Facts]]] = {"train": {}, "dev": {}, "test": {}}
+    for number, material in enumerate(choose(prototypes(), SIZES[size], seed)):
+        batch = batches[("train", "dev", "test")[number % 3]]
+        for energy, sample in enumerate(material.simulate()):
+            batch[f"sample_{number}_{energy}"] = sample
+    paths = []
+    for name, samples in batches.items():
+        paths.append(folder / name / f"batch_{name}_0.h5")
+        published.write_batch(paths[-1], samples)
+    return paths
 
 
 def _fill(family: Sequence[Crystal], count: int, seed: int) -> list[Crystal]:
@@ -199,8 +224,8 @@ class _Structures:
         groups = {material.crystal.space_group for material in materials}
         if len(groups) < size.groups:
             raise InvalidError(
-                f"its structures give {len(groups)} space groups of {size.materials} materials, "
-                f"{self.options['size']} wants {size.groups}",
+                f"its structures give {len(groups)} space groups of {size.materials} "
+                f"materials, {self.options['size']} wants {size.groups}",
                 where=self.source,
                 fix="add structures, or take a smaller one: --size tiny",
             )

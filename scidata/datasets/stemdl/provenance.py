@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from scidata import split
 from scidata.datasets import statistics
 from scidata.datasets.statistics import Moments
-from scidata.datasets.stemdl.splits import PARTS, Parts, as_found, at_random, by_key, shared
+from scidata.datasets.stemdl.splits import Parts, as_found, at_random, by_key, shared
+from scidata.datasets.stemdl.stack import Facts
 from scidata.datasets.stemdl.store import ASSET, VARIABLE, Written
 from scidata.errors import Problem
 from scidata.record import Limitation, Record, Samples, SplitPart, SplitRule, Step
@@ -74,8 +77,7 @@ def divide(
 def overlap(written: Written, parts: Parts) -> dict[str, int]:
     """Count the materials that the training part shares with the others."""
     materials = {
-        i: str(facts["material"])
-        for i, facts in zip(written.ids, written.facts, strict=True)
+        i: str(facts["material"]) for i, facts in zip(written.ids, written.facts, strict=True)
     }
     return shared(parts, materials)
 
@@ -141,7 +143,7 @@ def _rules(record: Record, built: Assembled) -> tuple[SplitRule, ...]:
                 name=part,
                 description=f"{described[part].partition(';')[0]}; {len(parts[part])} samples",
             )
-            for part in PARTS
+            for part in parts
         )
         changes = {"default": not found, "asset": ASSET, "dimension": "sample", "parts": held}
         found.append(rules[name].model_copy(update=changes))
@@ -155,6 +157,12 @@ def _limitations(built: Assembled) -> Iterator[Limitation]:
                 description=f"{count} materials of the source's training folder are in its "
                 f"{part} folder, too; its parts were not used, and samples divided anew."
             )
+    impossible = sum(_is_impossible(facts) for facts in built.written.facts)
+    if impossible:
+        yield Limitation(
+            description=f"{impossible} samples have attributes that no crystal or beam can "
+            "have; these numbers are not a number here."
+        )
     if built.problems:
         reasons = {problem.path: problem.message for problem in built.problems}
         named = sorted(reasons.items())[:_MOST_NAMED]
@@ -164,3 +172,8 @@ def _limitations(built: Assembled) -> Iterator[Limitation]:
         yield Limitation(
             description=f"{len(reasons)} files or samples were left out. {text}{rest}."
         )
+
+
+def _is_impossible(facts: Facts) -> bool:
+    numbers = [np.asarray(value) for value in facts.values() if not isinstance(value, str)]
+    return any(np.isnan(held.astype(np.float64)).any() for held in numbers)

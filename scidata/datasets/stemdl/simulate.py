@@ -1,4 +1,4 @@
-"""Diffraction patterns by the multislice method: abTEM, at settings that are all stated here."""
+"""Diffraction patterns by the multislice method: abTEM, at settings that all stand here."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -41,12 +41,14 @@ def by_key(ids: Sequence[str], facts: Sequence[Facts], key: str) -> Parts | None
             part = "test" if n < count else "validation" if n < count + validation else "train"
             # A key of two space groups stays where it came first.
             part_of.setdefault(name, part)
-    return _parts(ids, [part_of[str(held[key])] for held in facts])
+    parts = _parts(ids, [part_of[str(held[key])] for held in facts])
+    return parts if len(parts) == len(PARTS) else None
 
 
 def as_found(ids: Sequence[str], roles: Mapping[str, str]) -> Parts | None:
-    """Return the parts that samples came in; None if not all three are there."""
-    return _parts(ids, [roles[i] for i in ids])
+    """Return the parts that samples came in; None if there are not two of them."""
+    parts = _parts(ids, [roles[i] for i in ids])
+    return parts if {"train", "test"} <= parts.keys() else None
 
 
 def at_random(ids: Sequence[str], like: Parts) -> Parts:
@@ -72,12 +74,12 @@ def shared(parts: Parts, materials: Mapping[str, str]) -> dict[str, int]:
     }
 
 
-def _parts(ids: Sequence[str], where: Sequence[str]) -> Parts | None:
+def _parts(ids: Sequence[str], where: Sequence[str]) -> Parts:
     parts = {
         name: sorted(i for i, part in zip(ids, where, strict=True) if part == name)
         for name in PARTS
     }
-    return parts if all(parts.values()) else None
+    return {name: held for name, held in parts.items() if held}
 
 
 def _rank(key: str, name: str) -> str:

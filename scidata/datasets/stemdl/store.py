@@ -1,4 +1,4 @@
-"""``data/patterns.zarr``: samples one after another, and a journal of the shards that are whole.
+"""``data/patterns.zarr``: samples one after another, and a journal of the shards written.
 
 Samples are made unit by unit, in order, and written shard by shard. Each line of the journal
 holds a shard's facts and where the next one begins, so a build that was killed goes on there.
@@ -19,8 +19,8 @@ from zarr.codecs import BloscCodec
 from scidata.about import TOOL
 from scidata.datasets import JOURNAL, Advance
 from scidata.datasets.array_store import Array, ArrayStore
-from scidata.datasets.stemdl.stack import FACTS, LENGTHS, PROJECTIONS, Facts, Stack, Unit
 from scidata.datasets.statistics import Moments
+from scidata.datasets.stemdl.stack import FACTS, LENGTHS, PROJECTIONS, Facts, Stack, Unit
 from scidata.errors import Problem
 from scidata.spreading import spread
 
@@ -193,7 +193,9 @@ def _finish(store: ArrayStore, array: Array, layout: Layout, written: Written) -
     """Cut the array to the samples that there are, and write the facts beside it."""
     array.resize((len(written.ids), *array.shape[1:]))
     ids = np.array(written.ids, object)
-    store.put("sample", ["sample"], ids, {"long_name": "file and group, or material and energy"})
+    store.put(
+        "sample", ["sample"], ids, {"long_name": "file and group, or material and energy"}
+    )
     for name in layout.facts:
         dims, dtype, notes = FACTS[name]
         shape = (len(written.ids), *(LENGTHS[dim] for dim in dims))

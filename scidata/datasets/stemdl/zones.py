@@ -1,4 +1,4 @@
-"""Directions to look at a crystal from: the shortest lattice vectors that symmetry tells apart."""
+"""Directions to see a crystal from: the shortest lattice vectors that symmetry tells apart."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
