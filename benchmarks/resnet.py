@@ -24,8 +24,8 @@ class ResNet(nn.Module):
 
     Notes
     -----
-    Source: He et al. 2015, doi:10.1109/CVPR.2016.90; as torchvision has it, the stride is in the
-    3 by 3 convolution and weights begin by Kaiming, normal, fan-out.
+    Source: He et al. 2015, doi:10.1109/CVPR.2016.90; as torchvision has it, the stride is in
+    the 3 by 3 convolution and weights begin by Kaiming, normal, fan-out.
     """
 
     def __init__(

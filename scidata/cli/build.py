@@ -32,8 +32,8 @@ from scidata.wording import counted
 @click.option(
     "--damaged",
     type=click.Choice(["refuse", "skip"]),
-    help="cloudmask, stemdl: what becomes of files and samples that are damaged, lack a variable "
-    "or are of another kind. Skipped ones are named in the record [default: refuse].",
+    help="cloudmask, stemdl: what becomes of files and samples that are damaged, lack a "
+    "variable or are of another kind. Skipped ones are named in the record [default: refuse].",
 )
 @click.option(
     "--label",
@@ -45,8 +45,8 @@ from scidata.wording import counted
     "--size",
     type=click.Choice(["tiny", "small", "native", "mini"]),
     help="cloudmask-mini: scenes of 300 by 375 (tiny), 600 by 750 (small) or 1200 by 1500 "
-    "pixels (native) [default: tiny]. stemdl-mini: 24, 180 or 2,400 samples (tiny, small, mini) "
-    "[default: mini].",
+    "pixels (native) [default: tiny]. stemdl-mini: 24, 180 or 2,400 samples (tiny, small, "
+    "mini) [default: mini].",
 )
 @click.option(
     "--scenes",

@@ -6,15 +6,13 @@ import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from scidata.datasets.stemdl import symmetry
+from scidata.datasets.stemdl.symmetry import Cell, Float64, Int
 from scidata.errors import InvalidError, Problem
-
-Float64: TypeAlias = npt.NDArray[np.float64]
-Int: TypeAlias = npt.NDArray[np.int64]
 
 PRECISE, LOOSE = 1e-3, 1e-2
 """Distance in angstrom within which spglib takes sites as equal: of prototypes, of CIFs."""
@@ -41,6 +39,11 @@ class Crystal:
     numbers: Int
     """(N,) atomic numbers."""
     precision: float = PRECISE
+
+    @property
+    def cell(self) -> Cell:
+        """Lattice, places and numbers."""
+        return self.lattice, self.places, self.numbers
 
     @property
     def formula(self) -> str:
@@ -85,21 +88,18 @@ def standardise(
         If spglib finds no symmetry, or another one once the setting is the standard one; if
         the cell is too large; or if two atoms are too near.
     """
-    import spglib
-
     if len(numbers) > 4 * MOST_ATOMS:
         raise refuse(name, "crystal-size", f"its cell has {len(numbers)} atoms")
     cell = (lattice, places, numbers)
-    first = spglib.get_symmetry_dataset(cell, symprec=precision)
-    standard = spglib.standardize_cell(cell, symprec=precision) if first else None
-    if first is None or standard is None:
+    first, turned = symmetry.dataset(cell, precision), symmetry.standard(cell, precision)
+    if first is None or turned is None:
         raise refuse(name, "symmetry", "spglib finds no symmetry in it")
     found = Crystal(
         name=name,
         space_group=int(first.number),
-        lattice=np.asarray(standard[0], np.float64),
-        places=np.asarray(standard[1], np.float64),
-        numbers=np.asarray(standard[2], np.int64),
+        lattice=turned[0],
+        places=turned[1],
+        numbers=turned[2],
         precision=precision,
     )
     if len(found.numbers) > MOST_ATOMS:
@@ -110,10 +110,7 @@ def standardise(
 
 def confirm(crystal: Crystal) -> None:
     """Raise `InvalidError` unless spglib finds the stated space group, and no atoms overlap."""
-    import spglib
-
-    cell = (crystal.lattice, crystal.places, crystal.numbers)
-    again = spglib.get_symmetry_dataset(cell, symprec=crystal.precision)
+    again = symmetry.dataset(crystal.cell, crystal.precision)
     if again is None or again.number != crystal.space_group:
         got = again.number if again else "none"
         message = f"its space group should be {crystal.space_group}, spglib finds {got}"

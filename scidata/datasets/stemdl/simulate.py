@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scidata.datasets.stemdl.crystals import Crystal, Float64
+from scidata.datasets.stemdl.crystals import Crystal
 from scidata.datasets.stemdl.scaling import Float
+from scidata.datasets.stemdl.symmetry import Float64, Int
 from scidata.datasets.stemdl.zones import Zone
 
 THICKNESS, SLICE = 100.0, 2.0
@@ -98,9 +99,7 @@ def _abtem() -> Any:  # Any: the module, whose functions have few types
     return abtem
 
 
-def block(
-    crystal: Crystal, zone: Zone, side: float
-) -> tuple[Float64, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def block(crystal: Crystal, zone: Zone, side: float) -> tuple[Float64, Int]:
     """Cut a box out of a turned crystal.
 
     Returns

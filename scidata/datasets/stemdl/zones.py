@@ -6,7 +6,9 @@ from math import gcd
 
 import numpy as np
 
-from scidata.datasets.stemdl.crystals import Crystal, Float64
+from scidata.datasets.stemdl import symmetry
+from scidata.datasets.stemdl.crystals import Crystal, refuse
+from scidata.datasets.stemdl.symmetry import Float64
 
 ZONES = 3
 LONGEST_SPACING = 4.0
@@ -36,12 +38,11 @@ def zones(crystal: Crystal) -> tuple[Zone, ...]:
     Laue class. y is normal to the widest planes that hold the axis and are at most 4 angstrom
     apart.
     """
-    import spglib
-
-    cell = (crystal.lattice, crystal.places, crystal.numbers)
-    primitive = spglib.find_primitive(cell, symprec=crystal.precision)
-    reduced = np.asarray(spglib.niggli_reduce(primitive[0]), np.float64)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=crystal.precision)
+    primitive = symmetry.primitive(crystal.cell, crystal.precision)
+    dataset = symmetry.dataset(crystal.cell, crystal.precision)
+    if primitive is None or dataset is None:
+        raise refuse(crystal.name, "symmetry", "spglib finds no symmetry in it")
+    reduced = primitive[0]
     # Of positions as columns in the cell; in space they turn row vectors by these.
     inverse = np.linalg.inv(crystal.lattice)
     turns = [inverse @ rotation.T @ crystal.lattice for rotation in dataset.rotations]
