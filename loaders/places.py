@@ -8,6 +8,8 @@ import obstore.store
 
 from scidata.errors import Damage, IntegrityError
 from scidata.storage import open_store
+from scidata.storage.http import HttpStore
+from scidata.storage.staying import is_staying, staying_watch
 
 if TYPE_CHECKING:
     from scidata.published import Published
@@ -23,6 +25,8 @@ class Place:
     url: str
     endpoint: str | None = None
     anonymous: bool = False
+    stays: bool = False
+    """No other host is asked, whatever the server answers."""
 
     @classmethod
     def of(cls, objects: obstore.store.ObjectStore) -> "Place | None":
@@ -30,7 +34,7 @@ class Place:
         if isinstance(objects, obstore.store.LocalStore):
             return cls(str(objects.prefix))
         if isinstance(objects, obstore.store.HTTPStore):
-            return cls(objects.url)
+            return cls(objects.url, stays=is_staying(objects.client_options))
         if not isinstance(objects, obstore.store.S3Store):
             return None
         config: dict[str, Any] = dict(objects.config)  # Any: obstore leaves values untyped
@@ -51,10 +55,15 @@ class Place:
             )
         from fsspec.implementations.http import HTTPFileSystem
 
-        return HTTPFileSystem(asynchronous=asynchronous, skip_instance_cache=True)
+        watched = {"trace_configs": [staying_watch(self.url)]} if self.stays else {}
+        return HTTPFileSystem(
+            asynchronous=asynchronous, skip_instance_cache=True, client_kwargs=watched
+        )
 
     def open(self) -> obstore.store.ObjectStore:
         """Open the objects; credentials come from this process's environment."""
+        if self.stays:
+            return HttpStore(self.url, stays=True).objects()
         store = open_store(self.url, endpoint_url=self.endpoint, anonymous=self.anonymous)
         return store.objects()
 

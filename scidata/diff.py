@@ -163,7 +163,7 @@ def _side(which: str | Path, store: StoreLike | None, progress: Progress | None)
         manifest=published.manifest,
         sizes=read_index(opened, commit, published.manifest).sizes,
         facts=read_facts(opened, commit),
-        statistics=_statistics(statistics),
+        statistics=parse_statistics(statistics),
     )
 
 
@@ -177,11 +177,18 @@ def _folder(folder: Path, progress: Progress | None) -> Side:
         manifest=measured.manifest,
         sizes=measured.sizes,
         facts=measured.facts,
-        statistics=_statistics(statistics),
+        statistics=parse_statistics(statistics),
     )
 
 
-def _statistics(data: bytes) -> Mapping[str, Any]:  # Any: JSON
+def parse_statistics(data: bytes) -> Mapping[str, Any]:  # Any: JSON
+    """Read ``data/statistics.json``: what it says of each asset, by key.
+
+    Raises
+    ------
+    InvalidError
+        If it is not JSON.
+    """
     try:
         assets = json.loads(data).get("assets", {})
     except (ValueError, RecursionError, AttributeError) as error:
@@ -246,7 +253,7 @@ def _shape(variable: Any) -> Plain:  # Any: a variable or none
 
 def _values(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Changed]:
     """Compare count, mean, deviation and range of each variable that both have."""
-    was, now = (_by_variable(side.get(key)) for side in (before, after))
+    was, now = (by_variable(side.get(key)) for side in (before, after))
     for name in sorted(was.keys() & now.keys()):
         for field in sorted(was[name].keys() | now[name].keys()):
             old, new = was[name].get(field), now[name].get(field)
@@ -260,7 +267,8 @@ def _values(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> It
                 )
 
 
-def _by_variable(asset: object) -> dict[str, dict[str, Any]]:  # Any: JSON
+def by_variable(asset: object) -> dict[str, dict[str, Any]]:  # Any: JSON
+    """Return the statistics of each variable of one asset; what is malformed is left out."""
     held = asset.get("variables") if isinstance(asset, dict) else None
     if not isinstance(held, dict):
         return {}

@@ -44,6 +44,7 @@ VERBS = {
     "repair": "Bring missing and damaged files back from another copy.",
     "status": "Deprecate or withdraw a version, or show what became of it.",
     "doi": "Give a version a DOI at DataCite: preview, draft, publish, update, hide, show.",
+    "site": "Write landing pages of all datasets as a static site, or serve it here.",
     "mirror": "Copy versions to another store, checking every byte on its way.",
     "gc": "Remove what uploads left behind that never became a version.",
     "purge": "Remove the bytes of a version for ever, leaving its commit record and manifest.",

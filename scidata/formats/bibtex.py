@@ -71,7 +71,7 @@ def _part(name: str | None) -> str:
 def _url(subject: Subject) -> str | None:
     if subject.doi_url is not None:
         return _verbatim(subject.doi_url)
-    return _verbatim(subject.folder()) if subject.base_url else None
+    return _verbatim(subject.public_page) if subject.public_page else None
 
 
 def _verbatim(address: str) -> str:

@@ -29,7 +29,7 @@ def document(subject: Subject) -> dict[str, object]:
             "keywords": list(record.keywords),
             "doi": subject.doi,
             "identifiers": list(_identifiers(subject)),
-            "url": subject.folder() if subject.base_url else None,
+            "url": subject.public_page,
             **_license(record),
         }
     )

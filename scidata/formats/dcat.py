@@ -63,7 +63,7 @@ def document(subject: Subject) -> Node:
             "dct:spatial": record.spatial and _place(record.spatial),
             "dct:temporal": _period(record),
             "dct:conformsTo": [{"@id": u, "@type": "dct:Standard"} for u in record.conforms_to],
-            "dcat:landingPage": _page(subject.doi_url),
+            "dcat:landingPage": _page(subject.landing or subject.doi_url),
             "dct:bibliographicCitation": subject.citation,
             "prov:wasAttributedTo": [{"@id": who["@id"]} for who in creators if "@id" in who],
             "prov:wasRevisionOf": parent and {"@id": parent},

@@ -141,7 +141,7 @@ def variables(subject: Subject) -> list[Node]:
 def dataset(subject: Subject, *, seen_from: str = META) -> Node:
     """Return what every form says of the dataset, in schema.org's words."""
     record, facts = subject.record, subject.facts
-    folder = subject.folder(seen_from=seen_from)
+    at = subject.described_at(seen_from=seen_from)
     return known(
         {
             "name": record.title,
@@ -150,7 +150,7 @@ def dataset(subject: Subject, *, seen_from: str = META) -> Node:
             "version": facts.version,
             "identifier": identifiers(subject),
             "sameAs": subject.doi_url,
-            "url": folder,
+            "url": at,
             "creator": [person_or_organization(who) for who in record.creators],
             "publisher": organization(record.publisher),
             "datePublished": facts.created[:10],

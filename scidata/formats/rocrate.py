@@ -26,7 +26,7 @@ _ROOT = "./"
 
 def document(subject: Subject) -> Node:
     """Return the whole metadata document."""
-    root_id = subject.folder(seen_from="") if subject.base_url else _ROOT
+    root_id = subject.public_page or _ROOT
     graph: dict[str, Node] = {}
     descriptor = {
         "@type": "CreativeWork",
@@ -55,7 +55,7 @@ def _root(subject: Subject, root_id: str) -> Node:
     return known(
         {
             **shared,
-            "url": shared["url"] if subject.base_url else None,
+            "url": subject.public_page,
             "cite-as": subject.doi_url,
             "license": {
                 "@type": "CreativeWork",

@@ -59,6 +59,8 @@ class Subject:
     """Address of the store, such as ``https://data.example.org/store``."""
     doi: str | None = None
     """Of the version, bare, once it is known."""
+    landing: str | None = None
+    """Address of its page, where there is one."""
 
     @property
     def prefix(self) -> str:
@@ -116,8 +118,17 @@ class Subject:
         return self.at(self.prefix, seen_from=seen_from)
 
     def iri(self, *, seen_from: str = META) -> str:
-        """Return what stands for the version: its DOI, else the address of its folder."""
-        return self.doi_url or self.folder(seen_from=seen_from)
+        """Return what stands for the version: its DOI, else where it is described."""
+        return self.doi_url or self.described_at(seen_from=seen_from)
+
+    def described_at(self, *, seen_from: str = META) -> str:
+        """Return the address of the version's page, else that of its folder."""
+        return self.landing or self.folder(seen_from=seen_from)
+
+    @property
+    def public_page(self) -> str | None:
+        """The address of the page, else of the folder, if it is the same from anywhere."""
+        return self.landing or (self.folder() if self.base_url else None)
 
     def absolute(self, form: str, href: str) -> str:
         """Return a relative address that stands in a form, by the form's path, as absolute.

@@ -148,11 +148,11 @@ class ForeignHttp(HttpStore):
     """A web server that files were adopted from: it is asked, and nobody it points to."""
 
     def __init__(self, url: str, *, near: bool) -> None:
-        super().__init__(url)
+        super().__init__(url, stays=True)
         self._near = near
 
     @cached_property
-    def _client(self) -> urllib.request.OpenerDirector:
+    def _opener(self) -> urllib.request.OpenerDirector:
         return urllib.request.build_opener(
             urllib.request.ProxyHandler(),
             urllib.request.HTTPHandler(),
@@ -240,7 +240,7 @@ class ForeignHttp(HttpStore):
             headers={"Range": f"bytes={start}-"} if start else {},
         )
         try:
-            return self._client.open(request, timeout=TIMEOUT_S)
+            return self._opener.open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
             status, reason = error.code, error.reason
             error.close()

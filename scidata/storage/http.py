@@ -1,7 +1,9 @@
 """A store that a web server offers for reading: a public bucket or a mirrored folder."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import obstore.store
 
@@ -12,6 +14,10 @@ from scidata.storage.base import ObjectFacts
 from scidata.storage.keys import checked
 from scidata.storage.objects import Objects
 from scidata.storage.s3 import CLIENT, RETRY
+from scidata.storage.staying import staying
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 
 class HttpStore:
@@ -20,7 +26,8 @@ class HttpStore:
     writable = False
     lists = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, stays: bool = False) -> None:
+        """Open an address; with `stays` no other host is asked, whatever the server answers."""
         if not _is_plain(url):
             # The URL itself is not quoted: it may hold a secret.
             raise InvalidError(
@@ -30,7 +37,10 @@ class HttpStore:
             )
         self.url = url.rstrip("/")
         self.address = self.url
-        self._objects = Objects(_view(self.url), self.url)
+        self._client: ClientConfig = {**CLIENT, "allow_http": True}
+        if stays:
+            self._client |= staying(self.url, os.environ)
+        self._objects = Objects(self._view(self.url), self.url)
 
     def read(self, key: str, *, limit: int = 256 * 2**20) -> bytes:
         """Return a small object."""
@@ -74,7 +84,11 @@ class HttpStore:
 
     def objects(self, prefix: str = "") -> obstore.store.ObjectStore:
         """Return the Rust-backed view below a prefix."""
-        return _view(f"{self.url}/{checked(prefix.rstrip('/'))}" if prefix else self.url)
+        below = f"/{checked(prefix.rstrip('/'))}" if prefix else ""
+        return self._view(self.url + below)
+
+    def _view(self, url: str) -> obstore.store.HTTPStore:
+        return obstore.store.HTTPStore(url, client_options=self._client, retry_config=RETRY)
 
     def _read_only(self, key: str) -> StorageError:
         return StorageError(
@@ -91,10 +105,4 @@ def _is_plain(url: str) -> bool:
         and bool(parts.hostname)
         and parts.username is None
         and not (parts.query or parts.fragment)
-    )
-
-
-def _view(url: str) -> obstore.store.HTTPStore:
-    return obstore.store.HTTPStore(
-        url, client_options={**CLIENT, "allow_http": True}, retry_config=RETRY
     )

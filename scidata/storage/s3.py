@@ -24,6 +24,7 @@ from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
 from scidata.storage.parts import MAX_PART, MIN_PART, PartUploads
+from scidata.storage.staying import staying
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
@@ -252,6 +253,7 @@ class S3Store:
         }
         if self._at.endpoint:
             config["aws_endpoint_url_s3"] = self._at.endpoint
+            client = {**client, **staying(self._at.endpoint, self._environ)}
         provider = None
         self._refuse_half_a_key()
         if not self._at.anonymous and not self._environ.get("AWS_ACCESS_KEY_ID"):

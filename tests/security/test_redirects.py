@@ -8,16 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import obstore
 import pytest
+from obstore.exceptions import BaseError
 
 from scidata.catalog import open_catalog
 from scidata.catalog.fetch import _redirect_watch
 from scidata.catalog.rules import catalog_problems
-from scidata.errors import InvalidError
+from scidata.errors import InvalidError, StorageError
 from scidata.formats.intake import version_catalog
 from scidata.formats.text import to_yaml
-from scidata.storage import hosts
+from scidata.loaders.places import Place
+from scidata.storage import hosts, open_store
+from scidata.storage.foreign import open_place
 from scidata.storage.hosts import Reach, reach_of, reach_of_url
+from scidata.storage.staying import is_staying, staying
 from tests.plainly import Document
 from tests.records import facts_of, full_record
 from tests.security.attack import run
@@ -192,6 +197,58 @@ def test_a_redirect_among_equals_is_followed(tmp_path: Path) -> None:
         answering(302, {"Location": f"{target}/index.yaml"}) as url,
     ):
         assert "table" in list(open_catalog(f"{url}/index.yaml"))
+
+
+@pytest.fixture
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize("kind", ["s3", "adopted"])
+def test_no_server_sends_those_who_read_ranges_to_another_host(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "loopback-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "loopback-key")
+    seen: list[tuple[str, dict[str, str]]] = []
+    with answering(200, {}, b"secret", seen=seen) as inside:
+        target = inside.replace("127.0.0.1", "localhost") + "/private"
+        with answering(302, {"Location": target}) as url:
+            store = open_place(url, endpoint=None, anonymous=True, near=True)
+            if kind == "s3":
+                store = open_store("s3://bucket", endpoint_url=url)
+                with pytest.raises(StorageError, match="cannot be reached"):
+                    store.read("tiny/versions/1.0.0.json")
+            objects = store.objects("folder")
+            place = Place.of(objects)
+            assert place is not None
+            assert place == Place.of(place.open())
+            for view in (objects, place.open()):
+                with pytest.raises(BaseError, match="error sending request"):
+                    obstore.get_range(view, "scene.h5", start=0, end=4)
+            if kind == "adopted":
+                files = place.through_python(asynchronous=False)
+                with pytest.raises(StorageError, match="another host"):
+                    files.cat_file(f"{place.url}/scene.h5", start=0, end=4)
+    assert seen == []
+
+
+@pytest.mark.usefixtures("_no_proxies")
+def test_a_redirect_within_a_host_is_followed_by_those_who_read_ranges() -> None:
+    with (
+        answering(200, {}, b"data") as target,
+        answering(302, {"Location": f"{target}/scene.h5"}) as url,
+    ):
+        store = open_place(url, endpoint=None, anonymous=True, near=True)
+        assert bytes(obstore.get(store.objects(), "scene.h5").bytes()) == b"data"
+
+
+def test_where_the_environment_names_a_proxy_that_one_decides() -> None:
+    assert staying("https://example.org/x", {"HTTPS_PROXY": "http://proxy:3128"}) == {}
+    assert is_staying(staying("https://example.org/x", {}))
 
 
 @pytest.mark.parametrize(
