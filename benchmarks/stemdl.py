@@ -223,7 +223,8 @@ _PUBLISHED = StemSettings(
 )
 _MINI = StemSettings(
     model="small",
-    epochs=25,
+    epochs=5,
+    evaluate_every=5,
     batch_size=32,
     learning_rate=2e-3,
     optimizer="adamw",
