@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TASKS = {
     "tevolop": "scidata.benchmarks.tevolop",
+    "tevolop-leads": "scidata.benchmarks.tevolop_leads",
 }
 """One line a task: its name and the module that holds ``TASK``, imported when it is used."""
 
