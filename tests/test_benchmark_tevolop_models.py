@@ -115,6 +115,6 @@ def test_a_large_network_trains_a_step_and_is_scored_beside_its_baselines(
     result = run_task(
         task, dataset="quakes@1.0.0", store=store, out=tmp_path / "run", settings=settings
     )
-    found = result["scores"]["test"]
+    found = result["scores"]["validation"]
     assert {"model", "persistence", "climatology", "smoothed rate"} <= found.keys()
     assert all(0 < scores["NNSE"] < 1 for scores in found.values())
