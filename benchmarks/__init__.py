@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scidata.storage import StoreLike
 
 TASKS = {
+    "cloudmask": "scidata.benchmarks.cloudmask",
     "tevolop": "scidata.benchmarks.tevolop",
     "tevolop-leads": "scidata.benchmarks.tevolop_leads",
 }

@@ -118,4 +118,5 @@ def omori_weights(steps: int, *, days: float, c: float = 0.01, p: float = 1.1) -
     """
     edges = days * np.arange(steps + 1) + days / 2 + c
     weights: Float64 = -np.diff(edges ** (1 - p))[::-1]
-    return weights / weights.sum()
+    shares: Float64 = weights / weights.sum()
+    return shares

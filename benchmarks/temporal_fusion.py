@@ -85,7 +85,8 @@ class Selection(nn.Module):
         embedded = values[..., None] * self.weight + self.bias
         shares = self.choose(embedded.flatten(-2), context).softmax(dim=-1)
         turned = [net(embedded[..., n, :]) for n, net in enumerate(self.each)]
-        return (torch.stack(turned, dim=-2) * shares[..., None]).sum(dim=-2)
+        found: Tensor = (torch.stack(turned, dim=-2) * shares[..., None]).sum(dim=-2)
+        return found
 
 
 class Recurrent(nn.Module):

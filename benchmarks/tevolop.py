@@ -83,7 +83,7 @@ def squared_error(predicted: Tensor, observed: Tensor) -> Tensor:
 
 def collate(setup: Quakes, samples: Samples) -> Batch:
     """Scale, and encode place and time."""
-    inputs = (features(samples, setup.scaling, setup.encoding),)
+    inputs: tuple[Tensor, ...] = (features(samples, setup.scaling, setup.encoding),)
     if setup.settings.model == SCIENCE_TRANSFORMER:
         inputs = (*inputs, samples["time"])
     return Batch(inputs, wanted(samples, setup.scaling, setup.encoding), samples)

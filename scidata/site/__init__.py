@@ -5,10 +5,9 @@ build writes what changed and nothing else.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from scidata.diff import Difference, compare
 from scidata.doi.ledger import Ledger
@@ -16,7 +15,7 @@ from scidata.errors import IntegrityError, InvalidError, NotFoundError, Problem,
 from scidata.formats.text import to_json
 from scidata.identifiers import check_url
 from scidata.listing import Listing, read_listing
-from scidata.site import feeds, rendering
+from scidata.site import drawing, feeds, rendering, searching
 from scidata.site.addresses import Addresses, page_path
 from scidata.site.describing import (
     Described,
@@ -26,6 +25,7 @@ from scidata.site.describing import (
     describe_version,
     metadata_path,
 )
+from scidata.site.drawn import Draw, Drawn
 from scidata.site.hosting import FILE, DoiTarget, Hosting
 from scidata.site.listed import change_words
 from scidata.site.pages import (
@@ -54,22 +54,6 @@ _DAMAGE = (IntegrityError, InvalidError, NotFoundError)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A picture and its bytes."""
-
-    preview: Preview
-    data: bytes
-
-
-Draw: TypeAlias = Callable[[Store, Version], Sequence[Drawn]]
-"""Draws the previews of a version; the same each time."""
-
-
-def _draw_nothing(store: Store, version: Version) -> Sequence[Drawn]:
-    return ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class SiteOptions:
     """How to build. What is None is found out."""
 
@@ -80,7 +64,9 @@ class SiteOptions:
     that is read without credentials, else `base_url`: the host then serves both."""
     dry_run: bool = False
     """Say what would be written; write and remove nothing."""
-    draw: Draw = _draw_nothing
+    draw: Draw | None = None
+    """What draws the pictures; by default the plots that the data call for, kept in the folder
+    from build to build."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
@@ -130,7 +116,8 @@ def build(
     """
     options = options or SiteOptions()
     opened = open_store(store)
-    site = _Site(opened, options, _addresses(opened, options))
+    draw = options.draw or drawing.keeping(Path(out))
+    site = _Site(opened, draw, _addresses(opened, options))
     folder = Folder(Path(out), dry_run=options.dry_run)
     for path, data in site.files():
         folder.put(path, data)
@@ -169,12 +156,13 @@ def _public(store: Store) -> str | None:
 class _Site:
     """The files of a site, one after the other, and what is learnt on the way."""
 
-    def __init__(self, store: Store, options: SiteOptions, addresses: Addresses) -> None:
+    def __init__(self, store: Store, draw: Draw, addresses: Addresses) -> None:
         self._store = store
-        self._draw = options.draw
+        self._draw = draw
         self.addresses = addresses
         self._hosting = Hosting(addresses=addresses)
         self.cards: list[Card] = []
+        self._entries: list[searching.Entry] = []
         self.entries: list[feeds.Entry] = []
         self.damaged: list[Problem] = []
         self.warnings: list[str] = []
@@ -271,6 +259,8 @@ class _Site:
         )
         for picture in drawn:
             yield here + picture.preview.file, picture.data
+        if drawn:
+            yield here + drawing.FILE, drawing.listing(version, drawn)
         yield from self._machines(here, described)
         self._note_version(version, described)
 
@@ -284,6 +274,7 @@ class _Site:
         yield f"{here}index.html", page
         yield from self._machines(here, described)
         self.cards.append(card(newest, self.addresses))
+        self._entries.append(searching.entry(newest, self.cards[-1]))
         if (concept := concept_doi(newest)) is not None:
             self._hosting.dois[concept] = DoiTarget(
                 url=self.addresses.page(name),
@@ -328,7 +319,7 @@ class _Site:
                 title=f"{record.title}, version {commit.version}{state}",
                 summary=status.reason if status else record.abstract,
                 published=commit.created,
-                updated=max(commit.created, *(found.date for found in later if found)),
+                updated=max([commit.created, *(found.date for found in later if found)]),
                 authors=tuple(who.full_name for who in record.creators[:10]),
             )
         )
@@ -338,15 +329,15 @@ class _Site:
         addresses = self.addresses
         yield "index.html", index_page(self.cards, addresses)
         yield "404.html", missing_page(addresses)
+        yield searching.FILE, searching.search_file(self._entries)
         for name in rendering.ASSETS:
             yield name, rendering.asset(name)
-        dates = {entry.url: entry.updated[:10] for entry in self.entries}
-        urls = [
-            *((found.url, found.date) for found in self.cards),
-            *dates.items(),
-        ]
-        newest = max((date for _, date in urls), default="1970-01-01")
-        yield from feeds.sitemaps([(addresses.at(), newest), *urls], addresses)
+        dates: dict[str, str] = {}
+        for entry in self.entries:
+            dataset = entry.url.rsplit("/", 2)[0] + "/"
+            for url in (addresses.at(), dataset, entry.url):
+                dates[url] = max(dates.get(url, ""), entry.updated[:10])
+        yield from feeds.sitemaps(sorted(dates.items()), addresses)
         yield "feed.xml", feeds.feed(self.entries, addresses, "New versions of datasets")
         self._hosting.add_header("feed.xml", "Content-Type", "application/atom+xml")
         yield "robots.txt", feeds.robots(addresses)
