@@ -16,7 +16,7 @@ from scidata.benchmarks.baselines import Float64
 from scidata.benchmarks.metrics import FloatArray
 from scidata.benchmarks.task import Batch, Forecaster, Samples
 from scidata.benchmarks.tevolop_features import persistence
-from scidata.benchmarks.tevolop_setup import ORACLE, TARGET, Quakes, pixels_of
+from scidata.benchmarks.tevolop_setup import TARGET, Quakes, pixels_of
 from scidata.datasets.tevolop.fortnights import BACK, DAYS
 
 RATES = 9
@@ -82,7 +82,7 @@ def array_of(samples: Samples, name: str) -> Float64:
 
 
 def forecasters(setup: Quakes, part: str) -> Mapping[str, Forecaster]:
-    """Forecast the ten windows; with the true rate, too, where the data are simulated."""
+    """Forecast the ten windows."""
     places = Places(setup, part)
     yearly = baselines.seasonal(
         places.past, setup.seasons[places.ends], period=BACK[-1], per_series=places.own
@@ -109,21 +109,12 @@ def forecasters(setup: Quakes, part: str) -> Mapping[str, Forecaster]:
         known = rates(batch.samples, means[places.row(batch.samples)])
         return scaled(known @ coefficients)
 
-    found: dict[str, Forecaster] = {
+    return {
         "persistence": repeat,
         "climatology": lambda batch: scaled(places.always[places.row(batch.samples), 0]),
         "seasonal": repeat_year,
         "smoothed rate": smooth,
     }
-    if ORACLE in setup.arrays:
-        truth = setup.arrays[ORACLE].values
-
-        def know(batch: Batch) -> Tensor:
-            at = (batch.samples[axis].cpu().numpy() for axis in ("location", "time"))
-            return scaled(truth[tuple(at)].astype(np.float64))
-
-        found["oracle"] = know
-    return found
 
 
 def _smoothed(setup: Quakes, places: Places) -> Float64:

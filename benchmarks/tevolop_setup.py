@@ -20,8 +20,6 @@ from scidata.loaders.opening import StreamOptions
 from scidata.loaders.stream import Stream
 
 TARGET = "magnitude_ahead"
-ORACLE = "oracle_ahead"
-"""The forecast by the true rate; only simulated data have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
