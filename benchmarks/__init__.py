@@ -26,6 +26,7 @@ TASKS = {
     "cloudmask": "scidata.benchmarks.cloudmask",
     "stemdl-classification": "scidata.benchmarks.stemdl",
     "tevolop": "scidata.benchmarks.tevolop",
+    "tevolop-leads": "scidata.benchmarks.tevolop_leads",
 }
 """One line a task: its name and the module that holds ``TASK``, imported when it is used."""
 
