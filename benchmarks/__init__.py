@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scidata.storage import StoreLike
 
 TASKS = {
+    "cloudmask": "scidata.benchmarks.cloudmask",
     "tevolop": "scidata.benchmarks.tevolop",
 }
 """One line a task: its name and the module that holds ``TASK``, imported when it is used."""
