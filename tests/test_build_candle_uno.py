@@ -213,7 +213,9 @@ def write_ccle(folder: Path) -> Path:
     for name, genes in (("rna_50", 4), ("cnv_50", 3), ("mutation_1667", 5)):
         frame = pd.DataFrame(rng.normal(size=(12, genes)))
         frame.insert(0, "sample", cells)
-        frame[name.startswith("rna") :].to_csv(folder / f"ccle_{name}.csv", index=False)
+        frame.iloc[int(name.startswith("rna")) :].to_csv(
+            folder / f"ccle_{name}.csv", index=False
+        )
     smiles = pd.DataFrame({"drug": DRUGS.keys(), "smiles": DRUGS.values()})
     smiles.to_csv(folder / "ccle_drug_smiles.csv", index=False)
     return folder

@@ -1,1 +1,1 @@
-"""CANDLE-UNO: drug response of tumour cells, normalised: cells, drugs, and pairs that name both."""
+"""CANDLE-UNO: drug response of tumour cells, as cells, drugs, and pairs that name both."""

@@ -1,4 +1,4 @@
-"""How candle-uno-ccle is built: responses dose by dose, fitted here; three kinds of features."""
+"""How candle-uno-ccle is built: doses, the curves fitted to them, three kinds of features."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -82,8 +82,8 @@ def read(files: Files, advance: Advance) -> Content:
         steps=(
             f"{len(table) - len(kept)} of {len(table)} measurements were left out: of cells "
             "without expression, of drugs without SMILES, or without a number.",
-            f"A Hill curve was fitted to each of {len(curves)} pairs; {few} pairs have fewer than "
-            f"{FEWEST_DOSES} doses. Splits name those with R2fit >= {LEAST_R2} and EC50se <= "
+            f"A Hill curve was fitted to each of {len(curves)} pairs; {few} pairs have fewer "
+            f"than {FEWEST_DOSES} doses. Splits name those with R2fit >= {LEAST_R2} and EC50se <= "
             f"{MOST_EC50SE:g}.",
         ),
     )

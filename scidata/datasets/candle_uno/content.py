@@ -139,7 +139,7 @@ def divide(content: Content) -> dict[str, Parts]:
 
 
 def write(content: Content, data: Path) -> dict[str, dict[str, Shared]]:
-    """Write stores, tables, splits and statistics; return what parts share, by split and part."""
+    """Write all files; return what parts share, by split and part."""
     _write_features(data / f"{CELLS}.zarr", "cell", f"{content.title}: cells", content.cells)
     _write_features(data / f"{DRUGS}.zarr", "drug", f"{content.title}: drugs", content.drugs)
     _write_table(_responses(content), data / f"{RESPONSE}.parquet")
@@ -164,7 +164,8 @@ def complete(
     steps = [
         *content.steps,
         f"{len(content.cells.names)} cells, {len(content.drugs.names)} drugs, "
-        f"{len(content.cell)} responses, of which {int(content.usable.sum())} are in the splits.",
+        f"{len(content.cell)} responses, of which "
+        f"{int(content.usable.sum())} are in the splits.",
         *(
             f"Overlap of split {name}, {part}: {shared.sentence}."
             for name, parts in overlap.items()

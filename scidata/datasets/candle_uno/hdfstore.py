@@ -6,6 +6,7 @@ every repetition is compared with it.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -187,10 +188,8 @@ def _texts(values: npt.NDArray[Any], path: Path) -> list[str]:
 
 
 def _opened(path: Path) -> h5py.File:
-    try:
+    with suppress(ImportError):  # other files are read without; a refusal says what to install
         import hdf5plugin  # noqa: F401 - registers the filters
-    except ImportError:
-        pass  # gzip and plain files are read without; a refusal says what to install
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -211,7 +210,8 @@ def write_published(path: Path, drawn: Simulated) -> None:
                 table = np.zeros(len(rows), kind)
                 table["index"], table[_BLOCK] = np.arange(len(rows)), values
                 file.create_dataset(
-                    f"x_{key}_{n}/table", data=table, chunks=(min(64, len(rows)),), compression="gzip",
+                    f"x_{key}_{n}/table", data=table, chunks=(min(64, len(rows)),),
+                    compression="gzip",
                     compression_opts=1,
                 )  # fmt: skip
             table = np.zeros(

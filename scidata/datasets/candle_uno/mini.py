@@ -81,8 +81,8 @@ def content_of(drawn: Simulated, seed: int) -> Content:
         },
         usable=np.ones(len(drawn.auc), bool),
         steps=(
-            f"Simulated with seed {seed}: the variance of AUC is {drawn.auc.var():.4f}, that of "
-            f"its noise {np.square(drawn.auc - drawn.noiseless).mean():.4f}.",
+            f"Simulated with seed {seed}: the variance of AUC is {drawn.auc.var():.4f}, that "
+            f"of its noise {np.square(drawn.auc - drawn.noiseless).mean():.4f}.",
         ),
     )
 

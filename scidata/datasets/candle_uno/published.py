@@ -19,7 +19,7 @@ def _find(source: Path) -> tuple[str, Files]:
     raise InvalidError(
         f"{str(source)!r} is neither the published file nor its tables",
         where=str(source),
-        fix=f"give {_WHAT}; scidata build candle-uno-ccle and candle-uno-gdsc2 read other files",
+        fix=f"give {_WHAT}; candle-uno-ccle and candle-uno-gdsc2 read others",
     )
 
 

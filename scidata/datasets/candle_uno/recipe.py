@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from scidata.datasets import Advance, Survey
 from scidata.datasets.candle_uno.content import Content, complete, write
-from scidata.datasets.candle_uno.splits import Shared
 from scidata.errors import InvalidError, NotFoundError
 from scidata.record import Record
+
+if TYPE_CHECKING:
+    from scidata.datasets.candle_uno.splits import Shared
 
 Files: TypeAlias = Mapping[str, Path]
 """What was found, by role."""
