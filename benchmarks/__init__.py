@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scidata.storage import StoreLike
 
 TASKS = {
+    "candle-uno": "scidata.benchmarks.uno",
     "cloudmask": "scidata.benchmarks.cloudmask",
     "stemdl-classification": "scidata.benchmarks.stemdl",
     "tevolop": "scidata.benchmarks.tevolop",
