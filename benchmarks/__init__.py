@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from scidata.storage import StoreLike
 
 TASKS = {
+    "cloudmask": "scidata.benchmarks.cloudmask",
+    "stemdl-classification": "scidata.benchmarks.stemdl",
     "tevolop": "scidata.benchmarks.tevolop",
 }
 """One line a task: its name and the module that holds ``TASK``, imported when it is used."""

@@ -201,14 +201,15 @@ def _whole_axis(samples: Samples, dimension: str, length: int) -> Axis:
         return Axis(dimension, length, none, window.size, random=True)
     lead = samples.lead if window is samples.windows[0] else 0
     stop = max(length - window.size + 1 - lead, 0)
-    starts = np.arange(0, stop, dtype=np.int64)
+    starts = np.arange(window.start, stop, dtype=np.int64)
     return Axis(dimension, length, starts, window.size)
 
 
 def _chosen(axis: Axis, found: IntArray) -> Axis:
     """Keep of an axis what a split names: entries, or the last steps of windows."""
-    starts, most = found - (axis.size - 1), int(axis.starts[-1]) if len(axis.starts) else -1
-    early, late = int((starts < 0).sum()), int((starts > most).sum())
+    least, most = (int(axis.starts[0]), int(axis.starts[-1])) if len(axis.starts) else (0, -1)
+    starts = found - (axis.size - 1)
+    early, late = int((starts < least).sum()), int((starts > most).sum())
     if axis.random or early or late:
         what = (
             "windows at random places belong to no part of it"

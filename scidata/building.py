@@ -12,7 +12,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from scidata.about import TOOL, __version__
-from scidata.datasets import Prepared, Survey, choose
+from scidata.datasets import JOURNAL, Prepared, Survey, choose
 from scidata.errors import ConflictError, ScidataError, StorageError
 from scidata.hashing import Progress, hash_files
 from scidata.record import (
@@ -24,6 +24,7 @@ from scidata.record import (
     parse_record,
     record_yaml,
 )
+from scidata.spreading import scheduled
 from scidata.storage.refusals import out_of_room
 
 _TOTAL = 1000
@@ -57,6 +58,7 @@ def build(
     *,
     options: Mapping[str, str] | None = None,
     dry_run: bool = False,
+    scheduler: str | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> Built:
@@ -74,6 +76,8 @@ def build(
         Of the recipe, such as ``{"quirks": "published"}``.
     dry_run : bool
         Read and check the source, write nothing.
+    scheduler : str, optional
+        Of Dask, as `scidata.spreading.scheduled` takes it; it changes no byte.
     now : datetime, optional
         With time zone; by default the clock's. Nothing in a source can be later.
     progress : Progress, optional
@@ -106,15 +110,17 @@ def build(
         now=now or datetime.now(UTC), advance=lambda share: advance(_READING * share)
     )
     if not dry_run:
-        with _replacing(out) as folder:
-            (folder / "data").mkdir()
-            prepared.write(
-                folder / "data", lambda share: advance(_READING + (1 - _READING) * share)
-            )
+        with _replacing(out, resumable=prepared.resumable) as folder:
+            (folder / "data").mkdir(exist_ok=True)
+            with scheduled(scheduler):
+                prepared.write(
+                    folder / "data", lambda share: advance(_READING + (1 - _READING) * share)
+                )
             record = _signed(prepared.complete(_record(name)), sources, step)
             data = record_yaml(record)
             parse_record(data, where=f"{name}/record.yaml")
             (folder / "record.yaml").write_bytes(data)
+            (folder / JOURNAL).unlink(missing_ok=True)
     return _report(name, survey, out, prepared, written=not dry_run)
 
 
@@ -217,29 +223,55 @@ def _conflict(out: Path, message: str) -> ConflictError:
 
 
 @contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """Give a new folder beside `out` that takes its place in the end, or else vanishes."""
+def _replacing(out: Path, *, resumable: bool) -> Iterator[Path]:
+    """Give a folder beside `out` that takes its place in the end, or else vanishes.
+
+    One that is resumable stays where it is if something fails: the next build finds it.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         _sweep(out)
-        folder = Path(
-            tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".partial", dir=out.parent)
-        )
+        folder = _resumed(out) if resumable else _fresh(out)
+        lock = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise _not_writable(out, error) from error
-    lock = os.open(folder, os.O_RDONLY)
+    whole = False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder.chmod(0o755)  # mkdtemp makes it private
+        _claim(lock, out, folder)
         yield folder
         _take_place(folder, out)
+        whole = True
     except ScidataError:
         raise
     except OSError as error:
-        raise _not_writable(out, error) from error
+        raise _not_writable(out, error, kept=resumable) from error
     finally:
         os.close(lock)
-        shutil.rmtree(folder, ignore_errors=True)
+        if not whole and not resumable:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fresh(out: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".partial", dir=out.parent))
+    folder.chmod(0o755)  # mkdtemp makes it private
+    return folder
+
+
+def _resumed(out: Path) -> Path:
+    folder = out.parent / f".{out.name}.partial"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _claim(lock: int, out: Path, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConflictError(
+            f"another build of {str(out)!r} is under way",
+            where=str(folder),
+            fix="wait until it has ended, or give another --out",
+        ) from error
 
 
 def _take_place(folder: Path, out: Path) -> None:
@@ -263,12 +295,13 @@ def _sweep(out: Path) -> None:
                 os.close(lock)
 
 
-def _not_writable(out: Path, error: OSError) -> StorageError:
+def _not_writable(out: Path, error: OSError, *, kept: bool = False) -> StorageError:
     remedy = "free some space or give --out on another disk"
     if not out_of_room(error):
         remedy = "give --out in a folder where you may write"
+    left = "the same command continues" if kept else "nothing was left behind"
     return StorageError(
         f"{str(out)!r} cannot be written: {error.strerror or error}",
         where=str(out),
-        fix=f"{remedy}; nothing was left behind",
+        fix=f"{remedy}; {left}",
     )

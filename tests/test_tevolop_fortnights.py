@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scidata import split
+from scidata.datasets.statistics import Moments
 from scidata.datasets.tevolop import fortnights as fn
 from scidata.datasets.tevolop import grid, splits
 from scidata.datasets.tevolop.fortnights import Rule, Sums
 from scidata.datasets.tevolop.grid import Days, Pixels
-from scidata.datasets.tevolop.statistics import Moments
 
 SMALL = Pixels(rows=8, columns=12)
 DAY_1950 = int(np.datetime64("1950-01-01", "D").astype(int))

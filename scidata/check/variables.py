@@ -134,7 +134,7 @@ def _length_faults(samples: Samples, variables: tuple[Variable, ...]) -> Iterato
             yield error("sample-dims", f"samples.each[{n}]", message, "name one that they have")
     for n, window in enumerate(samples.windows):
         steps = lengths({samples.asset: variables}, window.dimension)
-        needed = window.size + (samples.lead if n == 0 else 0)
+        needed = window.start + window.size + (samples.lead if n == 0 else 0)
         place = f"samples.windows[{n}]"
         if not steps:
             message = f"no variable of {samples.asset!r} has the dimension {window.dimension!r}"

@@ -15,9 +15,8 @@ from scidata.wording import counted
 @click.option(
     "--source",
     type=click.Path(path_type=Path),
-    help="File or folder to read: SCEDC yearly catalogues, a USGS ComCat CSV, an extract as "
-    "CSV, or the benchmark's own EarthquakeDec2020/ [default: the real earthquakes of "
-    "magnitude 2.5 and above that ship with scidata].",
+    help="File or folder to read [default: what ships with scidata: the real earthquakes of "
+    "magnitude 2.5 and above, or the simulations of cloudmask-mini and stemdl-mini].",
 )
 @click.option(
     "--out",
@@ -27,9 +26,43 @@ from scidata.wording import counted
 @click.option(
     "--quirks",
     type=click.Choice(["both", "none", "published"]),
-    default="both",
-    show_default=True,
-    help="Fortnights by the physical rule (none), as the benchmark published them, or both.",
+    help="tevolop: fortnights by the physical rule (none), as the benchmark published them, or "
+    "both [default: both].",
+)
+@click.option(
+    "--damaged",
+    type=click.Choice(["refuse", "skip"]),
+    help="cloudmask, stemdl: what becomes of files and samples that are damaged, lack a "
+    "variable or are of another kind. Skipped ones are named in the record [default: refuse].",
+)
+@click.option(
+    "--label",
+    type=click.Choice(["bayes", "summary"]),
+    help="cloudmask, of Sentinel-3 products: the Bayesian flags, or the summary of all cloud "
+    "tests, which older products have instead [default: bayes].",
+)
+@click.option(
+    "--size",
+    type=click.Choice(["tiny", "small", "native", "mini"]),
+    help="cloudmask-mini: scenes of 300 by 375 (tiny), 600 by 750 (small) or 1200 by 1500 "
+    "pixels (native) [default: tiny]. stemdl-mini: 24, 180 or 2,400 samples (tiny, small, "
+    "mini) [default: mini].",
+)
+@click.option(
+    "--scenes",
+    type=click.Choice(["24", "8", "40"]),
+    help="cloudmask-mini: how many scenes are simulated [default: 24].",
+)
+@click.option(
+    "--seed",
+    type=click.Choice([str(n) for n in range(10)]),
+    help="cloudmask-mini, stemdl-mini: seed of the simulation [default: 0].",
+)
+@click.option(
+    "--scheduler",
+    metavar="threads|processes|ADDRESS",
+    help="Dask's scheduler that computes in parallel: all cores of this machine, or a cluster "
+    "such as tcp://host:8786; the bytes are the same [default: one after another].",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check the source, write nothing.")
 @json_option
@@ -39,15 +72,29 @@ def command(
     name: str,
     source: Path | None,
     out: Path | None,
-    quirks: str,
+    scheduler: str | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
+    **options: str | None,
 ) -> None:
-    """Turn source files into a staged dataset, ready for `scidata publish`.
+    r"""Turn source files into a staged dataset, ready for `scidata publish`.
 
-    The form of each file is told by its content. Every bad row is named, and then nothing is
-    written. Running it again says that it is done.
+    The form of each file is told by its content. Every bad row or file is named, and then no
+    dataset is made. Running it again says that it is done; a build of cloudmask or
+    stemdl that was interrupted continues.
+
+    \b
+    stemdl-classification
+                         the archive's batch_{train,dev,test}_*.h5, or sample-*.npz
+    stemdl-mini          nothing, or a folder of CIF files: it is simulated
+    tevolop              SCEDC yearly catalogues, a USGS ComCat CSV, an extract as
+                         CSV, or the benchmark's own EarthquakeDec2020/
+    cloudmask            the benchmark's own S3A_SL_1_RBT*.hdf, in training/ and
+                         inference/ or not, or Sentinel-3 products SL_1_RBT
+    cloudmask-mini       nothing: it is simulated
+    cloudmask-aatsr      an Envisat product ATS_TOA_1 as NetCDF
+    cloudmask-landsat8   a folder of Landsat 8 bands as *_B1_toa.tif and so on
     """
     place = out or Path("staged") / name
     with progress_bar("build", shown=not (as_json or quiet), unit="") as progress:
@@ -55,8 +102,9 @@ def command(
             name,
             source,
             place,
-            options={"quirks": quirks},
+            options={name: value for name, value in options.items() if value},
             dry_run=dry_run,
+            scheduler=scheduler,
             progress=progress,
         )
     if as_json:
@@ -69,9 +117,9 @@ def _print(built: Built, *, shipped: bool) -> None:
     if built.already:
         say(f"{built.staged} is done already: the same source and options")
         return
-    origin = " (ships with scidata)" if shipped else ""
-    files = counted(len(built.files), "file")
-    say(f"source   {built.source}{origin}, {built.form}, {files}")
+    origin = " (ships with scidata)" if shipped and built.files else ""
+    files = f", {counted(len(built.files), 'file')}" if built.files else ""
+    say(f"source   {built.source}{origin}, {built.form}{files}")
     for name, count in built.counts.items():
         if count or name == "magnitude_floor":
             say(f"  {name.replace('_', ' '):24}{count:>10,}")

@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from scidata.record import Record
 
 RECIPES = {
+    "cloudmask": "scidata.datasets.cloudmask.recipe",
+    "cloudmask-aatsr": "scidata.datasets.cloudmask.aatsr",
+    "cloudmask-landsat8": "scidata.datasets.cloudmask.landsat8",
+    "cloudmask-mini": "scidata.datasets.cloudmask.mini",
+    "stemdl-classification": "scidata.datasets.stemdl.recipe",
+    "stemdl-mini": "scidata.datasets.stemdl.mini",
     "tevolop": "scidata.datasets.tevolop.recipe",
 }
 """Module of each dataset that can be built; it has a `Recipe` called ``RECIPE``."""
+
+JOURNAL = "journal.jsonl"
+"""Beside ``data/`` while a resumable build is under way: what is written already."""
 
 Advance = Callable[[float], None]
 """Told the share of the work that is done, 0 to 1."""
@@ -35,6 +44,14 @@ class Prepared(Protocol):
     @property
     def assets(self) -> tuple[str, ...]:
         """Keys of the assets that will be written."""
+        ...
+
+    @property
+    def resumable(self) -> bool:
+        """Whether `write` continues what an earlier one left in ``data/``.
+
+        If so, it notes in `JOURNAL` what is whole, and believes nothing else.
+        """
         ...
 
     def write(self, data: Path, advance: Advance) -> None:

@@ -109,7 +109,7 @@ def dataset_catalog(
     metadata = {
         "title": record.title,
         "description": record.abstract,
-        "note": _NOTE,
+        "note": _note(record),
         "license": license_label(record),
         "license_url": license_url(record),
     }
@@ -137,7 +137,7 @@ def dataset_collection(
     return {
         **frame,
         **({"storage:schemes": schemes} if schemes else {}),
-        "description": f"{frame['description']}\n\n{_NOTE}",
+        "description": f"{frame['description']}\n\n{_note(record)}",
         "stac_extensions": sorted(stac.EXTENSIONS[name] for name in used),
         "assets": assets,
         "links": [
@@ -146,6 +146,13 @@ def dataset_collection(
             stac.license_link(record),
         ],
     }
+
+
+def _note(record: Record) -> str:
+    """Say what stands behind the entries, or why there are none."""
+    if record.originals:
+        return _NOTE
+    return f"Nothing of it is published yet: `scidata build {record.id}` makes it."
 
 
 def _root_catalog(records: Iterable[Record]) -> Catalog:

@@ -319,6 +319,8 @@ class Window(Part):
     """Steps."""
     stride: Annotated[StrictInt, Field(ge=1)] = 1
     """Steps from one window to the next."""
+    start: Count = 0
+    """Step at which the first window begins, such as the edge of a crop at the centre."""
 
 
 class Samples(Part):
@@ -344,6 +346,8 @@ class Samples(Part):
     def _crop_windows(cls, crops: int | None, read: ValidationInfo) -> int | None:
         if crops and not read.data.get("windows"):
             raise refusal("crops", "crops without windows", "name the windows, or remove crops")
+        if crops and any(window.start for window in read.data["windows"]):
+            raise refusal("crops", "start is for windows in order", "remove start, or crops")
         return crops
 
     @field_validator("lead", mode="after")

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from scidata import split
-from scidata.datasets.tevolop import splits, statistics, stores, zones
+from scidata.datasets import statistics
+from scidata.datasets.statistics import Moments
+from scidata.datasets.tevolop import splits, stores, zones
 from scidata.datasets.tevolop.fortnights import (
     DROPPED,
     Gap,
@@ -30,7 +32,6 @@ from scidata.datasets.tevolop.fortnights import (
 )
 from scidata.datasets.tevolop.grid import VARIABLES, Days, Float, Int, Pixels
 from scidata.datasets.tevolop.splits import TimeSplit
-from scidata.datasets.tevolop.statistics import Moments
 from scidata.errors import InvalidError
 
 

@@ -84,6 +84,8 @@ class _Daily:
 class _Events:
     """Events that were read; see `scidata.datasets.Prepared`."""
 
+    resumable = False
+
     def __init__(self, survey: _Catalogues, catalogue: Catalogue) -> None:
         self.survey = survey
         self.catalogue = catalogue
@@ -138,6 +140,8 @@ class _BenchmarkFiles:
 
 class _BenchmarkDays:
     """Daily values that will be read; see `scidata.datasets.Prepared`."""
+
+    resumable = False
 
     def __init__(self, survey: _BenchmarkFiles, given: Given) -> None:
         self.survey = survey

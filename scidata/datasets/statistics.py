@@ -27,14 +27,23 @@ class Moments:
         finite = finite[~np.isnan(finite)]
         if finite.size == 0:
             return
-        mean = float(finite.mean())
-        total = self.count + finite.size
-        self.squares += float(np.square(finite - mean).sum())
-        self.squares += (mean - self.mean) ** 2 * self.count * finite.size / total
-        self.mean += (mean - self.mean) * finite.size / total
+        block = Moments()
+        block.count, block.mean = finite.size, float(finite.mean())
+        block.squares = float(np.square(finite - block.mean).sum())
+        block.low, block.high = float(finite.min()), float(finite.max())
+        self.merge(block)
+
+    def merge(self, other: "Moments") -> None:
+        """Take in what another has seen."""
+        if other.count == 0:
+            return
+        total = self.count + other.count
+        self.squares += other.squares
+        self.squares += (other.mean - self.mean) ** 2 * self.count * other.count / total
+        self.mean += (other.mean - self.mean) * other.count / total
         self.count = total
-        self.low = min(self.low, float(finite.min()))
-        self.high = max(self.high, float(finite.max()))
+        self.low = min(self.low, other.low)
+        self.high = max(self.high, other.high)
 
     def report(self) -> dict[str, object]:
         """Return the statistics; only the count where there was no value."""

@@ -1,0 +1,1 @@
+"""CloudMask: scenes of Sentinel-3 SLSTR with cloud flags, and its smaller relatives."""
