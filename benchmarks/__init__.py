@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TASKS = {
     "cloudmask": "scidata.benchmarks.cloudmask",
     "stemdl-classification": "scidata.benchmarks.stemdl",
+    "stemdl-reconstruction": "scidata.benchmarks.stemdl_reconstruction",
     "tevolop": "scidata.benchmarks.tevolop",
 }
 """One line a task: its name and the module that holds ``TASK``, imported when it is used."""

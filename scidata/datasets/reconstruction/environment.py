@@ -62,7 +62,10 @@ class Environment:
         return (
             sorted(seen[CBED] & seen[POTENTIAL]),
             others,
-            [problem(f"{self.name}/{n}", "alone", "it has one of the two arrays") for n in alone],
+            [
+                problem(f"{self.name}/{n}", "alone", "it has one of the two arrays")
+                for n in alone
+            ],
         )
 
     def shape(self, numbers: Iterable[int]) -> Shape:
@@ -77,7 +80,9 @@ class Environment:
                 if shape := _shape(*lengths):
                     found[shape] += 1
         if not found:
-            raise _refuse(self.name, "no two arrays have the lengths of patterns and a potential")
+            raise _refuse(
+                self.name, "no two arrays have the lengths of patterns and a potential"
+            )
         return found.most_common(1)[0][0]
 
     def pairs(self, numbers: Iterable[int], shape: Shape) -> Iterator[Pair | Problem]:

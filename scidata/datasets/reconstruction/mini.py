@@ -42,7 +42,9 @@ class Size:
 SIZES = {
     "mini": Size(groups=20, materials=8, views=1),
     "small": Size(groups=8, materials=5, views=1),
-    "tiny": Size(groups=3, materials=3, views=1, scan=Scan(probes=4, pixels=16, field=4.0, box=8.0)),
+    "tiny": Size(
+        groups=3, materials=3, views=1, scan=Scan(probes=4, pixels=16, field=4.0, box=8.0)
+    ),
 }
 
 
