@@ -26,6 +26,7 @@ TASKS = {
     "candle-uno": "scidata.benchmarks.uno",
     "cloudmask": "scidata.benchmarks.cloudmask",
     "stemdl-classification": "scidata.benchmarks.stemdl",
+    "stemdl-reconstruction": "scidata.benchmarks.stemdl_reconstruction",
     "tevolop": "scidata.benchmarks.tevolop",
     "tevolop-leads": "scidata.benchmarks.tevolop_leads",
 }

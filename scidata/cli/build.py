@@ -16,7 +16,7 @@ from scidata.wording import counted
     "--source",
     type=click.Path(path_type=Path),
     help="File or folder to read [default: what ships with scidata: the real earthquakes of "
-    "magnitude 2.5 and above, or the simulations of cloudmask-mini, stemdl-mini, candle-uno-mini].",
+    "magnitude 2.5 and above; what is called mini is simulated].",
 )
 @click.option(
     "--out",

@@ -64,7 +64,7 @@ def patterns(
     """
     import ase
 
-    abtem = _abtem()
+    abtem = simulator()
     side, grid = optics.box, optics.grid
     places, numbers = block(crystal, zone, side)
     potential = abtem.Potential(
@@ -90,7 +90,7 @@ def patterns(
 
 
 @cache
-def _abtem() -> Any:  # Any: the module, whose functions have few types
+def simulator() -> Any:  # Any: the module, whose functions have few types
     """Import abTEM and settle how it computes, once a process: threads share its settings."""
     import abtem
 
