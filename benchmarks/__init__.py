@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from scidata.storage import StoreLike
 
 TASKS = {
+    "candle-uno": "scidata.benchmarks.uno",
     "cloudmask": "scidata.benchmarks.cloudmask",
+    "stemdl-classification": "scidata.benchmarks.stemdl",
+    "stemdl-reconstruction": "scidata.benchmarks.stemdl_reconstruction",
     "tevolop": "scidata.benchmarks.tevolop",
+    "tevolop-leads": "scidata.benchmarks.tevolop_leads",
 }
 """One line a task: its name and the module that holds ``TASK``, imported when it is used."""
 
