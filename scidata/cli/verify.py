@@ -215,8 +215,8 @@ def _remedy(found: Verified, target: str, store: Store | None) -> str:
         return "find out which of the two digests was cited before trusting either"
     if not Path(target).is_dir():
         return (
-            "report it to whoever runs the store, who brings these files back from another copy, "
-            f"as they never change: scidata repair {found.name} --from URL"
+            "report it to whoever runs the store, who brings these files back from another "
+            f"copy, as they never change: scidata repair {found.name} --from URL"
             + (f" {options_of(store)}" if store is not None else "")
         )
     if not found.name:
