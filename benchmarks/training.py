@@ -317,7 +317,10 @@ def optimizer_of(net: nn.Module, settings: Settings) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             net.parameters(), lr=lr, momentum=settings.momentum, weight_decay=decay
         )
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    kind: type[torch.optim.Adam | torch.optim.AdamW | torch.optim.Adamax] = {
+        "adamw": torch.optim.AdamW,
+        "adamax": torch.optim.Adamax,
+    }.get(settings.optimizer, torch.optim.Adam)
     return kind(net.parameters(), lr=lr, weight_decay=decay)
 
 

@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from scidata.record import Record
 
 RECIPES = {
+    "candle-uno": "scidata.datasets.candle_uno.published",
+    "candle-uno-ccle": "scidata.datasets.candle_uno.ccle",
+    "candle-uno-gdsc2": "scidata.datasets.candle_uno.gdsc2",
+    "candle-uno-mini": "scidata.datasets.candle_uno.mini",
     "cloudmask": "scidata.datasets.cloudmask.recipe",
     "cloudmask-aatsr": "scidata.datasets.cloudmask.aatsr",
     "cloudmask-landsat8": "scidata.datasets.cloudmask.landsat8",
     "cloudmask-mini": "scidata.datasets.cloudmask.mini",
+    "stemdl-classification": "scidata.datasets.stemdl.recipe",
+    "stemdl-mini": "scidata.datasets.stemdl.mini",
+    "stemdl-reconstruction": "scidata.datasets.reconstruction.recipe",
+    "stemdl-reconstruction-mini": "scidata.datasets.reconstruction.mini",
     "tevolop": "scidata.datasets.tevolop.recipe",
 }
 """Module of each dataset that can be built; it has a `Recipe` called ``RECIPE``."""
