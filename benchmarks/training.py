@@ -101,8 +101,8 @@ class Training:
 
     @property
     def parameters(self) -> int:
-        """Number of the model's parameters."""
-        return sum(p.numel() for p in self.net.parameters())
+        """Number of the model's parameters that are trained."""
+        return sum(p.numel() for p in self.net.parameters() if p.requires_grad)
 
     def run(self) -> State:
         """Train to the end, from where `restore` left it."""

@@ -24,6 +24,7 @@ from scidata.record import (
     parse_record,
     record_yaml,
 )
+from scidata.spreading import scheduled
 from scidata.storage.refusals import out_of_room
 
 _TOTAL = 1000
@@ -57,6 +58,7 @@ def build(
     *,
     options: Mapping[str, str] | None = None,
     dry_run: bool = False,
+    scheduler: str | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> Built:
@@ -74,6 +76,8 @@ def build(
         Of the recipe, such as ``{"quirks": "published"}``.
     dry_run : bool
         Read and check the source, write nothing.
+    scheduler : str, optional
+        Of Dask, as `scidata.spreading.scheduled` takes it; it changes no byte.
     now : datetime, optional
         With time zone; by default the clock's. Nothing in a source can be later.
     progress : Progress, optional
@@ -108,9 +112,10 @@ def build(
     if not dry_run:
         with _replacing(out, resumable=prepared.resumable) as folder:
             (folder / "data").mkdir(exist_ok=True)
-            prepared.write(
-                folder / "data", lambda share: advance(_READING + (1 - _READING) * share)
-            )
+            with scheduled(scheduler):
+                prepared.write(
+                    folder / "data", lambda share: advance(_READING + (1 - _READING) * share)
+                )
             record = _signed(prepared.complete(_record(name)), sources, step)
             data = record_yaml(record)
             parse_record(data, where=f"{name}/record.yaml")

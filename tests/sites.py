@@ -20,6 +20,7 @@ from scidata.reservation import (
     reservation_key,
 )
 from scidata.site import SiteOptions, SiteReport, build
+from scidata.site.drawn import draw_nothing
 from scidata.storage.base import Store
 from scidata.storage.memory import MemoryStore
 from scidata.version import CommitRecord
@@ -35,8 +36,9 @@ _REDIRECTED = {"canonical", "cite-as", "type", "author", "license"}
 
 
 def site_options(**changes: Any) -> SiteOptions:
-    """Options that take nothing from the environment."""
-    return SiteOptions(**{"base_url": BASE, "environ": {}, **changes})
+    """Options that take nothing from the environment, and draw nothing: that takes seconds."""
+    plain = {"base_url": BASE, "environ": {}, "draw": draw_nothing}
+    return SiteOptions(**{**plain, **changes})
 
 
 def site_store(folder: Path) -> MemoryStore:

@@ -39,6 +39,11 @@ def name_of(number: int, orbit: int | None = None) -> str:
     )
 
 
+def opened(path: Path, mode: str = "r") -> Any:  # Any: h5py has types of its own
+    """Open a file of HDF5."""
+    return h5py.File(path, mode)
+
+
 def write_folder(folder: Path, training: int = 10, inference: int = 2) -> Path:
     for role, numbers in (
         ("training", range(training)),
@@ -64,8 +69,8 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 def made(source: Path, out: Path, **options: str) -> xr.Dataset:
     build("cloudmask", source, out, options=options, now=NOW)
     assert check(out).errors == ()
-    opened: xr.Dataset = xr.open_zarr(out / "data/scenes.zarr", consolidated=True)
-    return opened
+    scenes: xr.Dataset = xr.open_zarr(out / "data/scenes.zarr", consolidated=True)
+    return scenes
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -86,7 +91,7 @@ def test_published_files_become_one_array_store(whole: Path, tmp_path: Path) -> 
         "scene": 12, "refs_channel": 6, "bts_channel": 3, "y": HEIGHT, "x": WIDTH,
     }  # fmt: skip
     path = whole / "training" / name_of(3)
-    with h5py.File(path) as file:
+    with opened(path) as file:
         there = scenes.sel(scene=path.stem)
         assert (there["refs"].values == np.moveaxis(file["refs"][...], -1, 0)).all()
         assert (there["bts"].values == np.moveaxis(file["bts"][...], -1, 0)).all()
@@ -159,7 +164,7 @@ def test_samples_are_the_patches_of_the_centre_crop(whole: Path, tmp_path: Path)
 
 def test_fine_reflectance_is_averaged_over_two_by_two_pixels(tmp_path: Path) -> None:
     path = write_scene(tmp_path / name_of(0), 0)
-    with h5py.File(path, "a") as file:
+    with opened(path, "a") as file:
         fine = np.arange(2 * HEIGHT * 2 * WIDTH * 6, dtype="f8").reshape(
             2 * HEIGHT, 2 * WIDTH, 6
         )
@@ -174,7 +179,7 @@ def test_fine_reflectance_is_averaged_over_two_by_two_pixels(tmp_path: Path) -> 
 
 def test_night_is_kept_and_told_apart(folder: Path, tmp_path: Path) -> None:
     night = folder / "training" / name_of(0)
-    with h5py.File(night, "a") as file:
+    with opened(night, "a") as file:
         file["refs"][...] = 0
     scenes = made(folder, tmp_path / "out")
     assert scenes["day"].sel(scene=night.stem) == 0
@@ -186,7 +191,7 @@ def test_night_is_kept_and_told_apart(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_all_night_builds(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for n in range(6):
-        with h5py.File(write_scene(tmp_path / "in" / name_of(n), n), "a") as file:
+        with opened(write_scene(tmp_path / "in" / name_of(n), n), "a") as file:
             file["refs"][...] = 0
     assert int(made(tmp_path / "in", tmp_path / "out")["day"].sum()) == 0
 
@@ -245,7 +250,7 @@ def test_what_is_wrong_with_a_file_is_named_and_skipped_only_when_asked_to(
     code: str, broken: Callable[[Any], None], folder: Path, tmp_path: Path
 ) -> None:
     bad = folder / "training" / name_of(4)
-    with h5py.File(bad, "a") as file:
+    with opened(bad, "a") as file:
         broken(file)
     with pytest.raises(InvalidError) as caught:
         build("cloudmask", folder, tmp_path / "out", now=NOW)
@@ -329,13 +334,13 @@ def test_a_file_that_changed_meanwhile_is_read_again(
 ) -> None:
     bad = folder / "training" / name_of(6)
     sound = bad.read_bytes()
-    with h5py.File(bad, "a") as file:
+    with opened(bad, "a") as file:
         _all_nan(file)
     with pytest.raises(InvalidError, match="what was read is kept") as caught:
         build("cloudmask", folder, tmp_path / "out", now=NOW)
     assert codes(caught.value) == {"channel-nan"}
     first = folder / "training" / name_of(0)
-    with h5py.File(first, "a") as file:
+    with opened(first, "a") as file:
         file["bts"][...] = 300
     bad.write_bytes(sound)
     scenes = made(folder, tmp_path / "out")

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -123,7 +124,8 @@ def test_files_in_the_published_layout_build_to_the_same_scenes_as_the_recipe(
     assert check(tmp_path / "mini").errors == ()
     paths = mini.write_published(tmp_path / "files", count=8, size=(60, 75))
     assert [path.parent.name for path in paths] == ["training"] * 6 + ["inference"] * 2
-    with h5py.File(paths[0]) as file:
+    first_file: Any = h5py.File(paths[0])  # Any: h5py has types of its own
+    with first_file as file:
         assert {name: file[name].shape for name in file} == {
             "refs": (60, 75, 6), "bts": (60, 75, 3), "bayes": (60, 75, 1), "truth": (60, 75, 1),
         }  # fmt: skip

@@ -182,7 +182,7 @@ def test_what_is_fetched_and_not_decoded_keeps_to_its_limit(
     shuffle=st.sampled_from(SHUFFLES),
     order=st.fixed_dictionaries(
         {
-            "batch_size": st.integers(1, 7),
+            "batch_size": st.integers(1, 5),
             "seed": st.integers(0, 2**32),
             "rank": st.integers(0, 2),
             "world_size": st.just(3),

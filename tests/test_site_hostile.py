@@ -163,7 +163,11 @@ def test_what_is_no_text_is_taken_out_and_markup_stays_text() -> None:
     assert json.loads(embedded({"a": "</script>"})) == {"a": "</script>"}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(record=records())
 def test_any_record_makes_a_valid_page_that_says_its_title(
     tmp_path_factory: pytest.TempPathFactory, record: Record

@@ -211,6 +211,10 @@ def test_the_sitemap_lists_every_page_once(site: Path) -> None:
     root = ET.fromstring((site / "sitemap.xml").read_bytes())  # noqa: S314 - our own
     found = [str(url[0].text) for url in root]
     assert sorted(found) == sorted([f"{BASE}/", *(f"{BASE}/{page}/" for page in PAGES)])
+    dates = {url[0].text: str(url[1].text) for url in root}
+    # Withdrawn today, published in January: the pages of both changed today.
+    assert dates[f"{BASE}/tiny/"] == dates[f"{BASE}/tiny/v1.2.0/"] > "2026-01-02"
+    assert dates[f"{BASE}/tiny/v1.1.0/"] == "2026-01-02"
     assert f"Sitemap: {BASE}/sitemap.xml" in (site / "robots.txt").read_text()
 
 
@@ -220,6 +224,7 @@ def test_the_feed_tells_the_newest_first_withdrawals_included(site: Path) -> Non
     times = [str(entry.findtext(f"{ATOM}updated")) for entry in entries]
     assert len(entries) == 6
     assert times == sorted(times, reverse=True)
+    assert times[-1] == "2026-01-02T03:04:05Z"
     assert root.findtext(f"{ATOM}updated") == times[0]
     said = {e.findtext(f"{ATOM}id"): e.findtext(f"{ATOM}summary") for e in entries}
     assert said[f"{BASE}/tiny/v1.2.0/"] == "Labels <swapped>."

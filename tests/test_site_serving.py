@@ -314,14 +314,18 @@ def test_the_verb_reports_what_it_wrote(tmp_path: Path) -> None:
         "--base-url",
         "https://d.example.org",
     )
-    dry = run(*arguments, "--dry-run")
-    assert dry.returncode == 0, dry.stderr
-    assert "would write 32 files, 0 up to date, would remove 0" in dry.stdout
+    dry = run(*arguments, "--no-plots", "--dry-run")
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert "would write 34 files, 0 up to date, would remove 0" in dry.stdout
     done = run(*arguments, "--json")
     document = json.loads(done.stdout)
     assert (document["schema"], document["versions"]) == ("scidata-site-report/1", 2)
     assert document["base_url"] == "https://d.example.org"
-    assert "wrote 0 files, 32 up to date" in run(*arguments).stdout
+    plots = [path for path in document["written"] if path.endswith(".png")]
+    assert len(plots) > 4
+    files = len(document["written"])
+    assert f"wrote 0 files, {files} up to date" in run(*arguments).stdout
+    assert f"removed {files - 34}" in run(*arguments, "--no-plots").stdout
 
 
 @pytest.mark.parametrize(

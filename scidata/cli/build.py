@@ -16,7 +16,7 @@ from scidata.wording import counted
     "--source",
     type=click.Path(path_type=Path),
     help="File or folder to read [default: what ships with scidata: the real earthquakes of "
-    "magnitude 2.5 and above; cloudmask-mini and candle-uno-mini are simulated].",
+    "magnitude 2.5 and above; what is called mini is simulated].",
 )
 @click.option(
     "--out",
@@ -32,8 +32,8 @@ from scidata.wording import counted
 @click.option(
     "--damaged",
     type=click.Choice(["refuse", "skip"]),
-    help="cloudmask: what becomes of files that are damaged, lack a variable or are of another "
-    "sensor. Skipped ones are named in the record [default: refuse].",
+    help="cloudmask, stemdl: what becomes of files and samples that are damaged, lack a "
+    "variable or are of another kind. Skipped ones are named in the record [default: refuse].",
 )
 @click.option(
     "--label",
@@ -43,9 +43,10 @@ from scidata.wording import counted
 )
 @click.option(
     "--size",
-    type=click.Choice(["tiny", "small", "native"]),
-    help="cloudmask-mini: scenes of 300 by 375, 600 by 750 or 1200 by 1500 pixels "
-    "[default: tiny].",
+    type=click.Choice(["tiny", "small", "native", "mini"]),
+    help="cloudmask-mini: scenes of 300 by 375 (tiny), 600 by 750 (small) or 1200 by 1500 "
+    "pixels (native) [default: tiny]. stemdl-mini: 24, 180 or 2,400 samples (tiny, small, "
+    "mini) [default: mini].",
 )
 @click.option(
     "--scenes",
@@ -55,7 +56,13 @@ from scidata.wording import counted
 @click.option(
     "--seed",
     type=click.Choice([str(n) for n in range(10)]),
-    help="cloudmask-mini, candle-uno-mini: seed of the simulation [default: 0].",
+    help="cloudmask-mini, stemdl-mini, candle-uno-mini: seed of the simulation [default: 0].",
+)
+@click.option(
+    "--scheduler",
+    metavar="threads|processes|ADDRESS",
+    help="Dask's scheduler that computes in parallel: all cores of this machine, or a cluster "
+    "such as tcp://host:8786; the bytes are the same [default: one after another].",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check the source, write nothing.")
 @json_option
@@ -65,6 +72,7 @@ def command(
     name: str,
     source: Path | None,
     out: Path | None,
+    scheduler: str | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -73,10 +81,13 @@ def command(
     r"""Turn source files into a staged dataset, ready for `scidata publish`.
 
     The form of each file is told by its content. Every bad row or file is named, and then no
-    dataset is made. Running it again says that it is done; a build of cloudmask that was
-    interrupted continues.
+    dataset is made. Running it again says that it is done; a build of cloudmask or
+    stemdl that was interrupted continues.
 
     \b
+    stemdl-classification
+                         the archive's batch_{train,dev,test}_*.h5, or sample-*.npz
+    stemdl-mini          nothing, or a folder of CIF files: it is simulated
     tevolop              SCEDC yearly catalogues, a USGS ComCat CSV, an extract as
                          CSV, or the benchmark's own EarthquakeDec2020/
     cloudmask            the benchmark's own S3A_SL_1_RBT*.hdf, in training/ and
@@ -98,6 +109,7 @@ def command(
             place,
             options={name: value for name, value in options.items() if value},
             dry_run=dry_run,
+            scheduler=scheduler,
             progress=progress,
         )
     if as_json:

@@ -7,6 +7,7 @@ import click
 from scidata.cli.output import capped, exits, json_option, print_json, say, store_options
 from scidata.errors import IntegrityError
 from scidata.site import BASE_URL, SiteOptions, build
+from scidata.site.drawn import draw_nothing
 from scidata.storage import open_store
 from scidata.wording import counted
 
@@ -31,6 +32,11 @@ from scidata.wording import counted
     help="Where readers find the store [default: its own address, if everybody can read it; "
     "else the site's: the host serves both].",
 )
+@click.option(
+    "--plots/--no-plots",
+    default=True,
+    help="Whether pages show plots of the data; they are drawn once a version and kept.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 @click.option(
     "--serve", is_flag=True, help="Afterwards serve it, and the store, on this machine only."
@@ -49,6 +55,7 @@ def command(
     out: Path,
     base_url: str | None,
     data_url: str | None,
+    plots: bool,
     dry_run: bool,
     serve: bool,
     port: int,
@@ -65,9 +72,13 @@ def command(
     if address and store_url:
         raise click.UsageError("give the store once: as STORE or with --store")
     store = open_store(address or store_url, endpoint_url=endpoint_url, anonymous=anonymous)
-    report = build(
-        store, out, SiteOptions(base_url=base_url, data_url=data_url, dry_run=dry_run)
+    options = SiteOptions(
+        base_url=base_url,
+        data_url=data_url,
+        dry_run=dry_run,
+        draw=None if plots else draw_nothing,
     )
+    report = build(store, out, options)
     if as_json:
         damaged = [vars(problem) for problem in report.damaged]
         print_json("scidata-site-report/1", {**vars(report), "damaged": damaged})
@@ -75,9 +86,12 @@ def command(
         verb = ("would write", "would remove") if dry_run else ("wrote", "removed")
         pages = f"{counted(report.datasets, 'dataset')}, {counted(report.versions, 'version')}"
         say(f"{pages}, for {report.base_url}/ with data at {report.data_url}/")
+        files = counted(len(report.written), "file")
+        if report.undrawn:
+            files += f" and the plots of {counted(len(report.undrawn), 'version')}"
         say(
-            f"{verb[0]} {counted(len(report.written), 'file')}, {report.unchanged:,} up to "
-            f"date, {verb[1]} {len(report.removed):,}"
+            f"{verb[0]} {files}, {report.unchanged:,} up to date, {verb[1]} "
+            f"{len(report.removed):,}"
         )
         for line in capped([f"warning: {text}" for text in report.warnings]):
             say(line, err=True)

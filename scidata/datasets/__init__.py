@@ -24,6 +24,10 @@ RECIPES = {
     "cloudmask-aatsr": "scidata.datasets.cloudmask.aatsr",
     "cloudmask-landsat8": "scidata.datasets.cloudmask.landsat8",
     "cloudmask-mini": "scidata.datasets.cloudmask.mini",
+    "stemdl-classification": "scidata.datasets.stemdl.recipe",
+    "stemdl-mini": "scidata.datasets.stemdl.mini",
+    "stemdl-reconstruction": "scidata.datasets.reconstruction.recipe",
+    "stemdl-reconstruction-mini": "scidata.datasets.reconstruction.mini",
     "tevolop": "scidata.datasets.tevolop.recipe",
 }
 """Module of each dataset that can be built; it has a `Recipe` called ``RECIPE``."""

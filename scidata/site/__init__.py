@@ -5,10 +5,9 @@ build writes what changed and nothing else.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from scidata.diff import Difference, compare
 from scidata.doi.ledger import Ledger
@@ -16,7 +15,7 @@ from scidata.errors import IntegrityError, InvalidError, NotFoundError, Problem,
 from scidata.formats.text import to_json
 from scidata.identifiers import check_url
 from scidata.listing import Listing, read_listing
-from scidata.site import feeds, rendering
+from scidata.site import drawing, feeds, rendering, searching
 from scidata.site.addresses import Addresses, page_path
 from scidata.site.describing import (
     Described,
@@ -26,6 +25,7 @@ from scidata.site.describing import (
     describe_version,
     metadata_path,
 )
+from scidata.site.drawn import Draw, Drawn
 from scidata.site.hosting import FILE, DoiTarget, Hosting
 from scidata.site.listed import change_words
 from scidata.site.pages import (
@@ -43,6 +43,7 @@ from scidata.site.sources import Version, continued, read_outline, read_version
 from scidata.site.writing import Folder
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
+from scidata.warning import told
 
 __all__ = ["BASE_URL", "LOCAL", "Draw", "Drawn", "SiteOptions", "SiteReport", "build"]
 
@@ -51,22 +52,6 @@ LOCAL = "http://127.0.0.1:8000"
 """Where `scidata.site.serving` serves a site; its address as long as no other is given."""
 
 _DAMAGE = (IntegrityError, InvalidError, NotFoundError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A picture and its bytes."""
-
-    preview: Preview
-    data: bytes
-
-
-Draw: TypeAlias = Callable[[Store, Version], Sequence[Drawn]]
-"""Draws the previews of a version; the same each time."""
-
-
-def _draw_nothing(store: Store, version: Version) -> Sequence[Drawn]:
-    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +65,9 @@ class SiteOptions:
     that is read without credentials, else `base_url`: the host then serves both."""
     dry_run: bool = False
     """Say what would be written; write and remove nothing."""
-    draw: Draw = _draw_nothing
+    draw: Draw | None = None
+    """What draws the pictures; by default the plots that the data call for, kept in the folder
+    from build to build."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
@@ -100,6 +87,8 @@ class SiteReport:
     damaged: tuple[Problem, ...]
     """Versions without a page, because what describes them is damaged; one that they had
     stays."""
+    undrawn: tuple[str, ...]
+    """Versions whose plots a dry run does not draw, nor count among `written`."""
     warnings: tuple[str, ...]
 
 
@@ -130,11 +119,19 @@ def build(
     """
     options = options or SiteOptions()
     opened = open_store(store)
-    site = _Site(opened, options, _addresses(opened, options))
+    undrawn: list[str] = []
+
+    def leave_undrawn(of: Store, version: Version) -> Sequence[Drawn]:
+        undrawn.append(version.commit.name)
+        return ()
+
+    new = leave_undrawn if options.dry_run else drawing.draw_new
+    draw = options.draw or drawing.keeping(Path(out), new)
+    site = _Site(opened, draw, _addresses(opened, options))
     folder = Folder(Path(out), dry_run=options.dry_run)
     for path, data in site.files():
         folder.put(path, data)
-    folder.finish(keep=site.kept)
+    folder.finish(keep=[*site.kept, *(page_path(*name.split("@")) for name in undrawn)])
     return SiteReport(
         base_url=site.addresses.base_url,
         data_url=site.addresses.data_url,
@@ -144,15 +141,19 @@ def build(
         removed=tuple(folder.removed),
         unchanged=folder.unchanged,
         damaged=tuple(site.damaged),
-        warnings=tuple(site.warnings),
+        undrawn=tuple(undrawn),
+        warnings=tuple(dict.fromkeys(site.warnings)),
     )
 
 
 def _addresses(store: Store, options: SiteOptions) -> Addresses:
     base_url = options.base_url or options.environ.get(BASE_URL) or LOCAL
     data_url = options.data_url or _public(store) or base_url
-    for url in (base_url, data_url):
-        check_url(url, schemes=("https", "http"))
+    for url, name in ((base_url, f"--base-url or ${BASE_URL}"), (data_url, "--data-url")):
+        try:
+            check_url(url, schemes=("https", "http"))
+        except InvalidError as error:  # its problems repeat it
+            raise InvalidError(error.message, where=name, fix=error.fix) from error
     return Addresses(base_url=base_url.rstrip("/"), data_url=data_url.rstrip("/"))
 
 
@@ -169,12 +170,13 @@ def _public(store: Store) -> str | None:
 class _Site:
     """The files of a site, one after the other, and what is learnt on the way."""
 
-    def __init__(self, store: Store, options: SiteOptions, addresses: Addresses) -> None:
+    def __init__(self, store: Store, draw: Draw, addresses: Addresses) -> None:
         self._store = store
-        self._draw = options.draw
+        self._draw = draw
         self.addresses = addresses
         self._hosting = Hosting(addresses=addresses)
         self.cards: list[Card] = []
+        self._entries: list[searching.Entry] = []
         self.entries: list[feeds.Entry] = []
         self.damaged: list[Problem] = []
         self.warnings: list[str] = []
@@ -220,7 +222,7 @@ class _Site:
             difference = self._difference(version, before)
             if difference is not None:
                 changes[number] = change_words(difference)
-            drawn = () if version.is_gone else tuple(self._draw(self._store, version))
+            drawn = self._pictures(version)
             yield from self._version(version, difference, drawn)
             if newest is None or not (chosen and newest[0].commit.version == chosen.version):
                 newest = version, tuple(d.preview for d in drawn)
@@ -229,6 +231,12 @@ class _Site:
             self.kept.append(page_path(dataset))
             return
         yield from self._overview(*newest, changes)
+
+    def _pictures(self, version: Version) -> tuple[Drawn, ...]:
+        if version.is_gone:
+            return ()
+        with told(self.warnings.append):
+            return tuple(self._draw(self._store, version))
 
     def _read(self, ledger: Ledger, number: str) -> Version | None:
         try:
@@ -271,6 +279,8 @@ class _Site:
         )
         for picture in drawn:
             yield here + picture.preview.file, picture.data
+        if drawn:
+            yield here + drawing.FILE, drawing.listing(version, drawn)
         yield from self._machines(here, described)
         self._note_version(version, described)
 
@@ -284,6 +294,7 @@ class _Site:
         yield f"{here}index.html", page
         yield from self._machines(here, described)
         self.cards.append(card(newest, self.addresses))
+        self._entries.append(searching.entry(newest, self.cards[-1]))
         if (concept := concept_doi(newest)) is not None:
             self._hosting.dois[concept] = DoiTarget(
                 url=self.addresses.page(name),
@@ -328,7 +339,7 @@ class _Site:
                 title=f"{record.title}, version {commit.version}{state}",
                 summary=status.reason if status else record.abstract,
                 published=commit.created,
-                updated=max(commit.created, *(found.date for found in later if found)),
+                updated=max([commit.created, *(found.date for found in later if found)]),
                 authors=tuple(who.full_name for who in record.creators[:10]),
             )
         )
@@ -338,15 +349,15 @@ class _Site:
         addresses = self.addresses
         yield "index.html", index_page(self.cards, addresses)
         yield "404.html", missing_page(addresses)
+        yield searching.FILE, searching.search_file(self._entries)
         for name in rendering.ASSETS:
             yield name, rendering.asset(name)
-        dates = {entry.url: entry.updated[:10] for entry in self.entries}
-        urls = [
-            *((found.url, found.date) for found in self.cards),
-            *dates.items(),
-        ]
-        newest = max((date for _, date in urls), default="1970-01-01")
-        yield from feeds.sitemaps([(addresses.at(), newest), *urls], addresses)
+        dates: dict[str, str] = {}
+        for entry in self.entries:
+            dataset = entry.url.rsplit("/", 2)[0] + "/"
+            for url in (addresses.at(), dataset, entry.url):
+                dates[url] = max(dates.get(url, ""), entry.updated[:10])
+        yield from feeds.sitemaps(sorted(dates.items()), addresses)
         yield "feed.xml", feeds.feed(self.entries, addresses, "New versions of datasets")
         self._hosting.add_header("feed.xml", "Content-Type", "application/atom+xml")
         yield "robots.txt", feeds.robots(addresses)

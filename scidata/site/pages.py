@@ -40,6 +40,9 @@ class Preview:
     caption: str
     alt: str
     """What it shows, for who does not see it."""
+    width: int
+    height: int
+    """As a page shows it, in CSS pixels: room is kept for it while it loads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +56,11 @@ class Card:
     version: str
     date: str
     size: str
+    bytes: int
     files: str
     licence: str
+    domains: tuple[str, ...]
+    """Fields that the dataset is of, as its record says."""
     keywords: tuple[str, ...]
     versions: int
     state: str
@@ -136,8 +142,10 @@ def card(newest: Version, addresses: Addresses) -> Card:
         version=commit.version,
         date=commit.created[:10],
         size=amount(commit.bytes),
+        bytes=commit.bytes,
         files=counted(commit.files, "file"),
         licence=license_label(record),
+        domains=tuple(dict.fromkeys(subject.term for subject in record.subjects)),
         keywords=record.keywords[:6],
         versions=len(newest.ledger.lines),
         state=newest.history.state,

@@ -29,7 +29,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 """What a host should answer every page with; a page itself cannot say all of it."""
-ASSETS = ("site.css", "site.js", "icon.svg")
+ASSETS = ("site.css", "site.js", "search.js", "icon.svg")
 """Files that lie beside the templates, and in the root of the site: no dataset has a dot."""
 
 

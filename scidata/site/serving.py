@@ -68,9 +68,10 @@ def read_hosted(folder: Path) -> Hosted:
     try:
         document: Any = json.loads(path.read_bytes()[:MAX_SITE_BYTES])  # Any: JSON
         hosted = Hosted(**{name: document[name] for name in Hosted.__dataclass_fields__})
+        known = document["schema"] == SCHEMA
     except (ValueError, KeyError, TypeError, RecursionError):
-        hosted = None
-    if hosted is None or document["schema"] != SCHEMA:
+        known, hosted = False, Hosted()
+    if not known:
         raise InvalidError(
             f"{FILE} is not one that this scidata writes",
             where=str(path),

@@ -1,0 +1,1 @@
+"""STEMDL, reconstruction: rasters of diffraction patterns, and the potential that gave them."""

@@ -1,0 +1,1 @@
+"""STEMDL: electron diffraction patterns of crystals, published files or simulated."""
