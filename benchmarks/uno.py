@@ -275,7 +275,7 @@ def _moments(values: Float64) -> tuple[Float64, Float64]:
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, values, 0).sum(axis=0) / count
     spread = np.sqrt(np.where(known, (values - mean) ** 2, 0).sum(axis=0) / count)
-    return mean, np.where(spread > 1e-6 * (1 + np.abs(mean)), spread, 1.0)  # noqa: PLR2004
+    return mean, np.where(spread > 1e-6 * (1 + np.abs(mean)), spread, 1.0)
 
 
 def _shrunk(numbers: npt.NDArray[np.int64], rest: Float64, length: int) -> Float64:
@@ -299,19 +299,18 @@ _PUBLISHED = UnoSettings(
 )
 _SMALL = UnoSettings(
     model="towers",
-    width=256,
-    epochs=15,
+    width=128,
+    epochs=8,
     batch_size=64,
     learning_rate=2e-3,
     decay=0.05,
     keep="best",
-    threads=2,
 )
 
 
 def _profiles(name: str, of: str, dataset: str, settings: UnoSettings) -> dict[str, Profile]:
     """Make a profile for each split of a small dataset; by cell it has the plain name."""
-    found = {}
+    found: dict[str, Profile] = {}
     for split, says in _SAYS.items():
         own = name if split == "cell" else f"{name}-{split}"
         found[own] = UnoProfile(
@@ -383,7 +382,7 @@ TASK = Task(
         ),
         "fixed-model": UnoProfile(
             name="fixed-model",
-            description="As reference, with everything fixed but the machine: to compare systems",
+            description="As reference, with all but the machine fixed: to compare systems",
             split="row",
             target=_TARGET,
             scaled=False,

@@ -97,7 +97,12 @@ def test_a_bad_record_has_exactly_the_problem_in_its_name(path: Path) -> None:
         load_record(path)
 
 
-BUILT = ("cloudmask-aatsr", "cloudmask-landsat8", "cloudmask-mini")
+BUILT = (
+    "candle-uno-",
+    "cloudmask-aatsr",
+    "cloudmask-landsat8",
+    "cloudmask-mini",
+)
 
 
 @pytest.mark.parametrize("name", FOUNDING)
@@ -114,6 +119,9 @@ def test_the_records_of_the_founding_datasets_have_no_error(name: str) -> None:
 def test_every_founding_dataset_has_its_record() -> None:
     assert [name.removesuffix(".yaml") for name in FOUNDING] == [
         "candle-uno",
+        "candle-uno-ccle",
+        "candle-uno-gdsc2",
+        "candle-uno-mini",
         "cloudmask-aatsr",
         "cloudmask-landsat8",
         "cloudmask-mini",

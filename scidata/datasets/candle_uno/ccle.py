@@ -82,9 +82,8 @@ def read(files: Files, advance: Advance) -> Content:
         steps=(
             f"{len(table) - len(kept)} of {len(table)} measurements were left out: of cells "
             "without expression, of drugs without SMILES, or without a number.",
-            f"A Hill curve was fitted to each of {len(curves)} pairs; {few} pairs have fewer "
-            f"than {FEWEST_DOSES} doses. Splits name those with R2fit >= {LEAST_R2} and EC50se <= "
-            f"{MOST_EC50SE:g}.",
+            f"A Hill curve was fitted to {len(curves)} pairs; {few} have too few doses for it.",
+            f"Splits name those with R2fit >= {LEAST_R2} and EC50se <= {MOST_EC50SE:g}.",
         ),
     )
 

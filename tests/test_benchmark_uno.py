@@ -1,0 +1,123 @@
+"""The drug response benchmark: model, schedule, baselines and scores, and that it learns."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import scidata
+from scidata.benchmarks import load_task
+from scidata.benchmarks.towers import Towers, drop_always
+from scidata.benchmarks.uno import Responses, UnoSettings, collate, effects, predict, rate
+from scidata.building import build
+from scidata.publishing import publish
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uno")
+    build("candle-uno-mini", None, folder / "staged")
+    publish(folder / "staged", folder / "store", version="1.0.0")
+    return folder / "store"
+
+
+def opened(store: Path, **changed: object) -> Responses:
+    task = load_task("candle-uno")
+    profile = task.profile("mini")
+    found: Responses = task.setup(
+        dataset=scidata.open("candle-uno-mini", store),
+        profile=profile,
+        settings=profile.settings.changed(changed),
+    )
+    return found
+
+
+def test_the_model_has_the_published_number_of_parameters() -> None:
+    assert sum(p.numel() for p in Towers(942, 5270).parameters()) == 16_224_001
+
+
+def test_dropout_is_off_when_the_model_is_evaluated_unless_asked_for() -> None:
+    torch.manual_seed(0)
+    model = Towers(5, 7, width=20, dropout=0.5).eval()
+    inputs = torch.randn(4, 5), torch.randn(4, 7)
+    assert torch.equal(model(*inputs), model(*inputs))
+    drop_always(model)
+    assert not torch.equal(model(*inputs), model(*inputs))
+
+
+def test_the_published_warm_up_falls_by_whole_epochs_to_a_tenth() -> None:
+    settings = UnoSettings(
+        model="towers", epochs=50, batch_size=32, learning_rate=1e-3, published_warmup=True
+    )
+    rates = [rate(settings, epochs) for epochs in (0, 0.9, 1, 2, 5, 30)]
+    assert rates == pytest.approx([1e-3, 1e-3, 8.2e-4, 6.4e-4, 1e-4, 1e-4])
+
+
+def test_effects_of_cells_and_drugs_add_up() -> None:
+    cell, drug = (a.ravel() for a in np.indices((40, 30)))
+    seen = 3 + np.linspace(-1, 1, 40)[cell] + np.linspace(-2, 2, 30)[drug]
+    mean, of_cell, of_drug = effects(cell, drug, seen)
+    assert mean + of_cell[cell] + of_drug[drug] == pytest.approx(seen, abs=0.15)
+
+
+def test_features_are_scaled_by_what_trains(store: Path) -> None:
+    setup = opened(store)
+    stream = setup.stream("train")
+    batch = collate(setup, next(iter(stream)))
+    stream.close()
+    assert [tensor.shape[1] for tensor in batch.inputs] == [942, 5270]
+    assert all(tensor.abs().max() <= 10 for tensor in batch.inputs)
+    rows = np.unique(setup.past[0])
+    held = setup.dataset.to_xarray("cells")["expression"].values[rows]
+    assert setup.features["expression"][1].numpy() == pytest.approx(held.mean(0), abs=1e-5)
+
+
+def test_the_mean_scores_the_variance_and_the_truth_scores_the_noise(store: Path) -> None:
+    task = load_task("candle-uno")
+    setup = opened(store)
+    asked = task.baselines(setup, "test")
+    scores = {name: task.measure(setup, "test") for name in asked}
+    stream = setup.stream("test")
+    for samples in stream:
+        batch = collate(setup, samples)
+        for name, forecaster in asked.items():
+            scores[name].update(forecaster(batch), batch)
+    stream.close()
+    found = {name: score.compute() for name, score in scores.items()}
+    assert found["mean"]["R2"] == pytest.approx(0, abs=0.05)
+    assert found["truth"]["MSE"] == pytest.approx(0.004, abs=0.001)
+    assert found["drug mean"]["MSE"] < found["mean"]["MSE"]
+    assert found["truth"]["known cells"] == 0
+    assert found["truth"]["known drugs"] == 1
+
+
+def test_a_mean_of_draws_differs_from_one_prediction(store: Path) -> None:
+    setup = opened(store, draws=3, width=16)
+    stream = setup.stream("test", batch_size=8)
+    batch = collate(setup, next(iter(stream)))
+    stream.close()
+    torch.manual_seed(0)
+    model = load_task("candle-uno").model(setup).eval()
+    assert not torch.equal(predict(setup, model, batch), model(*batch.inputs))
+    assert not model.training
+    assert torch.equal(model(*batch.inputs), model(*batch.inputs))
+
+
+def test_the_loss_falls_in_sixty_steps(store: Path) -> None:
+    setup = opened(store, width=128, dropout=0.0)
+    task = load_task("candle-uno")
+    torch.manual_seed(0)
+    model = task.model(setup)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-4)
+    stream = setup.stream("train", batch_size=64, shuffle=True, seed=0)
+    losses = []
+    for samples, _ in zip(stream, range(60), strict=False):
+        batch = collate(setup, samples)
+        optimizer.zero_grad()
+        loss = task.loss(setup, model(*batch.inputs), batch)
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    stream.close()
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
