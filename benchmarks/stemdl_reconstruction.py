@@ -320,7 +320,7 @@ TASK = Task(
         ),
         "fixed-model": Profile(
             name="fixed-model",
-            description="As reference, with everything fixed but the machine: to compare systems",
+            description="As reference, everything fixed but the machine: to compare systems",
             split="published",
             parts=("train", "evaluation"),
             validate="evaluation",

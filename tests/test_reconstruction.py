@@ -142,12 +142,12 @@ def test_the_shape_is_told_by_the_lengths(tmp_path: Path) -> None:
 
 def test_a_probe_on_an_atom_scatters_more_and_the_raster_lies_on_the_potential() -> None:
     zone = zones(SALT)[1]
-    cbed, potential = simulate(SALT, zone, 0.0, (0.7, 0.3), SCAN)
-    assert cbed.shape == (16, 16, 16)
-    assert potential.shape == (1, 16, 16)
+    cbed, potential = simulate(SALT, zone, 0.3, (0.7, 0.3), Scan())
+    assert cbed.shape == (64, 32, 32)
+    assert potential.shape == (1, 32, 32)
     assert 0.8 < cbed.astype(float).mean() < 1.1
-    disc = cbed.astype(float)[:, 5:11, 5:11].mean(axis=(1, 2)).reshape(4, 4)
-    coarse = potential.astype(float)[0].reshape(4, 4, 4, 4).mean(axis=(1, 3))
+    disc = cbed.astype(float)[:, 7:25, 7:25].mean(axis=(1, 2)).reshape(8, 8)
+    coarse = potential.astype(float)[0].reshape(8, 4, 8, 4).mean(axis=(1, 3))
     seen, turned = (np.corrcoef(d.ravel(), coarse.ravel())[0, 1] for d in (disc, disc.T))
     assert seen < -0.6
     assert seen < turned - 0.2
