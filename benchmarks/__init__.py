@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from scidata.storage import StoreLike
 
 TASKS = {
+    "candle-uno": "scidata.benchmarks.uno",
     "cloudmask": "scidata.benchmarks.cloudmask",
     "stemdl-classification": "scidata.benchmarks.stemdl",
     "stemdl-reconstruction": "scidata.benchmarks.stemdl_reconstruction",
     "tevolop": "scidata.benchmarks.tevolop",
+    "tevolop-leads": "scidata.benchmarks.tevolop_leads",
 }
 """One line a task: its name and the module that holds ``TASK``, imported when it is used."""
 
@@ -183,3 +185,97 @@ def check_log(file: Path) -> dict[str, Any]:  # Any: a JSON document
         "org": said["submission_org"],
         "result": said["result"],
     }
+
+
+def submit(
+    run: Path,
+    *,
+    org: str,
+    system: str,
+    out: Path,
+    descriptor: str | None = None,
+    doi: str | None = None,
+    by_reference: bool = False,
+    dry_run: bool = False,
+) -> dict[str, Any]:  # Any: a JSON document
+    """Make the folder of a submission of a finished run.
+
+    Parameters
+    ----------
+    run : Path
+        Folder that `run_task` wrote.
+    org, system : str
+        Who submits, and on which machine.
+    out : Path
+        Below it the folder ``ORG/TASK/SYSTEM/DESCRIPTOR`` is made.
+    descriptor : str, optional
+        Tells submissions of one system apart. By default profile and seed.
+    doi : str, optional
+        Of the version that was scored on.
+    by_reference : bool
+        Name the predictions by digest; leave them out of the folder.
+    dry_run : bool
+        Say what would be written; write nothing.
+
+    Returns
+    -------
+    dict
+        The folder, and its files with their sizes.
+
+    Raises
+    ------
+    NotFoundError, InvalidError, ConflictError, StorageError
+        As `scidata.benchmarks.submission` says.
+    """
+    from scidata.benchmarks import submission
+
+    files, task = submission.plan(
+        run,
+        org=org,
+        system=system,
+        descriptor=descriptor,
+        by_reference=by_reference,
+        doi=doi,
+    )
+    folder = out / task
+    if not dry_run:
+        submission.write(folder, files)
+    return {"folder": str(folder), "files": {path: len(data) for path, data in files.items()}}
+
+
+def check_submission(
+    folder: Path,
+    *,
+    store: "StoreLike | None" = None,
+    predictions: Path | None = None,
+    rerun: bool = False,
+) -> dict[str, Any]:  # Any: a JSON document
+    """Check a submission against the pinned version: see `scidata.benchmarks.checking`.
+
+    Returns
+    -------
+    dict
+        Who submits what, and its scores, which are those that were computed here.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such folder, task, version or no predictions.
+    InvalidError
+        If it breaks a rule; all problems are listed.
+    IntegrityError
+        If files, digests, splits or scores are not what they are said to be.
+    """
+    from scidata.benchmarks.checking import TOLERANCE, check_folder, require_sound
+    from scidata.dataset import open as open_version
+
+    submission, problems = check_folder(
+        folder,
+        load=load_task,
+        open_version=lambda name: open_version(name, store),
+        elsewhere=predictions,
+        rerun=rerun,
+    )
+    require_sound(problems, where=str(folder))
+    found = submission.model_dump(mode="json", by_alias=True)
+    return {**found, "tolerance": TOLERANCE, "rerun": rerun}

@@ -115,7 +115,10 @@ class Clouds(Setup):
         """Set by the training part."""
         stream = self.stream("train", shuffle=True, seed=0)
         held = (collate(self, samples) for samples in stream)
-        return fit((*self.look(b.samples), day_of(b.samples), b.target) for b in held)
+        try:
+            return fit((*self.look(b.samples), day_of(b.samples), b.target) for b in held)
+        finally:
+            stream.close()
 
     def look(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Return the reflectance and the temperature that the threshold mask looks at."""

@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 
 from scidata import split
-from scidata.benchmarks import curves, mllog, runs, torchrun
+from scidata.benchmarks import curves, mllog, predictions, runs, torchrun
 from scidata.benchmarks.devices import launch, seeded
 from scidata.benchmarks.machine import (
     code_facts,
@@ -82,13 +82,13 @@ def plan(
     task: Task[Any], profile: Profile, dataset: Dataset, *, changed: Mapping[str, object]
 ) -> dict[str, Any]:  # Any: a JSON document
     """Open everything that a run needs, and say what it would do."""
-    job, streams = _prepare(task, profile, dataset, changed=changed)
+    job, streams = prepare(task, profile, dataset, changed=changed)
     setup = job.setup(torch.device("cpu"))
     with seeded(job.settings, setup.device):
         parameters = sum(p.numel() for p in task.model(setup).parameters())
     parts = [stream for part, stream in streams.items() if part != "training"]
     return {
-        **_described(job),
+        **described(job),
         "splits": job.splits,
         "parameters": parameters,
         "batches": job.settings.epochs * len(streams["training"]),
@@ -107,15 +107,13 @@ def run(
     progress: Progress | None = None,
 ) -> dict[str, Any]:  # Any: a JSON document
     """Train and score; `scidata.benchmarks.run_task` says what each parameter means."""
-    job, streams = _prepare(
+    job, streams = prepare(
         task, profile, dataset, changed=changed, out=out, submitter=submitter
     )
     if finished := runs.read_result(out, job.identity):
         return finished
     if torchrun.is_first():
-        # A score names the bytes that it was computed on, so they are looked at first.
-        globs = (*_files_read(job, streams), f"{SPLITS}*", STATISTICS)
-        verify(dataset.name, dataset.store, digest=dataset.digest, globs=globs).require_sound()
+        verify_read(job, streams)
         runs.prepare(out)
     document: dict[str, Any] = launch(
         job.settings, _work, job, progress or (lambda done, total: None)
@@ -123,7 +121,7 @@ def run(
     return document
 
 
-def _prepare(
+def prepare(
     task: Task[Any],
     profile: Profile,
     dataset: Dataset,
@@ -164,6 +162,12 @@ def _split_facts(stream: Stream) -> dict[str, Any]:  # Any: JSON
     }
 
 
+def verify_read(job: Job, streams: Mapping[str, Stream]) -> None:
+    """Verify all that is read: a score names the bytes that it was computed on."""
+    dataset, globs = job.dataset, (*_files_read(job, streams), f"{SPLITS}*", STATISTICS)
+    verify(dataset.name, dataset.store, digest=dataset.digest, globs=globs).require_sound()
+
+
 def _files_read(job: Job, streams: Mapping[str, Stream]) -> set[str]:
     keys = {
         key
@@ -197,9 +201,7 @@ def _work(fabric: Fabric, job: Job, progress: Progress) -> dict[str, Any]:  # An
         state = training.run()
         log.stop("run_stop", status="success")
         begin = perf_counter()
-        scores = {
-            part: training.scorer.score(part, baselines=True) for part in job.profile.parts
-        }
+        scores, kept = _scores(fabric, job, training)
         log.point("result", {part: found[MODEL] for part, found in scores.items()})
     seconds = {
         "build": build_s,
@@ -210,10 +212,11 @@ def _work(fabric: Fabric, job: Job, progress: Progress) -> dict[str, Any]:  # An
     result = {
         "schema": runs.SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        **_described(job),
+        **described(job),
         "splits": job.splits,
         "parameters": training.parameters,
         "scores": scores,
+        "predictions": kept,
         "curve": state.curve,
         "target": _target(job, state),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
@@ -227,6 +230,20 @@ def _work(fabric: Fabric, job: Job, progress: Progress) -> dict[str, Any]:  # An
         document = runs.write_result(job.out, job.identity, result)
     shared: dict[str, Any] = fabric.broadcast(document)
     return shared
+
+
+def _scores(fabric: Fabric, job: Job, training: Training) -> tuple[dict[str, Any], ...]:
+    """Score every part, and keep what the model predicted; the first process knows where."""
+    scores, kept = dict[str, Any](), dict[str, Any]()
+    for part in job.profile.parts:
+        keeper = predictions.Keeper(tuple(training.scorer.stream(part).axes))
+        scores[part] = training.scorer.score(part, baselines=True, keeper=keeper)
+        kept[part] = keeper.write(
+            job.out / predictions.FOLDER / f"{part}.safetensors",
+            first=fabric.global_rank == 0,
+            world_size=fabric.world_size,
+        )
+    return scores, kept
 
 
 def _batches(training: Training) -> int:
@@ -249,7 +266,7 @@ def _log_header(job: Job, log: mllog.Log) -> None:
     log.point("submission_github_commit_version", code["commit"] or "unknown")
     log.point("submission_status", job.submitter.status)
     log.point("submission_platform", job.submitter.platform)
-    log.point("cache_clear", value=True)
+    # No cache_clear: nothing here clears the system's caches, and a log must not say so.
     log.start("init_start")
 
 
@@ -266,7 +283,8 @@ def _log_beginning(job: Job, training: Training, log: mllog.Log) -> None:
     log.start("run_start")
 
 
-def _described(job: Job) -> dict[str, Any]:  # Any: JSON
+def described(job: Job) -> dict[str, Any]:  # Any: JSON
+    """Return what a result says of the task, the data and the settings."""
     task, profile = job.task, job.profile
     return {
         "task": task.name,

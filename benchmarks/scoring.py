@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, distributed, nn
 
+from scidata.benchmarks.predictions import Keeper
 from scidata.benchmarks.settings import Settings
 from scidata.benchmarks.task import Batch, Forecaster, Setup, Task, Use
 from scidata.errors import InvalidError
@@ -81,8 +82,10 @@ class Scorer:
                 found = self._net(*inputs)
         return found.float() if found.dtype == torch.bfloat16 else found
 
-    def score(self, part: str, *, baselines: bool) -> dict[str, dict[str, float]]:
-        """Score the model on a part, and the baselines if wanted.
+    def score(
+        self, part: str, *, baselines: bool, keeper: Keeper | None = None
+    ) -> dict[str, dict[str, float]]:
+        """Score the model on a part, and the baselines if wanted; a keeper gets predictions.
 
         Returns
         -------
@@ -101,7 +104,10 @@ class Scorer:
             for samples in self.stream(part):
                 batch = self._task.collate(self._setup, self._fabric.to_device(samples))
                 for name, forecaster in asked.items():
-                    measures[name].update(forecaster(batch), batch)
+                    found = forecaster(batch)
+                    measures[name].update(found, batch)
+                    if keeper is not None and name == MODEL:
+                        keeper.take(found, batch)
                 self._step()
         self.stream(part).close()
         return {name: _numbers(measure.compute()) for name, measure in measures.items()}

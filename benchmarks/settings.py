@@ -56,7 +56,7 @@ class Settings:
     batch_size: int
     """Samples in a training step, over all processes together."""
     learning_rate: float
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "adamax", "sgd"] = "adam"
     momentum: float = setting(0.0, zero=True, most=1.0)
     """Of sgd."""
     weight_decay: float = setting(0.0, zero=True)

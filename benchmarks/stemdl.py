@@ -24,6 +24,7 @@ from torchmetrics import Metric
 from scidata.benchmarks.resnet import CLASSES, OneByOne, ResNet, SmallNet
 from scidata.benchmarks.settings import Settings, setting
 from scidata.benchmarks.task import Batch, Forecaster, Profile, Samples, Setup, Target, Task
+from scidata.datasets.stemdl.store import ASSET
 
 INPUT, LABEL = "cbed_stack", "space_group"
 _PROJECTIONS = 3
@@ -57,7 +58,7 @@ class Crystals(Setup):
     @cached_property
     def scale(self) -> tuple[float, float]:
         """Mean and standard deviation of the training patterns."""
-        seen = self.statistics["variables"][INPUT]
+        seen = self.dataset.statistics(ASSET)["variables"][INPUT]
         return float(seen["mean"]), float(seen["std"])
 
     @cached_property
@@ -222,7 +223,8 @@ _PUBLISHED = StemSettings(
 )
 _MINI = StemSettings(
     model="small",
-    epochs=25,
+    epochs=5,
+    evaluate_every=5,
     batch_size=32,
     learning_rate=2e-3,
     optimizer="adamw",

@@ -116,8 +116,8 @@ class Encoding:
 
     def __init__(self, places: int, steps: int, *, device: torch.device | None = None) -> None:
         self._places = places
-        # One step more: the encodings of the step after the last are targets, too.
-        step = torch.arange(steps + 1, dtype=torch.float64)
+        # A year more: encodings of steps after the last are targets, and known ahead.
+        step = torch.arange(steps + BACK[-1], dtype=torch.float64)
         linear = step / max(steps - 1, 1)
         u = 2 * linear - 1
         columns = [

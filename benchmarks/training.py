@@ -101,8 +101,8 @@ class Training:
 
     @property
     def parameters(self) -> int:
-        """Number of the model's parameters."""
-        return sum(p.numel() for p in self.net.parameters())
+        """Number of the model's parameters that are trained."""
+        return sum(p.numel() for p in self.net.parameters() if p.requires_grad)
 
     def run(self) -> State:
         """Train to the end, from where `restore` left it."""
@@ -317,7 +317,10 @@ def optimizer_of(net: nn.Module, settings: Settings) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             net.parameters(), lr=lr, momentum=settings.momentum, weight_decay=decay
         )
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    kind: type[torch.optim.Adam | torch.optim.AdamW | torch.optim.Adamax] = {
+        "adamw": torch.optim.AdamW,
+        "adamax": torch.optim.Adamax,
+    }.get(settings.optimizer, torch.optim.Adam)
     return kind(net.parameters(), lr=lr, weight_decay=decay)
 
 

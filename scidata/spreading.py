@@ -62,7 +62,8 @@ def spread(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     ahead = iter(items)
     task = dask.delayed(function, pure=False)  # type: ignore[attr-defined]  # lazily exported
     while batch := list(islice(ahead, _AHEAD * workers)):
-        yield from dask.compute(*(task(item) for item in batch))  # type: ignore[attr-defined]
+        results = dask.compute(*map(task, batch))  # type: ignore[attr-defined,no-untyped-call]  # as above
+        yield from results
 
 
 def _near(scheduler: str) -> Iterator[None]:
@@ -92,7 +93,7 @@ def _distant(address: str) -> Iterator[None]:
     from distributed import Client
 
     try:
-        client = Client(address, timeout=_WAIT_S)
+        client = Client(address, timeout=_WAIT_S)  # type: ignore[no-untyped-call]  # Dask's
     except (OSError, ValueError) as error:
         raise NotFoundError(
             f"no Dask scheduler answers at {address}: {error}",
@@ -108,7 +109,8 @@ def _distant(address: str) -> Iterator[None]:
                 where="--scheduler",
                 fix="install the same release there, and start workers with: dask worker",
             )
-        with _of(sum(client.nthreads().values())):
+        threads = client.nthreads()  # type: ignore[no-untyped-call]  # Dask's
+        with _of(sum(threads.values())):
             yield
 
 

@@ -5,6 +5,8 @@ The command line prints these warnings on standard error.
 
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -15,6 +17,23 @@ class ScidataWarning(UserWarning):
 def warn(text: str) -> None:
     """Warn, and point to the line outside scidata that led here."""
     warnings.warn(text, ScidataWarning, stacklevel=_callers_level(sys._getframe()))
+
+
+@contextmanager
+def told(tell: Callable[[str], None]) -> Iterator[None]:
+    """Give what is warned of in here to `tell`; other Python warnings go on their way."""
+    before = warnings.showwarning
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ScidataWarning)
+        try:
+            yield
+        finally:
+            warnings.showwarning = before
+            for one in caught:
+                if issubclass(one.category, ScidataWarning):
+                    tell(str(one.message))
+                else:
+                    before(one.message, one.category, one.filename, one.lineno)
 
 
 def _callers_level(frame: FrameType | None) -> int:

@@ -60,7 +60,7 @@ def test_the_model_takes_a_few_steps_at_full_patch_size() -> None:
     for _ in range(3):
         optimizer.zero_grad()
         found = weighted_bce(model(images), cloud, 1.0)
-        found.backward()
+        torch.autograd.backward(found)
         optimizer.step()
         losses.append(found.item())
     assert min(losses[1:]) < losses[0]
@@ -70,7 +70,7 @@ def test_the_skip_connections_reach_from_every_pixel_to_its_own_prediction() -> 
     torch.manual_seed(0)
     model = UNet(2, width=4)
     images = torch.randn(1, 2, 16, 16, requires_grad=True)
-    model(images)[0, 5, 9].backward()
+    torch.autograd.backward(model(images)[0, 5, 9])
     assert images.grad is not None
     assert (images.grad[0, :, 5, 9] != 0).all()
 
@@ -96,7 +96,7 @@ def test_scores_are_those_of_torchmetrics_over_the_whole_set() -> None:
     for part in (slice(0, 1), slice(1, 6)):
         scores.update(logits[part], target[part], day[part], truth[part])
     found = scores.compute()
-    chosen = {"": slice(None), ", day": day == 1, ", night": day == 0}
+    chosen = {"": day >= 0, ", day": day == 1, ", night": day == 0}
     for suffix, at in chosen.items():
         for name, metric in (
             ("accuracy", BinaryAccuracy(threshold=0.5)),
@@ -133,7 +133,7 @@ def test_the_thresholds_are_those_that_are_right_most_often() -> None:
     found = fit([(bright, kelvin, day, cloud)])
     assert found.right == 1.0
     assert found.bright == pytest.approx(0.8, abs=0.02)
-    assert found.cold == (pytest.approx(280, abs=1), pytest.approx(270, abs=1))
+    assert list(found.cold) == pytest.approx([280, 270], abs=1)
     assert ((found.mask(bright, kelvin, day) > 0) == cloud).all()
     assert found.share == pytest.approx(float(cloud.float().mean()))
     half = fit([(bright, kelvin, torch.ones(8), torch.rand(8, 16, 16) < 0.3)])
@@ -160,7 +160,7 @@ def test_inputs_are_scaled_as_published_and_whole_numbers(store: Path) -> None:
     assert torch.equal(images[1, 0], samples["refs"][1, 0] - 0.5)
     assert torch.equal(images[1, 7], (samples["bts"][1, 1] - 270) / 22)
     assert images[0, 7, 2, 3] == 0
-    assert set(batch.target.unique().tolist()) <= {0.0, 1.0}
+    assert set(batch.target.flatten().tolist()) <= {0.0, 1.0}
     assert torch.equal(day_of(samples), samples["day"])
 
 

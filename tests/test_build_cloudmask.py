@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from pydantic import ValidationError
 
 import scidata
 from scidata.building import build
@@ -19,11 +18,10 @@ from scidata.check import check
 from scidata.cli import main
 from scidata.datasets.cloudmask import published, splits
 from scidata.datasets.cloudmask.folder import list_scenes
-from scidata.datasets.cloudmask.names import parse_name
 from scidata.datasets.cloudmask.scene import Scene
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.publishing import publish
-from scidata.record import Samples, load_record
+from scidata.record import load_record
 from tests.adopted import adopt_scenes, write_record
 from tests.scenes import HEIGHT, WIDTH, write_scene
 
@@ -39,6 +37,11 @@ def name_of(number: int, orbit: int | None = None) -> str:
         f"S3A_SL_1_RBT____{time}_{time}_20191002T000000_0179_050_{orbit:03d}_"
         f"{1980 + 180 * (number % 2):04d}_LN2_O_NT_003.hdf"
     )
+
+
+def opened(path: Path, mode: str = "r") -> Any:  # Any: h5py has types of its own
+    """Open a file of HDF5."""
+    return h5py.File(path, mode)
 
 
 def write_folder(folder: Path, training: int = 10, inference: int = 2) -> Path:
@@ -66,8 +69,8 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 def made(source: Path, out: Path, **options: str) -> xr.Dataset:
     build("cloudmask", source, out, options=options, now=NOW)
     assert check(out).errors == ()
-    opened: xr.Dataset = xr.open_zarr(out / "data/scenes.zarr", consolidated=True)
-    return opened
+    scenes: xr.Dataset = xr.open_zarr(out / "data/scenes.zarr", consolidated=True)
+    return scenes
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -82,33 +85,13 @@ def codes(error: InvalidError) -> set[str]:
     return {problem.code for problem in error.problems}
 
 
-def test_a_name_is_parsed_to_facts() -> None:
-    said = parse_name(
-        "S3A_SL_1_RBT____20191001T113221_20191001T113521_20191002T163334_0179_050_023_1980_"
-        "LN2_O_NT_003.hdf"
-    )
-    assert said is not None
-    assert said.start == datetime(2019, 10, 1, 11, 32, 21, tzinfo=UTC)
-    assert (said.mission, said.duration_s, said.cycle, said.orbit) == ("S3A", 179, 50, 23)
-    assert (said.frame, said.centre, said.timeliness, said.baseline) == (
-        1980, "LN2", "NT", "003",
-    )  # fmt: skip
-    assert said.stem.endswith("LN2_O_NT_003")
-    for wrong in (
-        "ECOv002_L2_CLOUD.h5",
-        said.stem.replace("1001T11", "1341T11"),
-        said.stem + "x",
-    ):
-        assert parse_name(wrong) is None
-
-
 def test_published_files_become_one_array_store(whole: Path, tmp_path: Path) -> None:
     scenes = made(whole, tmp_path / "out")
     assert dict(scenes.sizes) == {
         "scene": 12, "refs_channel": 6, "bts_channel": 3, "y": HEIGHT, "x": WIDTH,
     }  # fmt: skip
     path = whole / "training" / name_of(3)
-    with h5py.File(path) as file:
+    with opened(path) as file:
         there = scenes.sel(scene=path.stem)
         assert (there["refs"].values == np.moveaxis(file["refs"][...], -1, 0)).all()
         assert (there["bts"].values == np.moveaxis(file["bts"][...], -1, 0)).all()
@@ -181,7 +164,7 @@ def test_samples_are_the_patches_of_the_centre_crop(whole: Path, tmp_path: Path)
 
 def test_fine_reflectance_is_averaged_over_two_by_two_pixels(tmp_path: Path) -> None:
     path = write_scene(tmp_path / name_of(0), 0)
-    with h5py.File(path, "a") as file:
+    with opened(path, "a") as file:
         fine = np.arange(2 * HEIGHT * 2 * WIDTH * 6, dtype="f8").reshape(
             2 * HEIGHT, 2 * WIDTH, 6
         )
@@ -194,17 +177,9 @@ def test_fine_reflectance_is_averaged_over_two_by_two_pixels(tmp_path: Path) -> 
     assert refs[0, 0, 0] == pytest.approx(np.nanmean(fine[:2, :2, 0]))
 
 
-def test_windows_that_start_within_are_for_windows_in_order() -> None:
-    window = {"dimension": "y", "size": 8, "start": 3}
-    fields = {"asset": "scenes", "each": ["scene"], "windows": [window], "inputs": ["refs"]}
-    assert Samples.model_validate(fields).windows[0].start == 3
-    with pytest.raises(ValidationError, match="windows in order"):
-        Samples.model_validate({**fields, "crops": 2})
-
-
 def test_night_is_kept_and_told_apart(folder: Path, tmp_path: Path) -> None:
     night = folder / "training" / name_of(0)
-    with h5py.File(night, "a") as file:
+    with opened(night, "a") as file:
         file["refs"][...] = 0
     scenes = made(folder, tmp_path / "out")
     assert scenes["day"].sel(scene=night.stem) == 0
@@ -216,7 +191,7 @@ def test_night_is_kept_and_told_apart(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_all_night_builds(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for n in range(6):
-        with h5py.File(write_scene(tmp_path / "in" / name_of(n), n), "a") as file:
+        with opened(write_scene(tmp_path / "in" / name_of(n), n), "a") as file:
             file["refs"][...] = 0
     assert int(made(tmp_path / "in", tmp_path / "out")["day"].sum()) == 0
 
@@ -275,7 +250,7 @@ def test_what_is_wrong_with_a_file_is_named_and_skipped_only_when_asked_to(
     code: str, broken: Callable[[Any], None], folder: Path, tmp_path: Path
 ) -> None:
     bad = folder / "training" / name_of(4)
-    with h5py.File(bad, "a") as file:
+    with opened(bad, "a") as file:
         broken(file)
     with pytest.raises(InvalidError) as caught:
         build("cloudmask", folder, tmp_path / "out", now=NOW)
@@ -359,13 +334,13 @@ def test_a_file_that_changed_meanwhile_is_read_again(
 ) -> None:
     bad = folder / "training" / name_of(6)
     sound = bad.read_bytes()
-    with h5py.File(bad, "a") as file:
+    with opened(bad, "a") as file:
         _all_nan(file)
     with pytest.raises(InvalidError, match="what was read is kept") as caught:
         build("cloudmask", folder, tmp_path / "out", now=NOW)
     assert codes(caught.value) == {"channel-nan"}
     first = folder / "training" / name_of(0)
-    with h5py.File(first, "a") as file:
+    with opened(first, "a") as file:
         file["bts"][...] = 300
     bad.write_bytes(sound)
     scenes = made(folder, tmp_path / "out")

@@ -1,6 +1,8 @@
-"""Simulated scenes and the geometry of patches: laws, and what the simulation promises."""
+"""Names, patches and simulated scenes: laws, and what the simulation promises."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -8,14 +10,16 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from scidata.building import build
 from scidata.check import check
 from scidata.datasets.cloudmask import bayes, mini, radiation
 from scidata.datasets.cloudmask.geometry import Overlap, centre_crop, patch_of
+from scidata.datasets.cloudmask.names import parse_name
 from scidata.datasets.cloudmask.simulate import simulate
 from scidata.errors import InvalidError
-from scidata.record import load_record
+from scidata.record import Samples, load_record
 
 
 @given(
@@ -120,7 +124,8 @@ def test_files_in_the_published_layout_build_to_the_same_scenes_as_the_recipe(
     assert check(tmp_path / "mini").errors == ()
     paths = mini.write_published(tmp_path / "files", count=8, size=(60, 75))
     assert [path.parent.name for path in paths] == ["training"] * 6 + ["inference"] * 2
-    with h5py.File(paths[0]) as file:
+    first_file: Any = h5py.File(paths[0])  # Any: h5py has types of its own
+    with first_file as file:
         assert {name: file[name].shape for name in file} == {
             "refs": (60, 75, 6), "bts": (60, 75, 3), "bayes": (60, 75, 1), "truth": (60, 75, 1),
         }  # fmt: skip
@@ -140,3 +145,31 @@ def test_files_in_the_published_layout_build_to_the_same_scenes_as_the_recipe(
 def test_the_simulation_reads_no_source(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="reads no source"):
         build("cloudmask-mini", tmp_path, tmp_path / "out")
+
+
+def test_a_name_is_parsed_to_facts() -> None:
+    said = parse_name(
+        "S3A_SL_1_RBT____20191001T113221_20191001T113521_20191002T163334_0179_050_023_1980_"
+        "LN2_O_NT_003.hdf"
+    )
+    assert said is not None
+    assert said.start == datetime(2019, 10, 1, 11, 32, 21, tzinfo=UTC)
+    assert (said.mission, said.duration_s, said.cycle, said.orbit) == ("S3A", 179, 50, 23)
+    assert (said.frame, said.centre, said.timeliness, said.baseline) == (
+        1980, "LN2", "NT", "003",
+    )  # fmt: skip
+    assert said.stem.endswith("LN2_O_NT_003")
+    for wrong in (
+        "ECOv002_L2_CLOUD.h5",
+        said.stem.replace("1001T11", "1341T11"),
+        said.stem + "x",
+    ):
+        assert parse_name(wrong) is None
+
+
+def test_windows_that_start_within_are_for_windows_in_order() -> None:
+    window = {"dimension": "y", "size": 8, "start": 3}
+    fields = {"asset": "scenes", "each": ["scene"], "windows": [window], "inputs": ["refs"]}
+    assert Samples.model_validate(fields).windows[0].start == 3
+    with pytest.raises(ValidationError, match="windows in order"):
+        Samples.model_validate({**fields, "crops": 2})

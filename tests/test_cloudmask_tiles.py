@@ -27,7 +27,7 @@ def write_tiff(
     height, width = values.shape
     code = {"f": 3, "u": 1, "i": 2}[values.dtype.kind]
     strips = [
-        values[n : n + 4].astype(values.dtype.newbyteorder(order)) for n in range(0, height, 4)
+        values[n : n + 4].astype(f"{order}{values.dtype.str[1:]}") for n in range(0, height, 4)
     ]
     stored = [zlib.compress(s.tobytes()) if deflate else s.tobytes() for s in strips]
     count = len(stored)

@@ -8,13 +8,14 @@ import pytest
 from scidata.correction import Correction, correction_bytes, correction_key
 from scidata.errors import ConflictError, InvalidError, StorageError
 from scidata.marking import Mark, mark
-from scidata.site import Drawn, SiteOptions, build
+from scidata.site import Drawn, SiteOptions, build, drawing
 from scidata.site.pages import Preview
 from scidata.site.rendering import POLICY
 from scidata.site.snippets import Bucket, bucket_of
 from scidata.site.sources import Version
 from scidata.storage.base import Store
 from scidata.storage.memory import MemoryStore
+from scidata.warning import warn
 from tests.samples import write_bare, write_staged
 from tests.sites import (
     BASE,
@@ -227,6 +228,27 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(
     assert {*report.written, ".scidata-site"} == contents(site).keys()
 
 
+def test_a_dry_run_draws_no_plots_and_says_whose(store: MemoryStore, tmp_path: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("drawn")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(drawing, "draw_previews", refuse)
+        report = built(store, tmp_path / "out", dry_run=True, draw=None)
+    assert "tiny@1.1.0" in report.undrawn
+    assert "tiny@1.2.0" not in report.undrawn, "a tombstone has no plots"
+
+
+def test_what_drawing_warns_of_is_in_the_report_once(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    def draw(of: Store, version: Version) -> list[Drawn]:
+        warn("no plots are drawn")
+        return []
+
+    assert built(store, tmp_path, draw=draw).warnings == ("no plots are drawn",)
+
+
 def test_foreign_files_stay_and_pages_of_what_is_gone_go(
     store: MemoryStore, tmp_path: Path
 ) -> None:
@@ -343,8 +365,9 @@ def test_without_a_base_url_the_site_is_at_home(tmp_path: Path) -> None:
 
 
 def test_an_address_of_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidError):
+    with pytest.raises(InvalidError) as refused:
         build(MemoryStore(), tmp_path, site_options(base_url="javascript:alert(1)"))
+    assert refused.value.where == "--base-url or $SCIDATA_BASE_URL"
 
 
 def test_an_empty_store_has_a_site_that_says_so(tmp_path: Path) -> None:

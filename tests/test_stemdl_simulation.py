@@ -149,7 +149,9 @@ def test_the_box_is_filled_with_the_crystals_density(real: dict[str, Crystal]) -
         density = len(crystal.numbers) / abs(np.linalg.det(crystal.lattice))
         for zone in zones(crystal):
             places, numbers = simulate.block(crystal, zone, 40.0)
-            assert len(numbers) == pytest.approx(density * 40 * 40 * 100, rel=0.05)
+            assert len(numbers) == pytest.approx(
+                density * 40 * 40 * 100, rel=0.15
+            )  # whole planes
             assert places.min() >= 0
             assert places[:, 2].max() < 100
 
@@ -223,13 +225,17 @@ def test_the_real_structures_beside_the_checkout_have_the_groups_of_their_index(
         archive.extractall(tmp_path, filter="data")
     with (data / "openchemistry-crystals-index.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[::12]
+    codes: list[str] = []
     right = 0
     for row in rows:
         path = next(tmp_path.rglob(Path(row["file"]).name))
         try:
             crystal = crystals.read_cif(path, path.name)
         except InvalidError as error:
-            assert error.problems[0].code == "crystal-size"  # noqa: PT017 - the only reason
+            codes.append(error.problems[0].code)
             continue
         right += crystal.space_group == int(row["space_group_number_spglib_1e-2"])
+    # Large zeolites, and settings of space groups that ase does not know.
+    assert set(codes) <= {"crystal-size", "cif"}
     assert right >= 20
+    assert right + len(codes) == len(rows)

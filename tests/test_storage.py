@@ -2,8 +2,10 @@
 
 import errno
 import os
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,3 +213,18 @@ def test_the_options_that_lead_to_a_store_open_the_same_store_again(
     assert options_of(bucket) == f"--store {s3_url} --endpoint-url {s3_endpoint}"
     assert options_of(public) == f"{options_of(bucket)} --no-sign-request"
     assert options_of(web) == "--store https://example.org/store"
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [("{folder}", {}), ("https://data.example.org/store", {}),
+     ("s3://bucket/prefix", {"endpoint_url": "http://127.0.0.1:9", "anonymous": True})],
+    ids=["folder", "https", "s3"],
+)  # fmt: skip
+def test_a_store_travels_to_another_process_of_ours(
+    tmp_path: Path, url: str, options: dict[str, Any]
+) -> None:
+    store = open_store(url.format(folder=tmp_path), **options)
+    there: Store = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own, as spawn has it
+    assert (type(there), there.address, there.url) == (type(store), store.address, store.url)
+    assert there.writable == store.writable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from scidata.cli.bench_submissions import check, leaderboard, submit
 from scidata.cli.output import (
     exits,
     json_option,
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 @click.group()
 def command() -> None:
     """List and run benchmarks, with their baselines; measure how fast a version streams."""
+
+
+for _verb in (submit, check, leaderboard):
+    command.add_command(_verb)
 
 
 @command.command("list", epilog=exits(2, 4))
@@ -161,9 +166,9 @@ def run(  # click gives them by name
 @json_option
 def check_log(file: Path, *, as_json: bool) -> None:
     """Check FILE, the mllog.txt of a run, by the rules of the science benchmarks."""
-    from scidata.benchmarks import check_log as check
+    from scidata.benchmarks import check_log as judge
 
-    found = check(file)
+    found = judge(file)
     if as_json:
         print_json("scidata-log-check/1", found)
     else:

@@ -16,7 +16,7 @@ from scidata.wording import counted
     "--source",
     type=click.Path(path_type=Path),
     help="File or folder to read [default: what ships with scidata: the real earthquakes of "
-    "magnitude 2.5 and above, or the simulations of cloudmask-mini and stemdl-mini].",
+    "magnitude 2.5 and above; what is called mini is simulated].",
 )
 @click.option(
     "--out",
@@ -56,7 +56,7 @@ from scidata.wording import counted
 @click.option(
     "--seed",
     type=click.Choice([str(n) for n in range(10)]),
-    help="cloudmask-mini, stemdl-mini: seed of the simulation [default: 0].",
+    help="cloudmask-mini, stemdl-mini, candle-uno-mini: seed of the simulation [default: 0].",
 )
 @click.option(
     "--scheduler",
@@ -95,6 +95,11 @@ def command(
     cloudmask-mini       nothing: it is simulated
     cloudmask-aatsr      an Envisat product ATS_TOA_1 as NetCDF
     cloudmask-landsat8   a folder of Landsat 8 bands as *_B1_toa.tif and so on
+    candle-uno           the published top_21_auc_1fold.uno.h5, or a folder of the
+                         tab-separated tables that it was made from
+    candle-uno-ccle      a folder of CCLE doses, features and SMILES as CSV
+    candle-uno-gdsc2     a folder of GDSC2 ln IC50, features and SMILES as CSV
+    candle-uno-mini      nothing: it is simulated
     """
     place = out or Path("staged") / name
     with progress_bar("build", shown=not (as_json or quiet), unit="") as progress:

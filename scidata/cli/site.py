@@ -86,9 +86,12 @@ def command(
         verb = ("would write", "would remove") if dry_run else ("wrote", "removed")
         pages = f"{counted(report.datasets, 'dataset')}, {counted(report.versions, 'version')}"
         say(f"{pages}, for {report.base_url}/ with data at {report.data_url}/")
+        files = counted(len(report.written), "file")
+        if report.undrawn:
+            files += f" and the plots of {counted(len(report.undrawn), 'version')}"
         say(
-            f"{verb[0]} {counted(len(report.written), 'file')}, {report.unchanged:,} up to "
-            f"date, {verb[1]} {len(report.removed):,}"
+            f"{verb[0]} {files}, {report.unchanged:,} up to date, {verb[1]} "
+            f"{len(report.removed):,}"
         )
         for line in capped([f"warning: {text}" for text in report.warnings]):
             say(line, err=True)

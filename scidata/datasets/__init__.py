@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from scidata.record import Record
 
 RECIPES = {
+    "candle-uno": "scidata.datasets.candle_uno.published",
+    "candle-uno-ccle": "scidata.datasets.candle_uno.ccle",
+    "candle-uno-gdsc2": "scidata.datasets.candle_uno.gdsc2",
+    "candle-uno-mini": "scidata.datasets.candle_uno.mini",
     "cloudmask": "scidata.datasets.cloudmask.recipe",
     "cloudmask-aatsr": "scidata.datasets.cloudmask.aatsr",
     "cloudmask-landsat8": "scidata.datasets.cloudmask.landsat8",

@@ -25,8 +25,9 @@ from scidata.resolve import resolve
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
 from scidata.verifying.choice import Choice
+from scidata.verifying.described import described
 from scidata.verifying.folder import Vouched, verify_bag
-from scidata.verifying.version import described, verify_version
+from scidata.verifying.version import verify_version
 
 __all__ = ["Left", "RepairPlan", "Repaired", "apply", "plan_repair", "repair"]
 

@@ -43,6 +43,7 @@ from scidata.site.sources import Version, continued, read_outline, read_version
 from scidata.site.writing import Folder
 from scidata.storage import StoreLike, open_store
 from scidata.storage.base import Store
+from scidata.warning import told
 
 __all__ = ["BASE_URL", "LOCAL", "Draw", "Drawn", "SiteOptions", "SiteReport", "build"]
 
@@ -86,6 +87,8 @@ class SiteReport:
     damaged: tuple[Problem, ...]
     """Versions without a page, because what describes them is damaged; one that they had
     stays."""
+    undrawn: tuple[str, ...]
+    """Versions whose plots a dry run does not draw, nor count among `written`."""
     warnings: tuple[str, ...]
 
 
@@ -116,12 +119,19 @@ def build(
     """
     options = options or SiteOptions()
     opened = open_store(store)
-    draw = options.draw or drawing.keeping(Path(out))
+    undrawn: list[str] = []
+
+    def leave_undrawn(of: Store, version: Version) -> Sequence[Drawn]:
+        undrawn.append(version.commit.name)
+        return ()
+
+    new = leave_undrawn if options.dry_run else drawing.draw_new
+    draw = options.draw or drawing.keeping(Path(out), new)
     site = _Site(opened, draw, _addresses(opened, options))
     folder = Folder(Path(out), dry_run=options.dry_run)
     for path, data in site.files():
         folder.put(path, data)
-    folder.finish(keep=site.kept)
+    folder.finish(keep=[*site.kept, *(page_path(*name.split("@")) for name in undrawn)])
     return SiteReport(
         base_url=site.addresses.base_url,
         data_url=site.addresses.data_url,
@@ -131,15 +141,19 @@ def build(
         removed=tuple(folder.removed),
         unchanged=folder.unchanged,
         damaged=tuple(site.damaged),
-        warnings=tuple(site.warnings),
+        undrawn=tuple(undrawn),
+        warnings=tuple(dict.fromkeys(site.warnings)),
     )
 
 
 def _addresses(store: Store, options: SiteOptions) -> Addresses:
     base_url = options.base_url or options.environ.get(BASE_URL) or LOCAL
     data_url = options.data_url or _public(store) or base_url
-    for url in (base_url, data_url):
-        check_url(url, schemes=("https", "http"))
+    for url, name in ((base_url, f"--base-url or ${BASE_URL}"), (data_url, "--data-url")):
+        try:
+            check_url(url, schemes=("https", "http"))
+        except InvalidError as error:  # its problems repeat it
+            raise InvalidError(error.message, where=name, fix=error.fix) from error
     return Addresses(base_url=base_url.rstrip("/"), data_url=data_url.rstrip("/"))
 
 
@@ -208,7 +222,7 @@ class _Site:
             difference = self._difference(version, before)
             if difference is not None:
                 changes[number] = change_words(difference)
-            drawn = () if version.is_gone else tuple(self._draw(self._store, version))
+            drawn = self._pictures(version)
             yield from self._version(version, difference, drawn)
             if newest is None or not (chosen and newest[0].commit.version == chosen.version):
                 newest = version, tuple(d.preview for d in drawn)
@@ -217,6 +231,12 @@ class _Site:
             self.kept.append(page_path(dataset))
             return
         yield from self._overview(*newest, changes)
+
+    def _pictures(self, version: Version) -> tuple[Drawn, ...]:
+        if version.is_gone:
+            return ()
+        with told(self.warnings.append):
+            return tuple(self._draw(self._store, version))
 
     def _read(self, ledger: Ledger, number: str) -> Version | None:
         try:

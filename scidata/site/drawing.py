@@ -28,8 +28,26 @@ SCHEMA = "scidata-previews/1"
 _MAX_BYTES = 16 * 2**20
 
 
-def keeping(out: Path) -> Draw:
-    """Return what draws the plots of versions, and takes those that a site in `out` has."""
+def draw_new(store: Store, found: Version) -> tuple[Drawn, ...]:
+    """Draw the plots of a version."""
+    opened = Dataset(store=store, commit=found.commit)
+    return tuple(
+        Drawn(
+            preview=Preview(
+                file=plot.name,
+                caption=plot.caption,
+                alt=plot.alt,
+                width=plot.width,
+                height=plot.height,
+            ),
+            data=plot.image,
+        )
+        for plot in draw_previews(opened)
+    )
+
+
+def keeping(out: Path, draw_new: Draw = draw_new) -> Draw:
+    """Return what takes the plots that a site in `out` has, and draws the others."""
 
     def draw(store: Store, found: Version) -> Sequence[Drawn]:
         made_by = _made_by(found)
@@ -37,7 +55,7 @@ def keeping(out: Path) -> Draw:
             return ()
         here = out / page_path(found.commit.dataset, found.commit.version)
         kept = _kept(here, made_by)
-        return _new(store, found) if kept is None else kept
+        return draw_new(store, found) if kept is None else kept
 
     return draw
 
@@ -58,23 +76,6 @@ def _made_by(found: Version) -> dict[str, Any] | None:  # Any: JSON
         warn('no plots are drawn: pip install matplotlib, or "fair-scidata[site]"')
         return None
     return {"digest": found.commit.digest, "revision": REVISION, "matplotlib": drawn_by}
-
-
-def _new(store: Store, found: Version) -> tuple[Drawn, ...]:
-    opened = Dataset(store=store, commit=found.commit)
-    return tuple(
-        Drawn(
-            preview=Preview(
-                file=plot.name,
-                caption=plot.caption,
-                alt=plot.alt,
-                width=plot.width,
-                height=plot.height,
-            ),
-            data=plot.image,
-        )
-        for plot in draw_previews(opened)
-    )
 
 
 def _kept(here: Path, made_by: dict[str, Any]) -> tuple[Drawn, ...] | None:  # Any: JSON

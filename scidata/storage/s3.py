@@ -7,7 +7,7 @@ stored checksums. Both find credentials as the AWS tools do.
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,14 @@ from scidata.digest import Block, Digest
 from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.parallel import Budget
 from scidata.parts import MIB, Sizes
-from scidata.storage import checksums, refusals, s3_copy, s3_listing, s3_unfinished
+from scidata.storage import (
+    checksums,
+    refusals,
+    s3_copy,
+    s3_credentials,
+    s3_listing,
+    s3_unfinished,
+)
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
@@ -27,7 +34,7 @@ from scidata.storage.parts import MAX_PART, MIN_PART, PartUploads
 from scidata.storage.staying import staying
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
+    from obstore.store import ClientConfig, RetryConfig, S3Config
 
 CONNECT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 10
@@ -41,7 +48,6 @@ PART_TRIES = 5
 PARTS_IN_FLIGHT = 16
 PART_MIB = "SCIDATA_PART_MIB"
 NEVER_WRITTEN = "scidata-asks-for-what-is-not-there"
-CREDENTIALS_LAST = timedelta(minutes=10)
 
 CLIENT: "ClientConfig" = {
     "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
@@ -255,11 +261,12 @@ class S3Store:
             config["aws_endpoint_url_s3"] = self._at.endpoint
             client = {**client, **staying(self._at.endpoint, self._environ)}
         provider = None
-        self._refuse_half_a_key()
-        if not self._at.anonymous and not self._environ.get("AWS_ACCESS_KEY_ID"):
-            provider = _aws_chain(self.address)
-            if self._at.region is None and provider.region:
-                config["region"] = provider.region
+        if not self._at.anonymous:
+            s3_credentials.refuse_half_a_key(self._environ, self.address)
+            if not self._environ.get(s3_credentials.KEY):
+                provider = s3_credentials.found(self.address)
+                if self._at.region is None and provider.region:
+                    config["region"] = provider.region
         return obstore.store.S3Store(
             self._at.bucket,
             prefix=prefix or None,
@@ -278,15 +285,6 @@ class S3Store:
         except (NotFoundError, StorageError):
             return
         raise refusals.web_page(self.address)
-
-    def _refuse_half_a_key(self) -> None:
-        key, secret = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-        if not self._at.anonymous and self._environ.get(key) and not self._environ.get(secret):
-            raise StorageError(
-                f"{key} is set without {secret}",
-                where=self.address,
-                fix=f"set {secret}, too, or unset {key} and set AWS_PROFILE",
-            )
 
     def _create_large(self, key: str, source: Path, size: int, digest: Digest | None) -> bool:
         """Upload in parts; the condition is checked when they are put together."""
@@ -316,7 +314,8 @@ class S3Store:
         from botocore import UNSIGNED
         from botocore.config import Config
 
-        self._refuse_half_a_key()
+        if not self._at.anonymous:
+            s3_credentials.refuse_half_a_key(self._environ, self.address)
         config = Config(
             signature_version=UNSIGNED if self._at.anonymous else None,
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -357,50 +356,6 @@ def _sizes(environ: Mapping[str, str]) -> Sizes:
             fix=f"write MiB from {MIN_PART // MIB} to {MAX_PART // MIB}, or unset it",
         )
     return Sizes(part=int(text) * MIB)
-
-
-def _aws_chain(address: str) -> "_AwsChain":
-    from botocore.exceptions import BotoCoreError, ProfileNotFound
-
-    try:
-        return _AwsChain(address)
-    except BotoCoreError as error:
-        # Other messages may quote what a credential process printed.
-        what = error if isinstance(error, ProfileNotFound) else type(error).__name__
-        raise StorageError(
-            f"the AWS settings cannot be used: {what}",
-            where=address,
-            fix="correct AWS_PROFILE or the files in ~/.aws, or read public data with "
-            "--no-sign-request",
-        ) from error
-
-
-class _AwsChain:
-    """Profiles, SSO, web identity, container and instance roles, as botocore finds them."""
-
-    def __init__(self, address: str) -> None:
-        import botocore.session
-
-        session = botocore.session.Session()
-        self.region: str | None = session.get_config_variable("region")
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise StorageError(
-                "no AWS credentials were found",
-                where=address,
-                fix="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or read "
-                "public data with --no-sign-request",
-            )
-        self._credentials = credentials
-
-    def __call__(self) -> "S3Credential":
-        frozen = self._credentials.get_frozen_credentials()
-        return {
-            "access_key_id": frozen.access_key or "",
-            "secret_access_key": frozen.secret_key or "",
-            "token": frozen.token,
-            "expires_at": datetime.now(UTC) + CREDENTIALS_LAST,
-        }
 
 
 def _plain_http(endpoint: str) -> bool:

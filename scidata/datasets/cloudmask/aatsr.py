@@ -75,9 +75,9 @@ def _image(held: NetCdf, name: str, view: str, key: str) -> Image:
     percent = np.stack([held.decoded(n) for n in refs_names])
     bts = np.stack([held.decoded(n) for n in bts_names])
     label = (held.raw(flags).astype(np.uint16) & CLOUDY) != 0
-    scene = Scene(refs=percent / 100, bts=bts, label=label.astype(np.uint16))
+    scene = Scene(refs=percent / np.float32(100), bts=bts, label=label.astype(np.uint16))
     check_scene(scene, name, REFLECTANCE, THERMAL)
-    known = np.isfinite(scene.bts).any(axis=0)
+    known = np.asarray(np.isfinite(scene.bts).any(axis=0))
     return Image(name=view, scene=scene, known=known)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from scidata.datasets.cloudmask.names import SceneName, parse_name
-from scidata.errors import InvalidError, NotFoundError, Problem
+from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
 
 Form: TypeAlias = Literal["hdf5", "product"]
 Role: TypeAlias = Literal["training", "inference"]
@@ -61,6 +61,8 @@ def list_scenes(source: Path) -> tuple[list[SceneFile], list[Problem]]:
         If there is no such file or folder.
     InvalidError
         If there is no scene at all, or a scene twice.
+    StorageError
+        If a folder cannot be listed.
     """
     if not source.exists():
         raise NotFoundError(
@@ -70,7 +72,7 @@ def list_scenes(source: Path) -> tuple[list[SceneFile], list[Problem]]:
         )
     scenes: list[SceneFile] = []
     strangers: list[Problem] = []
-    for path in _candidates(source):
+    for path in _listed(source):
         name = path.name if path == source else path.relative_to(source).as_posix()
         said, form = parse_name(path.name), _form(path)
         if said is None or form is None:
@@ -82,6 +84,17 @@ def list_scenes(source: Path) -> tuple[list[SceneFile], list[Problem]]:
     scenes.sort(key=lambda scene: scene.said.stem)
     _check(source, scenes, strangers)
     return scenes, strangers
+
+
+def _listed(source: Path) -> list[Path]:
+    try:
+        return list(_candidates(source))
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or source} cannot be listed: {error.strerror}",
+            where=str(source),
+            fix="make it readable for this user",
+        ) from error
 
 
 def _candidates(source: Path, depth: int = 0) -> Iterator[Path]:

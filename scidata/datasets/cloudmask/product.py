@@ -39,7 +39,8 @@ SUMMARY_CLOUD = 1 << 14
 UNFILLED = 255
 """Of ``bayes_in``: no flag was computed."""
 _PLANE = 2
-_HORIZON = 90.0
+LOWEST_SUN = 85.0
+"""Zenith angle in degrees from which on no reflectance is computed: it would be noise."""
 _MOST_FILES = 200
 
 
@@ -76,9 +77,9 @@ def read_scene(path: Path, name: str, facts: Mapping[str, int], *, label: str) -
 
     Notes
     -----
-    Reflectance is pi L / (E cos z). Where the sun is below the horizon it is 0, as in the
-    published files; where a radiance is missing it is NaN. Flags that were not computed are 0
-    where others were.
+    Reflectance is pi L / (E cos z). Where the sun is down, or less than 5 degrees up, it is 0,
+    as at night in the published files; where a radiance is missing it is NaN. Flags that were
+    not computed are 0 where others were.
     """
     with _product(path, name) as held:
         header = _header(held)
@@ -148,7 +149,7 @@ def _reflectance(held: _Product, channel: str, zenith: Float) -> Float:
     irradiance = (
         float(np.nanmean(source.decoded(stated))) if source else SOLAR_IRRADIANCE[channel]
     )
-    lit = zenith < _HORIZON
+    lit = zenith < LOWEST_SUN
     height = np.where(lit, np.cos(np.deg2rad(zenith)), 1.0)
     found = np.where(lit, np.pi * radiance / (irradiance * height), 0.0)
     return found.astype(np.float32)

@@ -96,7 +96,8 @@ def write_tiles(data: Path, images: Sequence[Image], look: Look) -> Tiled:
     }
     document = {ASSET: {"over": "blocks/train", "variables": seen}}
     statistics.write(data / "statistics.json", document)
-    cloudy = float(np.mean(np.stack(arrays["cloud"])))
+    labels = np.stack(arrays["cloud"])
+    cloudy = np.count_nonzero(labels) / labels.size
     return Tiled(count=len(ids), cloudy=cloudy, left_out=left_out, parts=parts)
 
 

@@ -28,7 +28,7 @@ def log_scale(intensity: npt.NDArray[Any]) -> Float:  # Any: any kind of number
     """
     lowest = np.exp(FLOOR)
     logarithm = np.log(np.maximum(intensity, lowest), dtype=np.float64)
-    return np.clip((logarithm - FLOOR) * FACTOR, 0, HIGHEST).astype(np.float32)
+    return np.asarray(np.clip((logarithm - FLOOR) * FACTOR, 0, HIGHEST), np.float32)
 
 
 def shrink(images: Float, side: int = SIDE) -> Float:
@@ -51,7 +51,7 @@ def shrink(images: Float, side: int = SIDE) -> Float:
     if step == side:
         block = size // side
         blocks = images.reshape(*images.shape[:-2], side, block, side, block)
-        return blocks.mean(axis=(-3, -1), dtype=np.float64).astype(np.float32)
+        return np.asarray(blocks.mean(axis=(-3, -1), dtype=np.float64), np.float32)
     weights = _overlaps(size, side)
     return (weights @ images.astype(np.float64) @ weights.T).astype(np.float32)
 

@@ -53,7 +53,7 @@ def zones(crystal: Crystal) -> tuple[Zone, ...]:
             chosen.append(vector)
         if len(chosen) == ZONES:
             break
-    reciprocal = np.linalg.inv(reduced).T
+    reciprocal = np.asarray(np.linalg.inv(reduced).T, np.float64)
     return tuple(_zone(crystal, vector, reciprocal) for vector in chosen)
 
 

@@ -5,7 +5,7 @@ The daily values come block by block, from an event table or from the benchmark'
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from scidata import split
 from scidata.datasets import statistics
 from scidata.datasets.statistics import Moments
 from scidata.datasets.tevolop import splits, stores, zones
+from scidata.datasets.tevolop.completeness import Completeness
 from scidata.datasets.tevolop.fortnights import (
     DROPPED,
     Gap,
@@ -113,6 +114,8 @@ class Given:
     """(pixels,): fault group of each pixel."""
     locations: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     """Training and validation locations: indices into the active pixels."""
+    completeness: tuple[Completeness, ...] = ()
+    """Of the events; kept with the statistics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +150,9 @@ def assemble(
     sums = {rule: Sums(plan.spans[rule], daily.pixels, rule) for rule in plan.rules}
     shocks, grid = _write_grid(daily, plan, sums, folder / "grid.zarr", advance)
     documents = {"grid": grid}
+    if given.completeness:
+        years = [asdict(each) for each in given.completeness]
+        documents["events"] = {"over": "all", "variables": {}, "completeness": years}
     found = gaps(shocks, daily.days[0])
     if Rule.PHYSICAL in sums:
         sums[Rule.PHYSICAL].missing = missing(found, plan.spans[Rule.PHYSICAL])

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from scidata.datasets.tevolop.completeness import Completeness, completeness
 from scidata.datasets.tevolop.readers import COLUMNS, Rows, read_rows
 from scidata.datasets.tevolop.sources import SourceFile, refusal
 from scidata.datasets.tevolop.values import UTC_TIME, Blame, spoken, typed
@@ -83,6 +84,15 @@ class Catalogue:
         """What the grid is made of: one without a type counts as an earthquake."""
         types = pa.array([EARTHQUAKE, UNTYPED])
         return self.table.filter(pc.is_in(self.table["event_type"], value_set=types))
+
+    @cached_property
+    def completeness(self) -> tuple[Completeness, ...]:
+        """From which magnitude on the earthquakes are complete, over time.
+
+        Those of magnitude 0.0 are left out: that is also written where none was found.
+        """
+        some = self.earthquakes.filter(pc.not_equal(self.earthquakes["magnitude"], 0.0))
+        return completeness(pc.year(some["time"]).to_numpy(), some["magnitude"].to_numpy())
 
     @cached_property
     def magnitude_floor(self) -> float:

@@ -11,6 +11,7 @@ import pyarrow.compute
 import yaml
 
 from scidata.datasets.tevolop.assemble import ASSET, Assembled, Plan
+from scidata.datasets.tevolop.completeness import by_decade
 from scidata.datasets.tevolop.events import Catalogue, Counts
 from scidata.datasets.tevolop.fortnights import DAYS, Gap, Quirk, Rule
 from scidata.datasets.tevolop.splits import EMBARGO
@@ -142,6 +143,13 @@ def _limitations(built: Built) -> Iterator[Limitation]:
     if catalogue is None:
         return
     counts, floor = catalogue.counts, catalogue.magnitude_floor
+    if decades := by_decade(catalogue.completeness):
+        told = ", ".join(f"{magnitude} in the {d}s" for d, magnitude in decades.items())
+        yield Limitation(
+            description=f"Complete only from some magnitude on, which changes: {told} "
+            "(maximum curvature plus 0.2, median of the years; those of magnitude 0.0 left "
+            "out). Counts below it rise because detection did. By year in data/statistics.json."
+        )
     if floor >= _HIGH_FLOOR:
         yield Limitation(description=f"The source has no earthquake below magnitude {floor:g}.")
     zero = int(pc.sum(pc.equal(catalogue.table["magnitude"], 0.0)).as_py())

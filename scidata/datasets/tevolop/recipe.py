@@ -104,7 +104,8 @@ class _Events:
 
     def write(self, data: Path, advance: Advance) -> None:
         write_events(self.catalogue, data / "events.parquet")
-        self.assembled = assemble.assemble(self.daily, self.plan, Given(), data, advance)
+        given = Given(completeness=self.catalogue.completeness)
+        self.assembled = assemble.assemble(self.daily, self.plan, given, data, advance)
 
     def complete(self, record: Record) -> Record:
         forms = {file.form.value for file in self.survey.found}

@@ -1,0 +1,90 @@
+"""How candle-uno-mini is built: simulated, in the published shapes, with the truth beside."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from scidata.datasets import Advance, Survey
+from scidata.datasets.candle_uno.content import Block, Content, Features
+from scidata.datasets.candle_uno.recipe import Whole
+from scidata.datasets.candle_uno.simulate import Simulated, simulate
+from scidata.errors import InvalidError
+
+
+class Mini:
+    """The recipe; see `scidata.datasets.Recipe`."""
+
+    @property
+    def choices(self) -> Mapping[str, tuple[str, ...]]:
+        """The seed."""
+        return {"seed": tuple(str(n) for n in range(10))}
+
+    def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
+        """Plan the simulation."""
+        if source is not None:
+            raise InvalidError(
+                "candle-uno-mini is simulated and reads no source",
+                where=str(source),
+                fix=f"leave out --source, or run scidata build candle-uno --source {source}",
+            )
+        return _Simulation(int(options["seed"]))
+
+
+class _Simulation:
+    """What will be drawn; see `scidata.datasets.Survey`."""
+
+    source = "a simulation"
+    files: tuple[tuple[str, Path], ...] = ()
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    @property
+    def form(self) -> str:
+        """The seed."""
+        return f"seed {self._seed}"
+
+    def prepare(self, *, now: datetime, advance: Advance) -> Whole:
+        """Draw everything."""
+        content = content_of(simulate(self._seed), self._seed)
+        content.check(self.source)
+        advance(1)
+        return Whole(content)
+
+
+def content_of(drawn: Simulated, seed: int) -> Content:
+    """Make a dataset of what was drawn."""
+    return Content(
+        title="Simulated drug response",
+        cells=Features(
+            names=drawn.cells,
+            blocks={"expression": Block(columns=(), dimension="gene", values=drawn.expression)},
+        ),
+        drugs=Features(
+            names=drawn.drugs,
+            blocks={
+                "descriptors": Block(
+                    columns=(), dimension="descriptor", values=drawn.descriptors
+                )
+            },
+        ),
+        cell=[drawn.cells[n] for n in drawn.cell],
+        drug=[drawn.drugs[n] for n in drawn.drug],
+        columns={
+            "AUC": drawn.auc,
+            "AUC_true": drawn.noiseless,
+            "EC50": drawn.ec50,
+            "HS": drawn.slope,
+            "Einf": drawn.einf,
+        },
+        usable=np.ones(len(drawn.auc), bool),
+        steps=(
+            f"Simulated with seed {seed}: the variance of AUC is {drawn.auc.var():.4f}, that "
+            f"of its noise {np.square(drawn.auc - drawn.noiseless).mean():.4f}.",
+        ),
+    )
+
+
+RECIPE = Mini()

@@ -1,0 +1,100 @@
+"""Reading tables of text: comma or tab, gzip or plain, with refusals that name the file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from scidata.errors import InvalidError, NotFoundError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+_MISSING = ("", "na", "NA", "-", "nan", "NaN")
+
+
+def find(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:
+    """Find files by role; ``.gz`` may be appended or missing.
+
+    Raises
+    ------
+    NotFoundError
+        With every name that is absent.
+    """
+    found, absent = {}, []
+    for role, name in names.items():
+        there = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+        if there:
+            found[role] = there[0]
+        else:
+            absent.append(name)
+    if absent:
+        raise NotFoundError(
+            f"{str(folder)!r} lacks {', '.join(absent)}",
+            where=str(folder),
+            fix=f"give a folder that holds {', '.join(names.values())}, gzipped or not",
+        )
+    return found
+
+
+def read_table(path: Path, columns: Sequence[str] = (), *, sep: str = ",") -> "pd.DataFrame":
+    """Read a table, first line its header.
+
+    Raises
+    ------
+    InvalidError
+        If it is no such table, or lacks one of the columns.
+    """
+    import pandas as pd
+
+    try:
+        table: pd.DataFrame = pd.read_csv(
+            path, sep=sep, na_values=list(_MISSING), keep_default_na=False, low_memory=False
+        )
+    except (ValueError, OSError, EOFError) as error:
+        raise refuse(path, "table", f"it cannot be read: {error}") from error
+    if lacking := [name for name in columns if name not in table.columns]:
+        raise refuse(path, "columns", f"it lacks the columns {', '.join(lacking)}")
+    return table
+
+
+def read_features(path: Path, *, sep: str = ",") -> tuple[list[str], list[str], Floats]:
+    """Read a table whose first column names the rows: names, columns, (rows, columns) values.
+
+    Raises
+    ------
+    InvalidError
+        If something but the first column is no number, or a name is there twice.
+    """
+    table = read_table(path, sep=sep)
+    names = table.iloc[:, 0].astype(str).tolist()
+    if len(set(names)) < len(names):
+        raise refuse(path, "twice", "a name in its first column is there twice")
+    try:
+        values = table.iloc[:, 1:].to_numpy(np.float32)
+    except (TypeError, ValueError) as error:
+        raise refuse(path, "numbers", f"not all of it are numbers: {error}") from error
+    if np.isinf(values).any():
+        raise refuse(path, "numbers", "it holds infinite numbers")
+    return names, [str(name) for name in table.columns[1:]], values
+
+
+def aligned(wanted: Sequence[str], names: Sequence[str], values: Floats) -> Floats:
+    """Put rows in another order; NaN for those that are absent."""
+    place = {name: n for n, name in enumerate(names)}
+    found = np.full((len(wanted), values.shape[1]), np.nan, np.float32)
+    for n, name in enumerate(wanted):
+        if name in place:
+            found[n] = values[place[name]]
+    return found
+
+
+def refuse(path: Path, code: str, message: str) -> InvalidError:
+    """Make the error for a file that cannot be used."""
+    fix = "give the file as it was published"
+    problem = Problem(code=code, path=path.name, message=message, fix=fix)
+    return InvalidError.listing([problem], where=str(path), fix=fix)
