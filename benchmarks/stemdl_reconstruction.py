@@ -28,7 +28,7 @@ from scidata.benchmarks.settings import Settings, setting
 from scidata.benchmarks.task import Batch, Forecaster, Profile, Samples, Setup, Task
 from scidata.errors import InvalidError
 
-CBED, POTENTIAL = "cbed", "2d_potential"
+ASSET, CBED, POTENTIAL = "rasters", "cbed", "2d_potential"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +70,13 @@ class Rasters(Setup):
         """Offset and factor between the model's potential and the real one."""
         if self.settings.scaling == "none":
             return 0.0, 1.0
-        found = self.statistics["variables"][POTENTIAL]
+        found = self.dataset.statistics(ASSET)["variables"][POTENTIAL]
         return float(found["mean"]), max(float(found["std"]), 1e-6)
 
     @property
     def span(self) -> float:
         """Range of the training potential, for scores relative to it."""
-        found = self.statistics["variables"][POTENTIAL]
+        found = self.dataset.statistics(ASSET)["variables"][POTENTIAL]
         return max(float(found["max"]) - float(found["min"]), 1e-6)
 
     @cached_property
@@ -99,7 +99,7 @@ class Rasters(Setup):
         side_of(probes)
         if side % self.settings.bins:
             raise InvalidError(
-                f"a detector of {side} pixels has no {self.settings.bins} equal parts on a side",
+                f"{side} pixels have no {self.settings.bins} equal parts on a side",
                 where="settings",
                 fix="choose a divisor: --set bins=8",
             )
@@ -320,7 +320,7 @@ TASK = Task(
         ),
         "fixed-model": Profile(
             name="fixed-model",
-            description="As reference, with everything fixed but the machine: to compare systems",
+            description="As reference, everything fixed but the machine: to compare systems",
             split="published",
             parts=("train", "evaluation"),
             validate="evaluation",

@@ -167,13 +167,15 @@ def write_environment(path: Path, pairs: Iterable[Pair], others: int = 6) -> Non
     path.parent.mkdir(parents=True, exist_ok=True)
     held = list(pairs)
     size = sum(pair.cbed.nbytes + pair.potential.nbytes + 2**14 for pair in held) + 2**20
-    with lmdb.open(str(path), subdir=False, map_size=2 * size, lock=False) as environment:
-        with environment.begin(write=True) as transaction:
-            for number, pair in enumerate(held):
-                transaction.put(f"{CBED}_{number}".encode(), pair.cbed.tobytes())
-                transaction.put(f"{POTENTIAL}_{number}".encode(), pair.potential.tobytes())
-            for number in range(others):
-                transaction.put(f"other_{number}".encode(), b"{}")
+    with (
+        lmdb.open(str(path), subdir=False, map_size=2 * size, lock=False) as environment,
+        environment.begin(write=True) as transaction,
+    ):
+        for number, pair in enumerate(held):
+            transaction.put(f"{CBED}_{number}".encode(), pair.cbed.tobytes())
+            transaction.put(f"{POTENTIAL}_{number}".encode(), pair.potential.tobytes())
+        for number in range(others):
+            transaction.put(f"other_{number}".encode(), b"{}")
 
 
 def _shape(cbed: int, potential: int) -> Shape | None:

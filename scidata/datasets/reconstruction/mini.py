@@ -176,7 +176,7 @@ class _Rasters:
             Shape(probes=scan.probes**2, side=scan.pixels),
             int(self.counts["samples"]),
             self._simulate(advance),
-            {CBED: "1", POTENTIAL: "V angstrom"},
+            units={CBED: "1", POTENTIAL: "V angstrom"},
         )
         found = by_key(self.written.ids, self.written.facts, "material")
         self.parts = {"material": found} if found else {}

@@ -47,7 +47,7 @@ class Reconstruction:
         """List the environments by their names."""
         if source is None:
             raise InvalidError(
-                "stemdl-reconstruction does not ship with scidata: it is about 100 GB a process",
+                "stemdl-reconstruction does not ship with scidata: 100 GB a process",
                 where="stemdl-reconstruction",
                 fix="give --source batch_train_0.db or a folder of such; "
                 "scidata build stemdl-reconstruction-mini simulates some",
@@ -162,7 +162,9 @@ class _Samples:
 
     def write(self, data: Path, advance: Advance) -> None:
         most = sum(map(len, self.numbers.values()))
-        self.written = write_pairs(data, TITLE, self.shape, most, self._read(advance, most), {})
+        self.written = write_pairs(
+            data, TITLE, self.shape, most, self._read(advance, most), units={}
+        )
         self.problems += self.written.problems
         self._refuse_unless_skipped(left=len(self.written.ids))
         self.parts = self._divide()

@@ -43,6 +43,7 @@ def write_pairs(
     shape: Shape,
     most: int,
     pairs: Iterable[Pair | Problem],
+    *,
     units: dict[str, str],
 ) -> Written:
     """Write samples as they come; one shard is in memory at a time.
