@@ -367,7 +367,7 @@ TASK = Task(
         ),
         "reference": UnoProfile(
             name="reference",
-            description="Published rules: rows at random, features and learning rate as published",
+            description="Published rules: rows at random, features and rate as published",
             split="row",
             target=_TARGET,
             scaled=False,
