@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -177,9 +178,21 @@ def test_verify_says_what_to_do_about_damage(
     assert run("verify", many, "--store", published).returncode == 0
     store = Path(shutil.copytree(published, tmp_path / "store"))
     (store / "tiny/v1.0.0/data/table.parquet").unlink()
-    assert "another copy of the store" in run("verify", "tiny", "--store", store).stderr
-    (many / "data/table.parquet").unlink()
-    assert "scidata pull" in run("verify", many).stderr
+    fix = run("verify", "tiny", "--store", store).stderr.splitlines()[-1]
+    mend = fix.partition("scidata ")[2].replace("URL", str(published), 1).split()
+    assert run(*mend).returncode == 0
+    assert run("verify", "tiny", "--store", store).returncode == 0
+
+
+def test_verify_of_a_folder_alone_says_how_to_mend_it(
+    published: Path, many: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(many, tmp_path / "a copy")
+    (copy / "data/table.parquet").write_text("x")
+    fix = run("verify", copy).stderr.splitlines()[-1]
+    mend = shlex.split(fix.partition("scidata ")[2].replace("URL", str(published)))
+    assert mend[:2] == ["repair", str(copy)]
+    assert "repaired data/table.parquet" in run(*mend).stdout
 
 
 def test_verify_with_another_digest_says_to_find_out_which_is_meant(published: Path) -> None:

@@ -158,6 +158,7 @@ def test_a_purged_version_has_a_tombstone_and_no_files(site: Path) -> None:
     text = shown(site, "bare/v1.0.0")
     assert "The data of this version were removed A person withdrew their consent." in text
     assert "Their names and digests stay in manifest-sha256.txt" in text
+    assert "Access data removed" in text
 
 
 def test_a_dataset_without_any_offered_version_says_so(site: Path) -> None:

@@ -123,8 +123,9 @@ def test_anonymous_access_reads_without_credentials(
 def test_a_bucket_that_does_not_exist_is_a_storage_error(s3_url: str) -> None:
     store = open_store("s3://no-such-bucket-here/x")
     for act in (lambda: store.create("x", b""), lambda: list(store.list())):
-        with pytest.raises(StorageError, match="the bucket does not exist"):
+        with pytest.raises(StorageError, match="the bucket does not exist") as caught:
             act()
+        assert "--store" not in caught.value.fix, "it may be that of --to or --from"
 
 
 @pytest.fixture

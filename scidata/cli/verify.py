@@ -215,14 +215,15 @@ def _remedy(found: Verified, target: str, store: Store | None) -> str:
         return "find out which of the two digests was cited before trusting either"
     if not Path(target).is_dir():
         return (
-            "bring these files back from another copy of the store, as they never change, or "
-            "report it to whoever runs it"
+            "report it to whoever runs the store, who brings these files back from another "
+            f"copy, as they never change: scidata repair {found.name} --from URL"
+            + (f" {options_of(store)}" if store is not None else "")
         )
-    if not found.name or store is None:
-        name = found.name or "DATASET@VERSION"
-        return (
-            f"copy it again from where it came, or: scidata pull {name} --store URL --out DIR"
-        )
+    if not found.name:
+        return "copy it again from where it came"
+    if store is None:
+        mend = f"scidata repair {shlex.quote(target)} --from URL"
+        return f"bring these files back from a store or another copy: {mend}"
     pull = f"scidata pull {found.name} {options_of(store)} --out"
     if any(item.state == "extra" for item in found.damage):
         return f"remove what is extra, then fetch the rest: {pull} {shlex.quote(target)}"

@@ -227,7 +227,7 @@ class Objects:
             raise StorageError(
                 "the bucket does not exist",
                 where=self._where(key),
-                fix="create it, or correct --store",
+                fix="create it, or correct the store's URL",
             ) from error
 
     def _patiently(self, call: Callable[[], T], key: str) -> T:

@@ -218,7 +218,7 @@ def hides_what_is_absent(error: StorageError) -> bool:
 
 def _no_bucket(where: str) -> StorageError:
     return StorageError(
-        "the bucket does not exist", where=where, fix="create it, or correct --store"
+        "the bucket does not exist", where=where, fix="create it, or correct the store's URL"
     )
 
 
