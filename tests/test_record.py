@@ -102,6 +102,8 @@ BUILT = (
     "cloudmask-aatsr",
     "cloudmask-landsat8",
     "cloudmask-mini",
+    "stemdl-mini",
+    "stemdl-reconstruction-mini",
 )
 
 
