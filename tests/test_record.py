@@ -102,6 +102,8 @@ BUILT = (
     "cloudmask-aatsr",
     "cloudmask-landsat8",
     "cloudmask-mini",
+    "stemdl-mini",
+    "stemdl-reconstruction-mini",
 )
 
 
@@ -118,15 +120,17 @@ def test_the_records_of_the_founding_datasets_have_no_error(name: str) -> None:
 
 def test_every_founding_dataset_has_its_record() -> None:
     assert [name.removesuffix(".yaml") for name in FOUNDING] == [
-        "candle-uno",
         "candle-uno-ccle",
         "candle-uno-gdsc2",
         "candle-uno-mini",
+        "candle-uno",
         "cloudmask-aatsr",
         "cloudmask-landsat8",
         "cloudmask-mini",
         "cloudmask",
         "stemdl-classification",
+        "stemdl-mini",
+        "stemdl-reconstruction-mini",
         "stemdl-reconstruction",
         "tevolop",
     ]
