@@ -162,7 +162,8 @@ class BrightField:
         """Give the potential: (B, 1, H, H)."""
         n, x, y, xx, xy = self.sums.tolist()
         slope = (n * xy - x * y) / max(n * xx - x * x, 1e-12)
-        return slope * self._image(samples) + (y - slope * x) / n
+        fitted: Tensor = slope * self._image(samples) + (y - slope * x) / n
+        return fitted
 
     def _image(self, samples: Samples) -> Tensor:
         cbed = samples[CBED].float()

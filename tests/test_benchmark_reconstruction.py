@@ -1,5 +1,7 @@
 """The reconstruction benchmark: topology, scores, baselines, and that it learns."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
@@ -80,14 +82,14 @@ def test_scores_are_those_of_scikit_image_on_the_whole_set() -> None:
             metric.update(found[part], wanted[part])
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     each = [
-        structural_similarity(a.numpy(), b.numpy(), data_range=1.0, **options)
+        structural_similarity(a.numpy(), b.numpy(), data_range=1.0, **options)  # type: ignore[no-untyped-call]
         for a, b in zip(wanted[:, 0], found[:, 0], strict=True)
     ]
-    score, everywhere = similar.compute()
+    score, everywhere = cast("tuple[Tensor, Tensor]", similar.compute())
     # scikit-image leaves five pixels of the border out of its mean; torchmetrics, none.
     assert float(everywhere[..., 5:-5, 5:-5].mean()) == pytest.approx(np.mean(each), abs=1e-4)
     assert float(score) == pytest.approx(float(everywhere.mean()), abs=1e-5)
-    psnr = peak_signal_noise_ratio(wanted.numpy(), found.numpy(), data_range=1.0)
+    psnr = peak_signal_noise_ratio(wanted.numpy(), found.numpy(), data_range=1.0)  # type: ignore[no-untyped-call]
     assert float(noise.compute()) == pytest.approx(psnr, abs=1e-3)
     expected = float((found - wanted).abs().sum() / wanted.abs().sum())
     assert float(relative.compute()) == pytest.approx(expected, rel=1e-5)
