@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from importlib.util import find_spec
 from itertools import islice
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scidata.about import __version__
 from scidata.errors import InvalidError, NotFoundError
@@ -68,7 +68,7 @@ def spread(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
 
 def _near(scheduler: str) -> Iterator[None]:
     _require("dask")
-    import dask
+    from dask import config
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers = cores or 1
@@ -84,7 +84,7 @@ def _near(scheduler: str) -> Iterator[None]:
             where="--scheduler",
             fix="give threads, processes or the address of one, such as tcp://localhost:8786",
         )
-    with pool, dask.config.set(scheduler=scheduler, pool=pool), _of(workers):
+    with pool, config.set(scheduler=scheduler, pool=pool), _of(workers):
         yield
 
 
@@ -93,7 +93,7 @@ def _distant(address: str) -> Iterator[None]:
     from distributed import Client
 
     try:
-        client = Client(address, timeout=_WAIT_S)  # type: ignore[no-untyped-call]  # Dask's
+        client: Any = Client(address, timeout=_WAIT_S)  # type: ignore[no-untyped-call]  # Dask's
     except (OSError, ValueError) as error:
         raise NotFoundError(
             f"no Dask scheduler answers at {address}: {error}",
@@ -109,7 +109,7 @@ def _distant(address: str) -> Iterator[None]:
                 where="--scheduler",
                 fix="install the same release there, and start workers with: dask worker",
             )
-        threads = client.nthreads()  # type: ignore[no-untyped-call]  # Dask's
+        threads = client.nthreads()
         with _of(sum(threads.values())):
             yield
 

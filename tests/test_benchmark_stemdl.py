@@ -145,10 +145,10 @@ def test_scores_equal_those_of_scikit_learn_and_torchmetrics_on_the_whole_set(
     predicted = logits.argmax(dim=1)
     labels = sorted(set(target.tolist()))
     assert found["F1"] == pytest.approx(
-        f1_score(target, predicted, labels=labels, average="macro", zero_division=0)
+        f1_score(target, predicted, labels=labels, average="macro", zero_division=0)  # pyright: ignore[reportArgumentType]
     )
     assert found["F1, weighted"] == pytest.approx(
-        f1_score(target, predicted, average="weighted", zero_division=0)
+        f1_score(target, predicted, average="weighted", zero_division=0)  # pyright: ignore[reportArgumentType]
     )
     assert found["top-5"] == pytest.approx(
         top_k_accuracy_score(target, logits, k=5, labels=np.arange(CLASSES))
@@ -168,7 +168,7 @@ def test_the_mean_of_batches_is_another_number_and_size_of_batches_changes_no_sc
     found = scored(logits, target)
     batches = [
         f1_score(target[n : n + 32], logits[n : n + 32].argmax(dim=1), average="macro",
-                 zero_division=0)
+                 zero_division=0)  # pyright: ignore[reportArgumentType]
         for n in range(0, len(target), 32)
     ]  # fmt: skip
     assert found["F1, mean of batches"] == pytest.approx(np.mean(batches))

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin
@@ -85,6 +86,7 @@ def test_the_split_by_row_of_the_prebuilt_file_is_its_own(
     prebuilt: Path, tmp_path: Path
 ) -> None:
     staged = made("candle-uno", prebuilt, tmp_path / "staged")
+    file: Any
     with h5py.File(prebuilt) as file:
         sizes = [len(file[f"y_{key}/table"]) for key in ("train", "val", "test")]
     found = [ids(staged, "row", part) for part in ("train", "validation", "test")]
@@ -108,6 +110,7 @@ def test_a_prebuilt_file_packed_by_blosc_and_snappy_is_read(
     prebuilt: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "snappy.h5"
+    old: Any
     with h5py.File(prebuilt) as old, h5py.File(path, "w") as new:
         for key in [key for key in old if key != "model"]:
             new.create_dataset(
@@ -120,6 +123,7 @@ def test_a_prebuilt_file_packed_by_blosc_and_snappy_is_read(
 def test_rows_of_one_cell_that_differ_are_refused(prebuilt: Path, tmp_path: Path) -> None:
     path = tmp_path / "copy.h5"
     path.write_bytes(prebuilt.read_bytes())
+    file: Any
     with h5py.File(path, "r+") as file:
         rows = file["x_val_0/table"][...]
         rows["values_block_0"][0, 5] += 1

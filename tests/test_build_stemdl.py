@@ -198,6 +198,7 @@ def test_everything_wrong_is_named_and_skipped_only_if_asked(
     path = folder / "train/batch_train_0.h5"
     change(path, "sample_0_0", space_group=np.bytes_("231"))
     change(path, "sample_0_1", material=None)
+    file: Any
     with h5py.File(path, "r+") as file:
         file["sample_1_0/cbed_stack"][0, 0, 0] = np.nan
         file["sample_1_1/cbed_stack"][2] = 0
@@ -303,7 +304,8 @@ def test_a_cluster_of_dask_builds_too(whole: Path, tmp_path: Path) -> None:
     from distributed import LocalCluster
 
     build(NAME, whole, tmp_path / "alone")
-    with LocalCluster(  # type: ignore[no-untyped-call]  # Dask's
+    local: Any = LocalCluster  # its hints know neither what it takes nor what it gives
+    with local(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None,
         host="127.0.0.1", protocol="tcp://", worker_dashboard_address=None,
     ) as cluster:  # fmt: skip

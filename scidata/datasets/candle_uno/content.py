@@ -255,7 +255,7 @@ def _write_statistics(path: Path, content: Content, train: npt.NDArray[np.int64]
         (CELLS, content.cell, content.cells),
         (DRUGS, content.drug, content.drugs),
     ):
-        chosen = np.unique(_numbers([named[n] for n in train], features.names))
+        chosen = np.unique(_numbers([named[int(n)] for n in train], features.names))
         blocks = {}
         for name, block in features.blocks.items():
             moments = Moments()

@@ -134,7 +134,9 @@ def _rows(file: h5py.File, path: Path, key: str) -> Iterator[tuple[_Labels, Floa
         raise reading.refuse(path, "rows", f"its frames of {key} differ in their rows")
     for begin in range(0, len(labels), _ROWS):
         piece = slice(begin, begin + _ROWS)
-        genes, descriptors = (_block(_read(t, path, piece), path, t.name) for t in features)
+        genes, descriptors = (
+            _block(_read(t, path, piece), path, str(t.name)) for t in features
+        )
         yield _labels(_read(labels, path, piece), path), genes, descriptors
 
 
