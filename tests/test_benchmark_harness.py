@@ -283,14 +283,14 @@ def test_the_optimizer_is_the_one_that_the_settings_name(name: str, kind: type) 
     assert made.param_groups[0].get("momentum", 0.5) == 0.5
 
 
-def test_every_task_has_named_sources_and_profiles_of_the_four_kinds() -> None:
+def test_every_task_has_named_sources_and_a_mini_and_a_reference_profile() -> None:
     from scidata.benchmarks import TASKS
 
     for name in TASKS:
         task = load_task(name)
         assert task.name == name
         assert task.source
-        assert set(task.profiles) <= {"mini", "reference", "strict", "fixed-model"}
+        assert {"mini", "reference"} <= set(task.profiles)
         for profile in task.profiles.values():
             assert profile.settings.model in task.models
             assert profile.target is None or profile.target.source

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scidata.benchmarks import plan_task, run_task, training
+from scidata.benchmarks import TASKS, load_task, plan_task, run_task, training
 from scidata.cli import cli
 from scidata.datasets.tevolop.fortnights import AHEAD, BACK
 from scidata.datasets.tevolop.splits import WINDOW, by_time
@@ -69,7 +69,7 @@ def test_every_score_stands_beside_its_baselines(first: tuple[Path, dict[str, An
     scores = first[1]["scores"]
     assert set(scores) == {"train", "validation", "test"}
     for part in scores.values():
-        assert set(part) == {"model", "persistence", "climatology", "seasonal"}
+        assert set(part) == {"model", "persistence", "climatology", "seasonal", "smoothed rate"}
         for found in part.values():
             assert {"NNSE", "NNSE, summed", "2 weeks", "2 weeks, summed", "series"} <= set(
                 found
@@ -301,12 +301,8 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(store: Path, tmp_path:
 def test_list_names_every_profile_and_its_rules() -> None:
     shown = CliRunner().invoke(cli, ["bench", "list"])
     assert shown.exit_code == 0
-    assert [line.split()[1] for line in shown.stdout.splitlines()[1:]] == [
-        "mini",
-        "strict",
-        "fixed-model",
-        "reference",
-    ]
+    profiles = [(name, profile) for name in TASKS for profile in load_task(name).profiles]
+    assert [tuple(line.split()[:2]) for line in shown.stdout.splitlines()[1:]] == profiles
 
 
 def test_damaged_bytes_get_no_score(store: Path, tmp_path: Path) -> None:

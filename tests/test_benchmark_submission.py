@@ -259,7 +259,12 @@ def test_a_leaderboard_marks_what_nobody_checked(submitted: Path, store: Path) -
         assert table["digest"].startswith("sha256:")
         (entry,) = table["entries"]
         assert entry["checked"] is checked
-        assert set(entry["baselines"]) == {"persistence", "climatology", "seasonal"}
+        assert set(entry["baselines"]) == {
+            "persistence",
+            "climatology",
+            "seasonal",
+            "smoothed rate",
+        }
         assert ("unchecked" in markdown(board)) is not checked
 
 

@@ -399,7 +399,7 @@ def test_the_real_granule_goes_through_the_reader(shared_data: Path, tmp_path: P
     granule = next((shared_data / "cloudmask/slstr").glob("*.SEN3.nc"))
     with pytest.raises(InvalidError, match="--label summary"):
         build("cloudmask", granule, tmp_path / "out", now=NOW)
-    scenes = made(granule, tmp_path / "out", label="summary")
+    scenes = made(granule, tmp_path / "out", label="summary").load()
     assert (scenes.sizes["y"], scenes.sizes["x"]) == (24, 30)
     # 27.6 percent of it is cloud by the product's own summary.
     assert float((scenes["bayes"] != 0).mean()) == pytest.approx(0.276, abs=5e-4)
