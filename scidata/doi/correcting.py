@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from scidata.correction import (
-    MAX_CORRECTION_BYTES,
     MAX_CORRECTIONS,
     Correction,
     check_changes,
     correction_bytes,
     correction_key,
 )
-from scidata.errors import ConflictError, ScidataError, StorageError
+from scidata.doi.ledger import create_once
+from scidata.errors import ConflictError
 from scidata.record import Record, parse_record, read_record_bytes, record_yaml
 from scidata.storage.base import Store
 from scidata.surroundings import Surroundings
@@ -61,23 +61,9 @@ def write_down(
         date=around.time,
     )
     key = correction_key(commit.dataset, commit.version, last + 1, test=test)
-    if last >= MAX_CORRECTIONS or not _create(store, key, correction_bytes(correction)):
+    if last >= MAX_CORRECTIONS or not create_once(store, key, correction_bytes(correction)):
         raise ConflictError(
             f"the record of {commit.name} was corrected by somebody else meanwhile",
             where=f"{key} in {store.address}",
             fix="compare with what holds now, then run the same command again",
         )
-
-
-def _create(store: Store, key: str, data: bytes) -> bool:
-    """Create an object; an answer that was lost is settled by looking."""
-    try:
-        return store.create(key, data)
-    except StorageError:
-        try:
-            held = store.read(key, limit=MAX_CORRECTION_BYTES)
-        except ScidataError:
-            held = b""
-        if held != data:
-            raise
-        return True

@@ -128,7 +128,7 @@ def reserve(
         If the store cannot be written.
     """
     key = reservation_key(commit.dataset, commit.version, test=test)
-    if _create(store, key, kept_bytes(reservation)):
+    if create_once(store, key, kept_bytes(reservation)):
         return
     there = read_reservation(store, commit, test=test)
     if there is None or there.doi != reservation.doi:
@@ -142,7 +142,7 @@ def reserve(
 def note_findable(store: Store, note: FindableNote, *, test: bool) -> None:
     """Write down that a DOI can be found; whoever was first may have said so already."""
     key = findable_key(note.dataset, note.version, test=test)
-    if _create(store, key, kept_bytes(note)):
+    if create_once(store, key, kept_bytes(note)):
         return
     try:
         data = store.read(key, limit=MAX_RESERVATION_BYTES)
@@ -157,13 +157,13 @@ def note_findable(store: Store, note: FindableNote, *, test: bool) -> None:
         )
 
 
-def _create(store: Store, key: str, data: bytes) -> bool:
+def create_once(store: Store, key: str, data: bytes) -> bool:
     """Create an object; an answer that was lost is settled by looking."""
     try:
         return store.create(key, data)
     except StorageError:
         try:
-            held = store.read(key, limit=MAX_RESERVATION_BYTES)
+            held = store.read(key, limit=len(data))
         except ScidataError:
             held = b""
         if held != data:
