@@ -18,7 +18,14 @@ from scidata.correction import (
 )
 from scidata.doi import DoiOptions, draft, publish, register, show, update
 from scidata.doi.correcting import write_down
-from scidata.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
+from scidata.doi.ledger import create_once
+from scidata.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    StorageError,
+)
 from scidata.exporting import export
 from scidata.inventory import corrected, known_doi
 from scidata.marking import Mark, mark
@@ -290,3 +297,18 @@ def test_a_rehearsal_corrects_nothing_for_readers(
     assert all(s.is_done for s in update("bare@1.0.0", store, options=options).steps)
     commit = resolve("bare@1.0.0", store)
     assert corrected(store, commit, own(store)) == own(store)
+
+
+class Losing(MemoryStore):
+    """What is created lies there, but no answer comes."""
+
+    def create(self, *given: Any, **named: Any) -> bool:
+        super().create(*given, **named)
+        raise StorageError("the answer was lost", where="note.json", fix="run again")
+
+
+def test_a_lost_answer_is_settled_by_what_lies_there() -> None:
+    store = Losing()
+    assert create_once(store, "note.json", b"one")
+    with pytest.raises(StorageError):
+        create_once(store, "note.json", b"another")
