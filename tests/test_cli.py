@@ -72,12 +72,8 @@ def test_debug_before_the_verb_shows_the_traceback_too(
         assert "NotFoundError" in json.loads(debug.stderr)["traceback"]
 
 
-def test_a_choice_that_is_missing_is_asked_for_without_escapes(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit):
-        main(["export", "x"])
-    told = capsys.readouterr().err
+def test_a_choice_that_is_missing_is_asked_for_without_escapes() -> None:
+    told = run("export", "x").stderr
     assert ("Choose from: bibtex, card," in told, "\\t" in told) == (True, False)
 
 
