@@ -9,6 +9,7 @@ import torch
 import scidata
 from scidata.benchmarks import load_task
 from scidata.benchmarks.towers import Towers, drop_always
+from scidata.benchmarks.training import training_stream
 from scidata.benchmarks.uno import Responses, UnoSettings, collate, effects, predict, rate
 from scidata.building import build
 from scidata.publishing import publish
@@ -48,10 +49,40 @@ def test_dropout_is_off_when_the_model_is_evaluated_unless_asked_for() -> None:
 
 def test_the_published_warm_up_falls_by_whole_epochs_to_a_tenth() -> None:
     settings = UnoSettings(
-        model="towers", epochs=50, batch_size=32, learning_rate=1e-3, published_warmup=True
+        model="towers", epochs=50, batch_size=32, learning_rate=1e-3, published_rate=True
     )
-    rates = [rate(settings, epochs) for epochs in (0, 0.9, 1, 2, 5, 30)]
+    rates = [rate(settings, epochs, ()) for epochs in (0, 0.9, 1, 2, 5, 30)]
     assert rates == pytest.approx([1e-3, 1e-3, 8.2e-4, 6.4e-4, 1e-4, 1e-4])
+
+
+def test_the_published_rate_is_halved_where_five_epochs_bring_nothing_down_to_a_least() -> None:
+    settings = UnoSettings(
+        model="towers", epochs=50, batch_size=32, learning_rate=1e-3, published_rate=True
+    )
+    better = [1 - 0.01 * epoch for epoch in range(10)]
+    seen = [*better, *[better[-1] - 5e-5] * 40]  # better, but by too little
+    rates = [rate(settings, epochs, seen[:epochs]) for epochs in (10, 14, 15, 20, 25, 45)]
+    assert rates == pytest.approx([1e-4, 1e-4, 5e-5, 2.5e-5, 1.25e-5, 1e-5])
+    warm = [rate(settings, epochs, [1.0] * epochs) for epochs in (5, 6)]
+    assert warm == pytest.approx([1e-4, 5e-5])
+    unseen = [rate(settings, epochs, [None] * epochs) for epochs in (6, 30)]
+    assert unseen == pytest.approx([1e-4, 1e-4])
+
+
+def test_the_published_rules_keep_the_order_of_rows(store: Path) -> None:
+    task = load_task("candle-uno")
+    for name in ("reference", "fixed-model"):
+        profile = task.profile(name)
+        assert any("same order" in quirk for quirk in profile.quirks)
+        setup = task.setup(
+            dataset=scidata.open("candle-uno-mini", store),
+            profile=profile,
+            settings=profile.settings,
+        )
+        stream = training_stream(task, setup, 0, 1)
+        rows = torch.cat([samples["row"] for samples in stream])
+        stream.close()
+        assert torch.equal(rows, rows.sort().values)
 
 
 def test_effects_of_cells_and_drugs_add_up() -> None:
@@ -85,6 +116,7 @@ def test_the_mean_scores_the_variance_and_the_truth_scores_the_noise(store: Path
             scores[name].update(forecaster(batch), batch)
     stream.close()
     found = {name: score.compute() for name, score in scores.items()}
+    assert found["mean"]["Pearson"] == 0  # of a constant, and no division by zero
     assert found["mean"]["R2"] == pytest.approx(0, abs=0.05)
     assert found["truth"]["MSE"] == pytest.approx(0.004, abs=0.001)
     assert found["drug mean"]["MSE"] < found["mean"]["MSE"]

@@ -1,0 +1,130 @@
+"""Folders of strangers: what is read of them, and which windows two parts of a split share."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scidata.benchmarks.checking import touched
+from scidata.benchmarks.folders import read_files, read_json, read_submission
+from scidata.benchmarks.leaderboard import collect
+from scidata.benchmarks.submission import manifest
+from scidata.errors import InvalidError
+from scidata.loaders.plan import Axis
+from scidata.record import Samples
+from scidata.record.parts import Window
+
+SCORES = {"test": {"model": {"NNSE": 0.5}}}
+SUBMISSION = {
+    "schema": "scidata-submission/1",
+    "org": "Institute",
+    "system": "One",
+    "descriptor": "mini",
+    "task": "tevolop",
+    "profile": "mini",
+    "division": "open",
+    "created": "2026-11-25T00:00:00Z",
+    "dataset": {"name": "q@1.0.0", "digest": "sha256:" + "0" * 64, "asset": None, "doi": None},
+    "metric": "NNSE",
+    "higher_is_better": True,
+    "scores": SCORES,
+    "splits": {"test": {"name": "time/test", "digest": "sha256:" + "0" * 64}},
+    "quirks": [],
+    "leaks": [],
+    "predictions": {},
+}
+
+
+def _written(folder: Path, text: str, **others: bytes) -> Path:
+    files = {"submission.json": text.encode(), **others}
+    folder.mkdir(parents=True)
+    for path, data in files.items():
+        (folder / path).write_bytes(data)
+    (folder / "manifest-sha256.txt").write_bytes(manifest(files))
+    return folder
+
+
+@given(
+    length=st.integers(12, 60),
+    size=st.integers(1, 5),
+    lead=st.integers(0, 3),
+    windowed=st.booleans(),
+    data=st.data(),
+)
+def test_touched_are_the_steps_of_all_windows_and_up_to_their_targets(
+    length: int, size: int, lead: int, *, windowed: bool, data: st.DataObject
+) -> None:
+    size, lead = (size, lead) if windowed else (1, 0)
+    places = st.sets(st.integers(0, length - size - lead))
+    starts = sorted(data.draw(places))
+    windows = (Window(dimension="time", size=size),) if windowed else ()
+    each = ("place",) if windowed else ("time",)
+    samples = Samples(asset="a", each=each, windows=windows, lead=lead, inputs=("x",))
+    stream: Any = SimpleNamespace(
+        source=SimpleNamespace(dimension="time", samples=samples),
+        axes={"time": Axis("time", length, np.array(starts, np.int64), size)},
+    )
+    expected = {at for start in starts for at in range(start, start + size + lead)}
+    assert set(np.flatnonzero(touched(stream)).tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"org": "In\x1b[2Jstitute"},
+        {"scores": {"test": {"model": {"NNSE": float("nan")}}}},
+        {"scores": {"test": {"model": {"NNSE": float("inf")}}}},
+        {"leaks": ["none"] * 101},
+        {"higher_is_better": "yes, always"},
+    ],
+)
+def test_a_description_that_would_mislead_is_refused(
+    change: dict[str, object], tmp_path: Path
+) -> None:
+    folder = _written(tmp_path / "a", json.dumps({**SUBMISSION, **change}))
+    with pytest.raises(InvalidError):
+        read_submission(read_files(folder))
+    assert read_submission(read_files(_written(tmp_path / "b", json.dumps(SUBMISSION))))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', "[" * 100_000, '{"a": ' + "9" * 9_000_000 + "}", "[]"]
+)
+def test_json_that_readers_would_not_agree_on_is_refused(text: str, tmp_path: Path) -> None:
+    folder = _written(tmp_path / "a", text)
+    with pytest.raises(InvalidError, match="no JSON object"):
+        read_json(read_files(folder), "submission.json")
+
+
+@pytest.mark.parametrize("name", ["tool.exe", "data.tar.gz", "model.pt", "plain"])
+def test_what_is_no_part_of_a_submission_is_refused(name: str, tmp_path: Path) -> None:
+    folder = _written(tmp_path / "a", "{}", **{name: b"1"})
+    with pytest.raises(InvalidError, match="which is none of"):
+        read_files(folder)
+
+
+def test_a_folder_behind_a_link_is_refused(tmp_path: Path) -> None:
+    real = _written(tmp_path / "real" / "b" / "c" / "d", json.dumps(SUBMISSION))
+    linked = tmp_path / "linked"
+    linked.symlink_to(real)
+    with pytest.raises(InvalidError, match="a link"):
+        read_files(linked)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "a").symlink_to(tmp_path / "real")
+    assert "behind a link" in collect(tmp_path / "all")["refused"][0]["reason"]
+
+
+def test_no_submission_can_turn_the_order_of_its_table(tmp_path: Path) -> None:
+    for org, change in (("aaa", {"higher_is_better": False}), ("bbb", {}), ("ccc", {})):
+        text = json.dumps({**SUBMISSION, "org": org, **change})
+        _written(tmp_path / org / "tevolop" / "one" / "mini", text)
+    board = collect(tmp_path)
+    (table,) = board["tables"]
+    assert table["higher_is_better"]
+    assert [entry["org"] for entry in table["entries"]] == ["bbb", "ccc"]
+    assert "its metric is not NNSE" in board["refused"][0]["reason"]
