@@ -1,12 +1,15 @@
 """Folders of strangers: what is read of them, and which windows two parts of a split share."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,3 +131,58 @@ def test_no_submission_can_turn_the_order_of_its_table(tmp_path: Path) -> None:
     assert table["higher_is_better"]
     assert [entry["org"] for entry in table["entries"]] == ["bbb", "ccc"]
     assert "its metric is not NNSE" in board["refused"][0]["reason"]
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def _judged(place: Path, added: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Run the workflow's own shell on a pull request; a `scidata` prints what it is given."""
+    pull = place / "pull"
+    pull.mkdir()
+    _git(pull, "init", "-q")
+    _git(pull, "commit", "-q", "--allow-empty", "-m", "base")
+    base = _git(pull, "rev-parse", "HEAD")
+    for path in added:
+        (pull / path).parent.mkdir(parents=True, exist_ok=True)
+        (pull / path).write_text("x")
+    _git(pull, "add", "-A")
+    _git(pull, "commit", "-q", "-m", "pull")
+    stub = '#!/bin/sh\necho "$3|"\ncase "$3" in *bad*) exit 5; esac\n'
+    (place / "scidata").write_text(stub)
+    (place / "scidata").chmod(0o755)
+    path = Path(__file__).parent.parent / ".github" / "workflows" / "submissions.yml"
+    steps = yaml.safe_load(path.read_text())["jobs"]["check"]["steps"]
+    environment = {**os.environ, "BASE": base, "PATH": f"{place}:{os.environ['PATH']}"}
+    found = []
+    for step in steps:
+        if "BASE" in step.get("env", {}):
+            done = subprocess.run(
+                ["bash", "-eo", "pipefail", "-c", step["run"]],
+                cwd=place, env=environment, check=False, capture_output=True, text=True,
+            )  # fmt: skip
+            found.append((done.returncode, done.stdout))
+    return found
+
+
+def test_the_workflow_checks_each_folder_once_and_fails_if_one_does(tmp_path: Path) -> None:
+    odd = "submissions/a b/tevolop/$(touch x)/bad\nname"
+    (alone, _), (code, said) = _judged(
+        tmp_path, (f"{odd}/one.txt", f"{odd}/two/three.txt", "submissions/a/b/c/d/one.txt")
+    )
+    assert (alone, code) == (0, 1)
+    assert said.count(f"pull/{odd}|") == 1
+    assert said.count("pull/submissions/a/b/c/d|") == 1
+    assert not (tmp_path / "x").exists()
+    first, *_, last = [line for line in said.splitlines() if line.startswith("::")]
+    assert last.endswith(f"{first.removeprefix('::stop-commands')}::")
+
+
+def test_the_workflow_refuses_what_lies_beside_submissions(tmp_path: Path) -> None:
+    found = _judged(tmp_path, ("submissions/a/b/c/d/one.txt", ".github/workflows/own.yml"))
+    assert found[0][0] == 1

@@ -229,7 +229,7 @@ def test_a_split_whose_parts_share_samples_or_time_is_caught(
 
 
 def _leave_out_test(folder: Path) -> None:
-    for name in ("scores", "splits", "predictions"):
+    for name in ("scores", "predictions"):
         _edit(folder, lambda d, name=name: d[name].pop("test"))  # type: ignore[misc]
     _forge_log(folder, "result", lambda e: e["value"].pop("test"))
     (folder / "predictions" / "test.safetensors").unlink()
