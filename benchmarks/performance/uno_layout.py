@@ -32,6 +32,7 @@ import yaml
 
 import scidata
 from scidata.benchmarks.performance.server import serving
+from scidata.dataset import Dataset
 from scidata.datasets.array_store import ArrayStore
 from scidata.datasets.candle_uno import content
 from scidata.datasets.candle_uno.mini import content_of
@@ -188,7 +189,7 @@ def publish(data: Path, drawn: Simulated, layout: str, rows: int) -> tuple[str, 
     return name, size
 
 
-def check_same(opened: scidata.Dataset, drawn: Simulated) -> None:
+def check_same(opened: Dataset, drawn: Simulated) -> None:
     """Compare a batch with what was drawn."""
     stream = opened.stream("row/train", batch_size=64, shuffle=True, seed=0)
     batch = next(iter(stream))
