@@ -156,8 +156,8 @@ def _judged(place: Path, added: tuple[str, ...]) -> list[tuple[int, str]]:
     stub = '#!/bin/sh\necho "$3|"\ncase "$3" in *bad*) exit 5; esac\n'
     (place / "scidata").write_text(stub)
     (place / "scidata").chmod(0o755)
-    path = Path(__file__).parent.parent / ".github" / "workflows" / "submissions.yml"
-    steps = yaml.safe_load(path.read_text())["jobs"]["check"]["steps"]
+    workflow = Path(__file__).parent.parent / ".github" / "workflows" / "submissions.yml"
+    steps = yaml.safe_load(workflow.read_text())["jobs"]["check"]["steps"]
     environment = {**os.environ, "BASE": base, "PATH": f"{place}:{os.environ['PATH']}"}
     found = []
     for step in steps:

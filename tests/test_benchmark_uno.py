@@ -10,7 +10,9 @@ import scidata
 from scidata.benchmarks import load_task
 from scidata.benchmarks.towers import Towers, drop_always
 from scidata.benchmarks.training import training_stream
-from scidata.benchmarks.uno import Responses, UnoSettings, collate, effects, predict, rate
+from scidata.benchmarks.uno import collate, predict, rate
+from scidata.benchmarks.uno_baselines import effects
+from scidata.benchmarks.uno_setup import Responses, UnoSettings
 from scidata.building import build
 from scidata.publishing import publish
 
@@ -88,7 +90,7 @@ def test_the_published_rules_keep_the_order_of_rows(store: Path) -> None:
 def test_effects_of_cells_and_drugs_add_up() -> None:
     cell, drug = (a.ravel() for a in np.indices((40, 30)))
     seen = 3 + np.linspace(-1, 1, 40)[cell] + np.linspace(-2, 2, 30)[drug]
-    mean, of_cell, of_drug = effects(cell, drug, seen)
+    mean, of_cell, of_drug = effects(cell, [drug], seen)
     assert mean + of_cell[cell] + of_drug[drug] == pytest.approx(seen, abs=0.15)
 
 
@@ -99,9 +101,9 @@ def test_features_are_scaled_by_what_trains(store: Path) -> None:
     stream.close()
     assert [tensor.shape[1] for tensor in batch.inputs] == [942, 5270]
     assert all(tensor.abs().max() <= 10 for tensor in batch.inputs)
-    rows = np.unique(setup.past[0])
+    rows = np.unique(setup.trained.cell)
     held = setup.dataset.to_xarray("cells")["expression"].values[rows]
-    assert setup.features["expression"][1].numpy() == pytest.approx(held.mean(0), abs=1e-5)
+    assert setup.features["expression"].mean.numpy() == pytest.approx(held.mean(0), abs=1e-5)
 
 
 def test_the_mean_scores_the_variance_and_the_truth_scores_the_noise(store: Path) -> None:
@@ -153,3 +155,49 @@ def test_the_loss_falls_in_sixty_steps(store: Path) -> None:
         losses.append(loss.item())
     stream.close()
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_two_drugs_share_a_tower_and_their_scaling(tmp_path: Path) -> None:
+    build("candle-uno-pairs-mini", None, tmp_path / "staged")
+    publish(tmp_path / "staged", tmp_path / "store", version="1.0.0")
+    task = load_task("candle-uno")
+    profile = task.profile("pairs")
+    setup: Responses = task.setup(
+        dataset=scidata.open("candle-uno-pairs-mini", tmp_path / "store"),
+        profile=profile,
+        settings=profile.settings.changed({"width": 16}),
+    )
+    names = setup.dataset.to_xarray("drugs")["descriptors"].values
+    stream = setup.stream("test", batch_size=500)
+    samples = next(iter(stream))
+    stream.close()
+    assert np.array_equal(samples["descriptors2"], names[samples["drug2_number"]])
+    assert np.array_equal(samples["descriptors"], names[samples["drug_number"]])
+    assert not np.equal(samples["drug_number"], samples["drug2_number"]).any()
+    assert torch.equal(setup.features["descriptors"].mean, setup.features["descriptors2"].mean)
+    batch = collate(setup, samples)
+    model = task.model(setup)
+    assert model(*batch.inputs).shape == (500,)
+    alone = Towers(942, 5270, width=16)
+    more = sum(p.numel() for p in model.parameters()) - sum(
+        p.numel() for p in alone.parameters()
+    )
+    assert more == 16 * 16  # of the trunk's first layer
+    scores = {}
+    for name, forecaster in task.baselines(setup, "test").items():
+        measure = task.measure(setup, "test")
+        measure.update(forecaster(batch), batch)
+        scores[name] = measure.compute()
+    assert scores["truth"]["MSE"] == pytest.approx(0.004, abs=0.001)
+    assert scores["additive"]["MSE"] < scores["drug mean"]["MSE"] < scores["mean"]["MSE"]
+    assert scores["mean"]["known drugs"] == 1
+
+
+def test_effects_of_pairs_add_up_whichever_drug_comes_first() -> None:
+    rng = np.random.default_rng(0)
+    true = np.linspace(-1, 1, 20)
+    cell, first, second = rng.integers(0, 20, (3, 4000))
+    seen = 3 + true[cell] + true[first] + true[second]
+    mean, of_cell, of_drug = effects(cell, [first, second], seen)
+    found = mean + of_cell[cell] + of_drug[first] + of_drug[second]
+    assert found == pytest.approx(seen, abs=0.1)

@@ -124,6 +124,7 @@ def test_every_founding_dataset_has_its_record() -> None:
         "candle-uno-ctrp-gdsc",
         "candle-uno-gdsc2",
         "candle-uno-mini",
+        "candle-uno-pairs-mini",
         "candle-uno",
         "cloudmask-aatsr",
         "cloudmask-landsat8",

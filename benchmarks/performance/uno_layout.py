@@ -102,7 +102,7 @@ LAYOUTS: Mapping[str, Callable[[Path, Simulated, int], None]] = {
 }
 
 
-def _repeated(drawn: Simulated, piece: slice) -> dict[str, Any]:  # Any: arrays
+def _repeated(drawn: Simulated, piece: Any) -> dict[str, Any]:  # Any: arrays
     return {
         "expression": drawn.expression[drawn.cell[piece]],
         "descriptors": drawn.descriptors[drawn.drug[piece]],
@@ -130,7 +130,7 @@ def draw(rows: int, cells: int, drugs: int) -> Simulated:
 def record(name: str, layout: str) -> dict[str, Any]:  # Any: YAML at the edge
     """Return the record of a layout."""
     flat = layout != NORMALISED
-    samples = (
+    samples: dict[str, Any] = (
         {"asset": "rows", **_FLAT_SAMPLES}
         if flat
         else {
@@ -155,17 +155,21 @@ def record(name: str, layout: str) -> dict[str, Any]:  # Any: YAML at the edge
         "keywords": ["benchmark", "synthetic"],
         "synthetic": True,
         "synthetic_note": "Computed from random numbers; nothing was measured.",
-        "variables": [{"name": "AUC", "description": "Response.", "units": "1"}],
+        "variables": [
+            {"name": name, "description": "Random numbers.", "units": "1"}
+            for name in (*samples["inputs"], *samples["targets"])
+        ],
         "splits": [
             {
-                "name": "row",
-                "default": True,
+                "name": split,
+                "default": split == "row",
                 "asset": samples["asset"],
                 "dimension": "row",
                 "unit": "one response",
-                "rule": "At random.",
-                "parts": [{"name": part, "description": "At random."} for part in parts],
+                "rule": "As a build divides.",
+                "parts": [{"name": part, "description": "A share."} for part in parts],
             }
+            for split in (("row",) if flat else ("row", "cell", "drug"))
         ],
         "samples": {"each": ["row"], **samples},
     }
@@ -257,7 +261,7 @@ def main(
         for _ in range(rounds):
             for layout, (name, _) in made.items():
                 speeds[layout].append(measure(server.endpoint, name, batch_size, seconds))
-    found = {
+    found: dict[str, dict[str, Any]] = {  # Any: JSON
         layout: {
             "rows": held[layout],
             "bytes": size,

@@ -102,6 +102,8 @@ def command(
                          a folder of DrugCell's CTRP and GDSC AUC, and CCLE features
     candle-uno-gdsc2     a folder of GDSC2 ln IC50, features and SMILES as CSV
     candle-uno-mini      nothing: it is simulated
+    candle-uno-pairs-mini
+                         nothing: it is simulated, two drugs at once
     """
     place = out or Path("staged") / name
     with progress_bar("build", shown=not (as_json or quiet), unit="") as progress:
