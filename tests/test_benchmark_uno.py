@@ -167,13 +167,13 @@ def test_two_drugs_share_a_tower_and_their_scaling(tmp_path: Path) -> None:
         profile=profile,
         settings=profile.settings.changed({"width": 16}),
     )
-    names = setup.dataset.to_xarray("drugs")["descriptors"].values
+    held = setup.dataset.to_xarray("drugs")["descriptors"].values
     stream = setup.stream("test", batch_size=500)
     samples = next(iter(stream))
     stream.close()
-    assert np.array_equal(samples["descriptors2"], names[samples["drug2_number"]])
-    assert np.array_equal(samples["descriptors"], names[samples["drug_number"]])
-    assert not np.equal(samples["drug_number"], samples["drug2_number"]).any()
+    assert np.array_equal(samples["descriptors2"], held[samples["drug2_number"].numpy()])
+    assert np.array_equal(samples["descriptors"], held[samples["drug_number"].numpy()])
+    assert not (samples["drug_number"] == samples["drug2_number"]).any()
     assert torch.equal(setup.features["descriptors"].mean, setup.features["descriptors2"].mean)
     batch = collate(setup, samples)
     model = task.model(setup)

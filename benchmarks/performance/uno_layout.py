@@ -257,7 +257,7 @@ def main(
     if only_prepare:
         return
     speeds: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
-    with serving(data) as server:
+    with serving(data, lists=True) as server:
         for _ in range(rounds):
             for layout, (name, _) in made.items():
                 speeds[layout].append(measure(server.endpoint, name, batch_size, seconds))
