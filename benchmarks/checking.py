@@ -46,6 +46,7 @@ RERUN_TOLERANCE = 0.02
 INTEGRITY = frozenset({"dataset-digest", "split-digest", "score", "samples", "rerun"})
 """Codes of problems that are matters of integrity."""
 
+_MOST_LISTED = 100
 _PRIVATE = re.compile(rb"/home/|/root/|/Users/|[A-Za-z]:\\\\?Users|AKIA[0-9A-Z]{16}")
 _LOGGED = {
     "seed": "seed",
@@ -129,7 +130,7 @@ def require_sound(problems: tuple[Problem, ...], *, where: str) -> None:
         said = "; ".join(f"{p.path}: {p.message}" for p in (*grave, *problems)[:5])
         raise IntegrityError(f"{len(problems)} failures: {said}", where=where, fix=fix)
     if problems:
-        raise InvalidError.listing(problems, where=where, fix=fix)
+        raise InvalidError.listing(problems[:_MOST_LISTED], where=where, fix=fix)
 
 
 def _of_form(
@@ -149,7 +150,7 @@ def _of_form(
             "scores", "splits")  # fmt: skip
     for name in same:
         if result.get(name) != claimed[name]:
-            yield _problem("claim", RESULT, f"its {name} is not the submission's")
+            yield _problem("claim", RESULT, f"{name} here and in {DESCRIPTION} differ")
     kept = {part: each["sha256"] for part, each in claimed["predictions"].items()}
     if _digests(result.get("predictions")) != kept:
         yield _problem("claim", RESULT, "its predictions are not the submission's")

@@ -78,6 +78,12 @@ def _read(
         raise InvalidError(
             f"its metric is not {task.metric}", where=where, fix="submit what the run wrote"
         )
+    if Path(where) != (proper := found.named.folder(found.task)):
+        raise InvalidError(
+            f"it says that it lies at {proper.as_posix()}",
+            where=where,
+            fix="move it there, so that nobody is in a table twice",
+        )
     part = profile.parts[-1]
     entry = _entry(found, part, where)
     if store is not None:
@@ -159,7 +165,7 @@ def _lines(board: Mapping[str, Any]) -> Iterator[str]:
                     entry["division"],
                     entry["split"],
                     "; ".join(entry["leaks"]) or "none declared",
-                    " ".join(filter(None, (entry["doi"], doi_note(entry)))) or "none",
+                    f"{entry['doi'] or 'none'} {doi_note(entry)}",
                     "yes" if entry["checked"] else "unchecked",
                 )
             )

@@ -23,6 +23,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 _FIELDS = ("namespace", "time_ms", "event_type", "key", "value", "metadata")
 _MOST_BYTES = 256 * 2**20
 _MOST_IN_LINE = 2**20
+_MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,7 @@ def read(path: Path) -> tuple[Event, ...]:
     NotFoundError
         If there is no such file.
     InvalidError
-        If it is too large, or events are damaged; all are listed.
+        If it is too large, or events are damaged; the first hundred are listed.
     """
     try:
         size = path.stat().st_size
@@ -155,6 +156,8 @@ def read(path: Path) -> tuple[Event, ...]:
                     fix="write each event as one line of JSON",
                 )
             )
+            if len(problems) == _MOST_PROBLEMS:
+                break
         else:
             events.append(event)
     if problems:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,11 +127,13 @@ def test_no_submission_can_turn_the_order_of_its_table(tmp_path: Path) -> None:
     for org, change in (("aaa", {"higher_is_better": False}), ("bbb", {}), ("ccc", {})):
         text = json.dumps({**SUBMISSION, "org": org, **change})
         _written(tmp_path / org / "tevolop" / "one" / "mini", text)
+    shutil.copytree(tmp_path / "bbb/tevolop/one/mini", tmp_path / "bbb/tevolop/one/again")
     board = collect(tmp_path)
     (table,) = board["tables"]
     assert table["higher_is_better"]
     assert [entry["org"] for entry in table["entries"]] == ["bbb", "ccc"]
-    assert "its metric is not NNSE" in board["refused"][0]["reason"]
+    reasons = [each["reason"] for each in board["refused"]]
+    assert reasons == ["its metric is not NNSE", "it says that it lies at bbb/tevolop/one/mini"]
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -342,7 +342,7 @@ def test_what_cannot_be_checked_is_refused_with_its_reason(
 ) -> None:
     _forge_score(folder)
     _seal(folder)
-    place = tmp_path / "all" / "a" / "b" / "c" / "d"
+    place = tmp_path / "all" / "institute" / "tevolop" / "one-node" / "mini-seed0"
     shutil.copytree(folder, place)
     board = collect(tmp_path / "all", store)
     assert not board["tables"]

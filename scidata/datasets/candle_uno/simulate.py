@@ -110,7 +110,8 @@ def pair(drawn: Simulated, seed: int, *, pairs: int) -> Pairs:
     Each drug alone leaves a share of the cells, at one dose; both leave the product.
     """
     rng = np.random.default_rng([seed, 2])
-    alone = hill.response(np.full(len(drawn.ec50), _DOSE), drawn.ec50, drawn.slope, drawn.einf)
+    curves = (a.astype(np.float64) for a in (drawn.ec50, drawn.slope, drawn.einf))
+    alone = hill.response(np.full(len(drawn.ec50), _DOSE), *curves)
     order = rng.permuted(np.tile(np.arange(len(drawn.drugs)), (pairs, 1)), axis=1)
     cell = rng.integers(0, len(drawn.cells), pairs)
     at = np.full((len(drawn.cells), len(drawn.drugs)), -1)
