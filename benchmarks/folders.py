@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from scidata.benchmarks import predictions
+from scidata.benchmarks.mllog import DIVISION
 from scidata.benchmarks.submission import DESCRIPTION, MANIFEST, SCHEMA, Named
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.manifest import path_fault
@@ -75,7 +76,7 @@ class Submission(_Frozen):
     descriptor: _Text
     task: _Text
     profile: _Text
-    division: Annotated[str, Field(pattern="^open$")]
+    division: Annotated[str, Field(pattern=f"^{DIVISION}$")]
     created: _Text
     dataset: Data
     metric: _Text

@@ -7,6 +7,7 @@ from typing import Any
 
 from scidata.benchmarks import check_submission, load_task
 from scidata.benchmarks.folders import Submission, read_files, read_submission
+from scidata.benchmarks.scoring import MODEL
 from scidata.benchmarks.submission import MANIFEST
 from scidata.benchmarks.task import Task
 from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
@@ -14,7 +15,6 @@ from scidata.site.rendering import ASSETS, asset, render
 from scidata.storage import StoreLike
 
 MOST = 10_000
-MODEL = "model"
 _LEVELS = "*/*/*/*"
 
 

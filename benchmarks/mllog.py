@@ -1,7 +1,7 @@
 """The log of a run in MLCommons' line format: written as it happens, and read back.
 
 A line is ``:::MLLOG`` and a JSON object of namespace, time_ms, event_type, key, value and
-metadata, in that order. `rules` says which lines a log must have.
+metadata, in that order. `log_rules` says which lines a log must have.
 """
 
 import json
@@ -17,6 +17,10 @@ from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
 
 NAME = "mllog.txt"
 PREFIX = ":::MLLOG "
+DIVISION = "open"
+"""The only one that the rules have."""
+UNNAMED = "unnamed"
+"""Organisation or platform of a run that nobody has submitted yet."""
 Kind: TypeAlias = Literal["INTERVAL_START", "INTERVAL_END", "POINT_IN_TIME"]
 KINDS: tuple[str, ...] = get_args(Kind)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 from scidata.benchmarks.checking import touched
 from scidata.benchmarks.folders import read_files, read_json, read_submission
 from scidata.benchmarks.leaderboard import collect
+from scidata.benchmarks.predictions import Keeper
 from scidata.benchmarks.submission import manifest
-from scidata.errors import InvalidError
+from scidata.benchmarks.task import Batch
+from scidata.errors import InvalidError, StorageError
 from scidata.loaders.plan import Axis
 from scidata.record import Samples
 from scidata.record.parts import Window
@@ -75,6 +78,15 @@ def test_touched_are_the_steps_of_all_windows_and_up_to_their_targets(
     )
     expected = {at for start in starts for at in range(start, start + size + lead)}
     assert set(np.flatnonzero(touched(stream)).tolist()) == expected
+
+
+def test_predictions_that_cannot_be_written_are_no_traceback(tmp_path: Path) -> None:
+    keeper = Keeper(("row",))
+    batch = Batch((), torch.zeros(2), {"row": torch.arange(2)})
+    keeper.take(torch.zeros(2), batch)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot write"):
+        keeper.write(tmp_path / "file" / "test.safetensors", first=True, world_size=1)
 
 
 @pytest.mark.parametrize(
