@@ -113,7 +113,8 @@ def test_a_real_scene_becomes_tiles_with_a_split_by_columns(
     assert own["over"] == "blocks/train"
     assert 250 < own["variables"]["bts"]["mean"] < 310
     record = load_record(tmp_path / "out/record.yaml")
-    assert "may" in record.limitations[0].description
+    assert "may" in record.out_of_scope[0]
+    assert record.real_note is not None
     assert not record.synthetic
 
 
