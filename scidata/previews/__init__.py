@@ -27,7 +27,7 @@ REVISION = 2
 """Rises when plots of the same version come to look another way."""
 MAX_PREVIEWS = 12
 """Of one version."""
-_SENTENCE = re.compile(r".+?[.!?](?= [A-ZÀ-Þ])")
+_SENTENCE = re.compile(r".+?(?<!\be\.g)(?<!\bi\.e)[.!?](?= [A-ZÀ-Þ])")
 _FAILURES = (
     ScidataError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
     ValueError,
@@ -81,7 +81,7 @@ def draw_previews(dataset: "Dataset", *, limit: int = MAX_PREVIEWS) -> tuple[Pre
             fix='pip install "fair-scidata[site]"',
         )
     drawn: list[Preview] = []
-    for sketch in _most_telling(list(_sketches(dataset)), limit):
+    for sketch in _most_telling(list(find_sketches(dataset)), limit):
         try:
             drawn.append(_draw(sketch, reality(dataset.record)))
         except _FAILURES as error:
@@ -100,7 +100,8 @@ def _most_telling(sketches: list[Sketch], limit: int) -> list[Sketch]:
     return [sketches[n] for _, _, n in sorted(ranked)[:limit]]
 
 
-def _sketches(dataset: "Dataset") -> "Iterator[Sketch]":
+def find_sketches(dataset: "Dataset") -> "Iterator[Sketch]":
+    """Yield the plots that the data of a version call for; none is drawn yet."""
     for asset in _ordered(dataset):
         try:
             yield from _of_asset(dataset, asset)
@@ -158,18 +159,18 @@ def _ordered(dataset: "Dataset") -> list[Asset]:
 
 
 def reality(record: "Record") -> str:
-    """Return a sentence that says what is simulated, else what is real; empty if none does.
+    """Return a sentence that says what is simulated, else what is real; empty if none does."""
+    return first_sentence(record.synthetic_note or record.real_note or "")
+
+
+def first_sentence(text: str) -> str:
+    """Return what ends with the first full stop before a capital letter, or all of it.
 
     Examples
     --------
     >>> first_sentence("All of it is simulated, e.g. M 2.5. No buoy was there.")
     'All of it is simulated, e.g. M 2.5.'
     """
-    return first_sentence(record.synthetic_note or record.real_note or "")
-
-
-def first_sentence(text: str) -> str:
-    """Return what ends with the first full stop before a capital letter, or all of it."""
     words = " ".join(printable(text).split())
     found = _SENTENCE.match(words)
     sentence = found.group() if found else words
