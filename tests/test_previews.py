@@ -102,7 +102,7 @@ def test_captions_say_what_against_what_of_how_many(drawn: dict[str, Preview]) -
         "Map of air temperature (mean of 24 steps); 0°E to 350°E, 80°S to 80°N."
     )
     assert captions["scenes-images.png"].startswith(
-        "Radiance, channel 1 of 3, 64 by 64 pixels: 3 of 5 scenes, evenly chosen; below with"
+        "Radiance, channel 1 of 3, 64 by 64 pixels: 5 scenes; below in colour cloud on"
     )
     assert captions["doses-doses.png"] == (
         "Viability against dose: 6 curves of cell and drug, of 72 doses; "
