@@ -198,7 +198,7 @@ def test_two_masks_stand_below_their_image_and_their_differences_are_coloured(
     same = np.mean([((FLAGS[s] != 0) == (TRUTH[s] != 0)).mean() for s in shown])
     assert f"both agree on {100 * same:.3g} %" in plot.caption
     assert {0, 1} == set(DAY[shown])  # nights are among them, though they are few
-    assert "bts in" in plot.caption
+    assert "bts instead in" in plot.caption
 
 
 def test_a_raster_lies_as_the_probe_was_moved_and_its_potential_beside_it(
@@ -262,7 +262,7 @@ def test_classes_are_counted_in_each_part(tmp_path: Path) -> None:
         ),
     )  # fmt: skip
     (axes,) = drawing(found, "stacks-splits").figure.axes
-    heights = [[bar.get_height() for bar in bars] for bars in axes.containers]  # type: ignore[attr-defined, union-attr]  # of bars
+    heights = [[bar.get_height() for bar in bars] for bars in axes.containers]  # of bars
     assert np.allclose(heights, [[2 / 3, 1 / 3, 0], [0, 1 / 3, 2 / 3]])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["14", "62", "225"]
 

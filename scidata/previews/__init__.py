@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from scidata.errors import InvalidError, ScidataError
 from scidata.facts import Asset
-from scidata.previews.sketch import DISTRIBUTION, Sketch
+from scidata.previews.sketch import COMPARISON, DISTRIBUTION, Sketch
 from scidata.warning import warn
 from scidata.wording import printable
 
@@ -90,14 +90,17 @@ def draw_previews(dataset: "Dataset", *, limit: int = MAX_PREVIEWS) -> tuple[Pre
 
 
 def _most_telling(sketches: list[Sketch], limit: int) -> list[Sketch]:
-    """Order plots so that the first few differ in kind, histograms last, and cut the list."""
+    """Order plots so that the first few differ in kind, histograms last, and cut the list.
+
+    Of those first few, splits come after what shows the data themselves.
+    """
     before: Counter[str] = Counter()
     ranked = []
     for n, sketch in enumerate(sketches):
         common = sketch.kind == DISTRIBUTION
-        ranked.append((common, before[sketch.kind], n))
+        ranked.append((common, before[sketch.kind], sketch.kind == COMPARISON, n))
         before[sketch.kind] += 1
-    return [sketches[n] for _, _, n in sorted(ranked)[:limit]]
+    return [sketches[n] for *_, n in sorted(ranked)[:limit]]
 
 
 def find_sketches(dataset: "Dataset") -> "Iterator[Sketch]":

@@ -67,7 +67,7 @@ def frame_of(array: "xr.DataArray") -> Frame | None:
     sides = named[-2:] if len(named) >= 2 else large[-2:]  # noqa: PLR2004
     if len(sides) < 2 or any(array.sizes[d] < MIN_SIDE for d in sides):  # noqa: PLR2004
         return None
-    if dims.index(sides[1]) != dims.index(sides[0]) + 1:
+    if dims.index(sides[1]) != dims.index(sides[0]) + 1 or _named(array, sides):
         return None
     left = [d for d in dims if d not in sides]
     after = [d for d in left if dims.index(d) > dims.index(sides[1])]
@@ -78,6 +78,11 @@ def frame_of(array: "xr.DataArray") -> Frame | None:
     samples = next((d for d in before if d != channels), None)
     rest = tuple(d for d in left if d not in (samples, channels))
     return Frame(sides=(sides[0], sides[1]), samples=samples, channels=channels, rest=rest)
+
+
+def _named(array: "xr.DataArray", sides: Sequence[str]) -> bool:
+    """Tell whether a side has names, as cells and genes have: that is a table, no image."""
+    return any(d in array.coords and array[d].dtype.kind in "OUST" for d in sides)
 
 
 def masks_of(arrays: Arrays) -> list[str]:
@@ -162,7 +167,7 @@ def draw(arrays: Arrays, names: Sequence[str], masks: Sequence[str]) -> Drawing:
     said = of_steps(len(chosen), total, frame.samples or "image")
     said += only_first({d: array.sizes[d] for d in frame.rest})
     for name, count in instead.items():
-        said += f"; {arrays.quantities[name].phrase} in {count} without any"
+        said += f"; {arrays.quantities[name].phrase} instead in {count} where it is even"
     marks = _marks(phrases, over, beside=len(chosen) == 1)
     return Drawing(
         figure=figure,
@@ -286,17 +291,25 @@ def scale_below(figure: "Figure", drawn: Any, axes: "Axes", label: str) -> Any:
 
 
 def sample_title(arrays: Arrays, frame: Frame, at: int) -> str:
-    """Say which sample it is, and its labels if the record has them as targets."""
+    """Say which sample it is, and its labels if the record has them as targets.
+
+    A label that all samples share says nothing.
+    """
     if frame.samples is None:
         return ""
     words = [_sample_name(arrays, frame.samples, at)]
     for name in arrays.record.samples.targets if arrays.record.samples else ():
         label = arrays.held.variables.get(name)
-        if label is not None and label.dims == (frame.samples,):
+        if label is not None and label.dims == (frame.samples,) and not _is_same(label):
             value = label[at].values.item()
             shown = number(value) if isinstance(value, (int, float)) else str(value)[:20]
             words.append(f"{arrays.quantities[name].phrase} {shown}")
     return ", ".join(words)
+
+
+def _is_same(label: "xr.Variable") -> bool:
+    values = label.to_numpy()
+    return bool(len(values) > 1 and (values == values[0]).all())
 
 
 def _sample_name(arrays: Arrays, samples: str, at: int) -> str:

@@ -13,8 +13,8 @@ from scidata.previews.arrays import Arrays, evenly, pick
 from scidata.previews.histograms import edges
 from scidata.previews.images import frame_of
 from scidata.previews.quantity import Quantity, short
-from scidata.previews.sketch import Drawing, Sketch
-from scidata.previews.style import KINDS, number, panels
+from scidata.previews.sketch import COMPARISON, Drawing, Sketch
+from scidata.previews.style import KINDS, number, panels, plain_ticks
 from scidata.previews.tables import Table
 from scidata.previews.words import listed
 from scidata.published import read_split
@@ -23,7 +23,6 @@ from scidata.record import SplitRule
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-KIND = "splits"
 MAX_SPLITS = 3
 MAX_PARTS = 4
 MAX_IMAGES = 48
@@ -32,6 +31,8 @@ MAX_IDS = 400
 """Entries of each part that are read of an array with other dimensions as well."""
 MAX_CLASSES = 60
 _FEW_BINS, _BINS = 6, 40
+_RARE = 50
+"""Times that the fullest bin has more than the middle one, if only a logarithm shows both."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,7 +54,9 @@ def find_in_table(table: Table) -> Iterator[Sketch]:
     rules = _rules(table)
     quantity = table.quantities.get(_target(table) or "")
     if quantity and quantity.kind in ("number", "whole", "truth") and rules:
-        yield Sketch(asset=table.key, kind=KIND, draw=partial(draw_table, table, quantity))
+        yield Sketch(
+            asset=table.key, kind=COMPARISON, draw=partial(draw_table, table, quantity)
+        )
 
 
 def find_in_arrays(arrays: Arrays) -> Iterator[Sketch]:
@@ -64,7 +67,7 @@ def find_in_arrays(arrays: Arrays) -> Iterator[Sketch]:
     # Whether images of numbers are alike in all parts is nothing that one histogram tells.
     whole = arrays.quantities[name].kind in ("whole", "truth")
     if _rules(arrays, arrays.held[name].dims) and (whole or not _is_image(arrays, name)):
-        yield Sketch(asset=arrays.key, kind=KIND, draw=partial(draw_arrays, arrays, name))
+        yield Sketch(asset=arrays.key, kind=COMPARISON, draw=partial(draw_arrays, arrays, name))
 
 
 def draw_table(table: Table, quantity: Quantity) -> Drawing:
@@ -173,12 +176,18 @@ def _steps(axes: "Axes", parts: list[Part], every: Floats) -> None:
     low, high = np.percentile(every, [0.1, 99.9])
     few = int(np.clip(2 * np.sqrt(len(every)), _FEW_BINS, _BINS))
     bins = edges(every[(every >= low) & (every <= high)], few)
+    seen = []
     for n, part in enumerate(parts):
         known = np.clip(part.values[np.isfinite(part.values)], bins[0], bins[-1])
         counts, _ = np.histogram(known, bins=bins)
         axes.stairs(
             counts / max(1, counts.sum()), bins, color=KINDS[n], linewidth=1.5, label=part.name
         )
+        seen.append(counts[counts > 0] / max(1, counts.sum()))
+    shares = np.concatenate(seen)
+    if shares.size and shares.max() > _RARE * np.median(shares):  # else but one bin is seen
+        axes.set_yscale("log")
+        plain_ticks(axes.yaxis, float(shares.min()), float(shares.max()), 4)
 
 
 def _words(split_name: str, part: Part, *, by_class: bool) -> str:

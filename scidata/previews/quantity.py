@@ -46,6 +46,8 @@ class Quantity:
         """The name as words within a sentence, such as ``wind speed``; CF's name first."""
         name = self.standard_name or self._name_and_unit[0]
         words = short(name.replace("_", " ").strip() or self.name)
+        if words.startswith("toa "):  # CF writes the abbreviation in small letters
+            words = f"TOA{words[3:]}"
         return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
     @property
