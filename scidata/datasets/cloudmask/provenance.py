@@ -76,14 +76,16 @@ def samples_of(height: int, width: int, *, truth: bool) -> Samples | None:
     )
 
 
-def split_rules(record: Record, parts: Mapping[str, Parts]) -> tuple[SplitRule, ...]:
+def split_rules(
+    record: Record, parts: Mapping[str, Parts], noun: str = "scenes"
+) -> tuple[SplitRule, ...]:
     """Return the rules of the splits that there are; the first of them is the default."""
     found: list[SplitRule] = []
     for rule in record.splits:
         if rule.name not in parts:
             continue
         held = tuple(
-            SplitPart(name=part.name, description=_counted(part, parts[rule.name]))
+            SplitPart(name=part.name, description=_counted(part, parts[rule.name], noun))
             for part in rule.parts
             if part.name in parts[rule.name]
         )
@@ -92,8 +94,8 @@ def split_rules(record: Record, parts: Mapping[str, Parts]) -> tuple[SplitRule, 
     return tuple(found)
 
 
-def _counted(part: SplitPart, parts: Parts) -> str:
-    return f"{part.description.partition(';')[0]}; {len(parts[part.name])} scenes"
+def _counted(part: SplitPart, parts: Parts, noun: str) -> str:
+    return f"{part.description.partition(';')[0]}; {len(parts[part.name])} {noun}"
 
 
 def _period(entries: Sequence[Entry]) -> Period | None:
