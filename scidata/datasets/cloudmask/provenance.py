@@ -27,6 +27,14 @@ _SUMMARY = (
 )
 
 
+_SIMULATED = {
+    "synthetic": True,
+    "synthetic_note": "These files are simulated: they hold a true mask, which no real file has.",
+    "real_note": None,
+}
+"""What the record of published files says instead, if they cannot be those."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Assembled:
     """What the record is completed with."""
@@ -54,6 +62,7 @@ def complete(record: Record, built: Assembled) -> Record:
             "variables": tuple(v for v in record.variables if v.name != "truth" or built.truth),
             "splits": split_rules(record, built.divided.parts),
             "samples": samples_of(*built.size, truth=built.truth),
+            **(_SIMULATED if built.truth and not record.synthetic else {}),
         }
     )
 
