@@ -29,7 +29,7 @@ _SUMMARY = (
 
 _SIMULATED = {
     "synthetic": True,
-    "synthetic_note": "These files are simulated: they hold a true mask, which no real file has.",
+    "synthetic_note": "The files are simulated: they hold a true mask, as no real file does.",
     "real_note": None,
 }
 """What the record of published files says instead, if they cannot be those."""
