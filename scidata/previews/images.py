@@ -29,7 +29,7 @@ SMALL = 64
 MAX_MASKS = 2
 _ROOM = 0.4
 """Inches for the title of an image, and what is below it."""
-_MAX_NAME = 24
+_MAX_NAME = 20
 """Letters of a sample's name that a title has room for."""
 MIN_SIDE = 16
 MAX_CHANNELS = 16
