@@ -116,6 +116,9 @@ def test_the_records_of_the_founding_datasets_have_no_error(name: str) -> None:
     # Each says where the published original lies, or else from what it is built.
     assert record.originals or name.startswith(BUILT)
     assert all(original.checksums.startswith("none published") for original in record.originals)
+    # Each says what is real or simulated, and what a score may not be used for.
+    assert record.real_note or record.synthetic_note
+    assert any("may not be" in text for text in record.out_of_scope)
 
 
 def test_every_founding_dataset_has_its_record() -> None:

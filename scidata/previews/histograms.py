@@ -126,10 +126,10 @@ def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity)
         axes.set_xscale("log")
         plain_ticks(axes.xaxis, low, high, 4 if high / low < _WIDE else 3)
         inner = np.logspace(np.log10(low), np.log10(high), _BINS)[1:-1]
-        edges: Sequence[float] | int = [low, *(float(v) for v in inner), high]
+        bins: Sequence[float] = [low, *(float(v) for v in inner), high]
     else:
-        edges = _edges(found)
-    counts, edges_found = np.histogram(found, bins=edges)
+        bins = edges(found)
+    counts, edges_found = np.histogram(found, bins=bins)
     axes.stairs(counts, edges_found, fill=True, color=BLUE)
     if counts.max() > 100 * max(1, np.median(counts[counts > 0])):  # else but one bar is seen
         axes.set_yscale("log")
@@ -139,14 +139,14 @@ def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity)
     return f"{quantity.title}: {middle(values, quantity)}."
 
 
-def _edges(found: npt.NDArray[np.float64]) -> list[float]:
+def edges(found: npt.NDArray[np.float64], count: int = _BINS) -> list[float]:
     """Return edges of equal bins; of few whole numbers one bin each."""
     low, high = float(found.min()), float(found.max())
-    if high - low < _BINS and np.array_equal(found, np.round(found)):
+    if high - low < count and np.array_equal(found, np.round(found)):
         return [float(v) for v in np.arange(low - 0.5, high + 1)]
     if low == high:
         return [low - 0.5, high + 0.5]
-    return [float(v) for v in np.linspace(low, high, _BINS + 1)]
+    return [float(v) for v in np.linspace(low, high, count + 1)]
 
 
 def _bars(axes: "Axes", values: "pd.Series[str]", quantity: Quantity) -> str:

@@ -250,6 +250,23 @@ class Limitation(Part):
         return check_order(end, read)
 
 
+Role = Literal[
+    "dose",
+    "ec50",
+    "einf",
+    "log-pattern",
+    "magnitude",
+    "mask",
+    "pattern",
+    "response",
+    "slope",
+]
+"""What a plot takes a variable for. A dose is a logarithm to base 10 if its unit says so; ec50,
+slope and einf are the parameters of the Hill curve einf + (1 - einf) / (1 + 10^(slope (dose -
+ec50))) of a row. A pattern is intensity on a detector, a log-pattern its logarithm. A magnitude
+is that of an earthquake. A mask says of each pixel what it is."""
+
+
 class VariableNote(Part):
     """What a variable means; its type, dimensions and shape are read from the data."""
 
@@ -261,6 +278,8 @@ class VariableNote(Part):
     """UDUNITS; ``1`` for a number without unit."""
     standard_name: Annotated[Line, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
     """CF standard name."""
+    role: Role | None = None
+    """What a plot takes it for, where name and unit do not tell."""
 
     @field_validator("description", mode="after")
     @classmethod

@@ -62,6 +62,8 @@ class Card:
     domains: tuple[str, ...]
     """Fields that the dataset is of, as its record says."""
     keywords: tuple[str, ...]
+    simulated: bool
+    """In whole or in part."""
     versions: int
     state: str
     publisher: str
@@ -147,6 +149,7 @@ def card(newest: Version, addresses: Addresses) -> Card:
         licence=license_label(record),
         domains=tuple(dict.fromkeys(subject.term for subject in record.subjects)),
         keywords=record.keywords[:6],
+        simulated=record.synthetic,
         versions=len(newest.ledger.lines),
         state=newest.history.state,
         publisher=record.publisher.name,
