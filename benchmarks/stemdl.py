@@ -24,7 +24,7 @@ from torchmetrics import Metric
 from scidata.benchmarks.resnet import CLASSES, OneByOne, ResNet, SmallNet
 from scidata.benchmarks.settings import Settings, setting
 from scidata.benchmarks.task import Batch, Forecaster, Profile, Samples, Setup, Target, Task
-from scidata.datasets.stemdl.store import ASSET
+from scidata.datasets.stemdl.layout import ASSET
 
 INPUT, LABEL = "cbed_stack", "space_group"
 _PROJECTIONS = 3

@@ -12,8 +12,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from scidata.about import TOOL, __version__
-from scidata.datasets import JOURNAL, Prepared, Survey, choose
-from scidata.errors import ConflictError, ScidataError, StorageError
+from scidata.datasets import JOURNAL, SPREADING, Prepared, Survey, choose
+from scidata.errors import ConflictError, InvalidError, ScidataError, StorageError
 from scidata.hashing import Progress, hash_files
 from scidata.record import (
     Record,
@@ -77,7 +77,8 @@ def build(
     dry_run : bool
         Read and check the source, write nothing.
     scheduler : str, optional
-        Of Dask, as `scidata.spreading.scheduled` takes it; it changes no byte.
+        Of Dask, as `scidata.spreading.scheduled` takes it, for the datasets of
+        `scidata.datasets.SPREADING`; it changes no byte.
     now : datetime, optional
         With time zone; by default the clock's. Nothing in a source can be later.
     progress : Progress, optional
@@ -100,6 +101,12 @@ def build(
         If the disk is full, or something cannot be read or written.
     """
     choice = choose(name, options or {})
+    if scheduler is not None and name not in SPREADING:
+        raise InvalidError(
+            f"{name} is built in one piece, which no scheduler can spread",
+            where="--scheduler",
+            fix=f"leave --scheduler out: it is for {', '.join(SPREADING)}",
+        )
     survey = choice.recipe.survey(source, choice.options)
     sources = _sources(survey)
     step = _step(name, choice.options)

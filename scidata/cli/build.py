@@ -6,7 +6,7 @@ import click
 
 from scidata.building import Built, build
 from scidata.cli.output import exits, json_option, print_json, progress_bar, quiet_option, say
-from scidata.datasets import RECIPES
+from scidata.datasets import RECIPES, SPREADING
 from scidata.wording import counted
 
 
@@ -61,8 +61,9 @@ from scidata.wording import counted
 @click.option(
     "--scheduler",
     metavar="threads|processes|ADDRESS",
-    help="Dask's scheduler that computes in parallel: all cores of this machine, or a cluster "
-    "such as tcp://host:8786; the bytes are the same [default: one after another].",
+    help="Dask's scheduler that works in parallel: all cores of this machine, or a cluster "
+    "such as tcp://host:8786; the bytes are the same. Of "
+    f"{', '.join(SPREADING)}; others are built in one piece [default: one after another].",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check the source, write nothing.")
 @json_option
@@ -82,7 +83,7 @@ def command(
 
     The form of each file is told by its content. Every bad row or file is named, and then no
     dataset is made. Running it again says that it is done; a build of cloudmask or
-    stemdl that was interrupted continues.
+    stemdl that was interrupted continues where it was.
 
     \b
     stemdl-classification
