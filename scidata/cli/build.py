@@ -14,9 +14,15 @@ from scidata.wording import counted
 @click.argument("name", metavar="DATASET", type=click.Choice(sorted(RECIPES)))
 @click.option(
     "--source",
-    type=click.Path(path_type=Path),
-    help="File or folder to read [default: what ships with scidata: the real earthquakes of "
+    help="File, folder or s3://bucket/prefix to read; files of a bucket are fetched beside "
+    "--out and removed at the end [default: what ships with scidata: the real earthquakes of "
     "magnitude 2.5 and above; what is called mini is simulated].",
+)
+@click.option(
+    "--endpoint-url", help="S3 server of the source [default: of the AWS environment]."
+)
+@click.option(
+    "--no-sign-request", "anonymous", is_flag=True, help="Read a bucket without credentials."
 )
 @click.option(
     "--out",
@@ -71,7 +77,9 @@ from scidata.wording import counted
 def command(
     *,
     name: str,
-    source: Path | None,
+    source: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
     out: Path | None,
     scheduler: str | None,
     dry_run: bool,
@@ -111,6 +119,8 @@ def command(
             options={name: value for name, value in options.items() if value},
             dry_run=dry_run,
             scheduler=scheduler,
+            endpoint_url=endpoint_url,
+            anonymous=anonymous,
             progress=progress,
         )
     if as_json:
