@@ -147,6 +147,16 @@ def test_no_scheduler_spreads_what_is_read_in_one_piece(tmp_path: Path) -> None:
     assert "stemdl-reconstruction-mini" in caught.value.fix
 
 
+def test_files_of_another_kind_are_named_and_skipped_only_if_asked(tmp_path: Path) -> None:
+    folder = archive(tmp_path / "in")
+    (folder / "batch_train_0.h5").write_bytes(b"another")
+    (folder / "README.md").write_text("About these files.")
+    with pytest.raises(InvalidError, match=r"batch_train_0\.h5: its name is neither"):
+        build(NAME, folder, tmp_path / "out")
+    built = build(NAME, folder, tmp_path / "out", options={"damaged": "skip"})
+    assert (built.counts["samples"], built.counts["skipped"]) == (15, 1)
+
+
 def test_what_is_no_environment_or_is_cut_off_is_named(tmp_path: Path) -> None:
     folder = archive(tmp_path / "in")
     whole = (folder / "batch_train_9.db").read_bytes()

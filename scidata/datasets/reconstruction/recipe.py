@@ -10,7 +10,7 @@ from scidata.datasets import Advance, Survey
 from scidata.datasets.assembling import Parts, divide
 from scidata.datasets.damage import Damage
 from scidata.datasets.reconstruction.environment import opened, require_lmdb
-from scidata.datasets.reconstruction.layout import ASSET, Shape, layout
+from scidata.datasets.reconstruction.layout import ASSET, Shape, layout, problem
 from scidata.datasets.reconstruction.provenance import Assembled, complete
 from scidata.datasets.sample_store import Written, write_samples
 from scidata.datasets.samples import Sample
@@ -20,6 +20,7 @@ from scidata.record import Record
 TITLE = "Rasters of electron diffraction patterns, and the projected potential of each"
 _BATCH = re.compile(r"batch_(train|eval)_([0-9]{1,9})\.db", re.ASCII)
 _DATA = "data.mdb"
+_ARRAYS = {".db", ".mdb", ".h5", ".hdf", ".hdf5", ".npz", ".npy", ".nc", ".tfrecords"}
 _SURVEYED = 64
 """Samples of an environment whose lengths tell the shape."""
 
@@ -83,11 +84,14 @@ class Reconstruction:
                 "scidata build stemdl-reconstruction-mini simulates some",
             )
         require_lmdb()
-        return _Environments(source, list_environments(source), options)
+        found, strangers = list_environments(source)
+        return _Environments(source, found, strangers, options)
 
 
-def list_environments(source: Path) -> list[Found]:
+def list_environments(source: Path) -> tuple[list[Found], list[Problem]]:
     """List the environments of a file or a folder: training ones first, by number.
+
+    Files of arrays that are none of the benchmark are named beside them.
 
     Raises
     ------
@@ -95,10 +99,11 @@ def list_environments(source: Path) -> list[Found]:
         If there is none.
     """
     if source.is_file() or (source / _DATA).is_file():
-        paths = [source]
+        paths, others = [source], list[Path]()
     else:
         held = sorted(source.iterdir()) if source.is_dir() else []
         paths = [path for path in held if _BATCH.fullmatch(path.name)]
+        others = [p for p in held if p not in paths and p.suffix in _ARRAYS]
     found = [(_key(path), _found(path)) for path in paths]
     if not found:
         raise NotFoundError(
@@ -106,7 +111,11 @@ def list_environments(source: Path) -> list[Found]:
             where=str(source),
             fix="give --source a file, or a folder of batch_train_<n>.db and batch_eval_<n>.db",
         )
-    return [environment for _, environment in sorted(found, key=lambda pair: pair[0])]
+    message = "its name is neither batch_train_<n>.db nor batch_eval_<n>.db"
+    return (
+        [environment for _, environment in sorted(found, key=lambda pair: pair[0])],
+        [problem(path.name, "other-file", message) for path in others],
+    )
 
 
 def _key(path: Path) -> tuple[bool, int]:
@@ -129,10 +138,18 @@ class _Environments:
 
     form = "LMDB"
 
-    def __init__(self, source: Path, found: list[Found], options: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        source: Path,
+        found: list[Found],
+        strangers: list[Problem],
+        options: Mapping[str, str],
+    ) -> None:
         self.source = str(source)
         self.found = found
-        self.damage = Damage(source=self.source, skip=options["damaged"] == "skip")
+        self.damage = Damage(
+            source=self.source, skip=options["damaged"] == "skip", problems=strangers
+        )
 
     @property
     def files(self) -> tuple[tuple[str, Path], ...]:
