@@ -280,16 +280,16 @@ _PUBLISHED = RasterSettings(
 )
 _MINI = RasterSettings(
     model="fc-densenet",
-    growth=16,
+    growth=12,
     dropout=0.0,
     scaling="root",
     view="raster",
-    epochs=12,
-    batch_size=8,
+    epochs=16,
+    evaluate_every=4,
+    batch_size=4,
     learning_rate=2e-3,
     warmup=0.5,
     decay=0.02,
-    threads=2,
 )
 
 TASK = Task(
