@@ -280,16 +280,17 @@ _PUBLISHED = RasterSettings(
 )
 _MINI = RasterSettings(
     model="fc-densenet",
-    growth=12,
+    growth=8,
     dropout=0.0,
     scaling="root",
     view="raster",
-    epochs=16,
-    evaluate_every=4,
+    epochs=24,
+    evaluate_every=2,
     batch_size=4,
-    learning_rate=2e-3,
+    learning_rate=3e-3,
     warmup=0.5,
     decay=0.02,
+    threads=2,
 )
 
 TASK = Task(
