@@ -24,7 +24,6 @@ from torchmetrics import Metric
 from scidata.benchmarks.resnet import CLASSES, OneByOne, ResNet, SmallNet
 from scidata.benchmarks.settings import Settings, setting
 from scidata.benchmarks.task import Batch, Forecaster, Profile, Samples, Setup, Target, Task
-from scidata.datasets.stemdl.store import ASSET
 
 INPUT, LABEL = "cbed_stack", "space_group"
 _PROJECTIONS = 3
@@ -57,9 +56,12 @@ class Crystals(Setup):
 
     @cached_property
     def scale(self) -> tuple[float, float]:
-        """Mean and standard deviation of the training patterns."""
-        seen = self.dataset.statistics(ASSET)["variables"][INPUT]
-        return float(seen["mean"]), float(seen["std"])
+        """Mean and standard deviation of the training patterns.
+
+        Those of the version are of its default split's: of another split's they would know
+        what is held out.
+        """
+        return self.centroids.scale
 
     @cached_property
     def centroids(self) -> "Centroids":
@@ -73,16 +75,27 @@ class Crystals(Setup):
 
 
 class Centroids:
-    """The mean thumbnail of each class, and how many samples it has."""
+    """The mean thumbnail of each class, how many samples it has, and moments of all pixels."""
 
     def __init__(self) -> None:
         self.counts = torch.zeros(CLASSES, dtype=torch.int64)
         self.sums = torch.zeros(CLASSES, _PROJECTIONS * _THUMBNAIL**2, dtype=torch.float64)
+        self.moments = torch.zeros(3, dtype=torch.float64)
 
     def add(self, images: Tensor, label: Tensor) -> None:
         """Take in samples."""
         self.counts += torch.bincount(label, minlength=CLASSES)
         self.sums.index_add_(0, label, _thumbnails(images).double())
+        values = images.double()
+        count = torch.tensor(float(values.numel()), dtype=torch.float64)
+        self.moments += torch.stack([count, values.sum(), (values**2).sum()])
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of all pixels."""
+        count, total, squares = self.moments.tolist()
+        mean = total / max(count, 1)
+        return mean, max(squares / max(count, 1) - mean**2, 0.0) ** 0.5
 
     def majority(self, like: Tensor) -> Tensor:
         """Give the largest class, and others in order of their size, as logits."""

@@ -9,6 +9,7 @@ Target    none is published.
 Source    arXiv:1909.11150 and its code, nlaanait/stemdl; the benchmark's branch of sciml-bench.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,7 +29,7 @@ from scidata.benchmarks.settings import Settings, setting
 from scidata.benchmarks.task import Batch, Forecaster, Profile, Samples, Setup, Task
 from scidata.errors import InvalidError
 
-ASSET, CBED, POTENTIAL = "rasters", "cbed", "2d_potential"
+CBED, POTENTIAL = "cbed", "2d_potential"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +71,13 @@ class Rasters(Setup):
         """Offset and factor between the model's potential and the real one."""
         if self.settings.scaling == "none":
             return 0.0, 1.0
-        found = self.dataset.statistics(ASSET)["variables"][POTENTIAL]
-        return float(found["mean"]), max(float(found["std"]), 1e-6)
+        return self.seen.scale
 
     @property
     def span(self) -> float:
         """Range of the training potential, for scores relative to it."""
-        found = self.dataset.statistics(ASSET)["variables"][POTENTIAL]
-        return max(float(found["max"]) - float(found["min"]), 1e-6)
+        low, high = self.seen.extremes
+        return max(high - low, 1e-6)
 
     @cached_property
     def bright_field(self) -> "BrightField":
@@ -112,7 +112,11 @@ class Seen:
     def __init__(self) -> None:
         self.count = 0
         self.shape: tuple[int, int, int] = (0, 0, 0)
-        self.pattern, self.potential, self.roots = (torch.zeros(()) for _ in range(3))
+        self.pattern, self.potential, self.roots, self.squares = (
+            torch.zeros(()) for _ in range(4)
+        )
+        self.extremes = math.inf, -math.inf
+        """Lowest and highest potential."""
 
     def add(self, samples: Samples) -> None:
         """Take in samples."""
@@ -121,7 +125,11 @@ class Seen:
         self.shape = probes, side, side
         self.count += len(cbed)
         self.pattern = self.pattern + cbed.mean(dim=1).sum(dim=0)
-        self.potential = self.potential + samples[POTENTIAL].double().sum(dim=0)
+        potential = samples[POTENTIAL].double()
+        self.potential = self.potential + potential.sum(dim=0)
+        self.squares = self.squares + (potential**2).mean((1, 2, 3)).sum()
+        low, high = self.extremes
+        self.extremes = min(low, float(potential.min())), max(high, float(potential.max()))
         root = cbed.clamp(min=0).sqrt()
         moments = torch.stack([root.mean((1, 2, 3)), (root**2).mean((1, 2, 3))])
         self.roots = self.roots + moments.sum(dim=1)
@@ -130,6 +138,12 @@ class Seen:
     def mean_image(self) -> Tensor:
         """(1, H, H): of the potential."""
         return (self.potential / self.count).float()
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the potential."""
+        mean = float(self.potential.mean()) / self.count
+        return mean, max(float(self.squares) / self.count - mean**2, 1e-12) ** 0.5
 
     @property
     def disc(self) -> Tensor:
@@ -266,13 +280,14 @@ _PUBLISHED = RasterSettings(
 )
 _MINI = RasterSettings(
     model="fc-densenet",
-    growth=16,
+    growth=8,
     dropout=0.0,
     scaling="root",
     view="raster",
-    epochs=12,
-    batch_size=8,
-    learning_rate=2e-3,
+    epochs=24,
+    evaluate_every=2,
+    batch_size=4,
+    learning_rate=3e-3,
     warmup=0.5,
     decay=0.02,
     threads=2,

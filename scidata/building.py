@@ -6,14 +6,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from scidata.about import TOOL, __version__
-from scidata.datasets import JOURNAL, Prepared, Survey, choose
-from scidata.errors import ConflictError, ScidataError, StorageError
+from scidata.datasets import JOURNAL, SPREADING, Prepared, Survey, choose
+from scidata.errors import ConflictError, InvalidError, ScidataError, StorageError
+from scidata.fetching import Bucket, fetch, list_bucket
 from scidata.hashing import Progress, hash_files
 from scidata.record import (
     Record,
@@ -53,12 +54,14 @@ class Built:
 
 def build(
     name: str,
-    source: Path | None,
+    source: Path | str | None,
     out: Path,
     *,
     options: Mapping[str, str] | None = None,
     dry_run: bool = False,
     scheduler: str | None = None,
+    endpoint_url: str | None = None,
+    anonymous: bool = False,
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> Built:
@@ -68,16 +71,22 @@ def build(
     ----------
     name : str
         Of a recipe, such as ``tevolop``.
-    source : Path or None
-        File or folder; None takes the real data that ship with scidata.
+    source : Path, str or None
+        File or folder, or ``s3://bucket/prefix``, whose objects are fetched beside `out` and
+        removed when the build is done; None takes the real data that ship with scidata.
     out : Path
         The folder to make. Nothing is there before everything is.
     options : mapping, optional
         Of the recipe, such as ``{"quirks": "published"}``.
     dry_run : bool
-        Read and check the source, write nothing.
+        Read and check the source, write nothing but what was fetched.
     scheduler : str, optional
-        Of Dask, as `scidata.spreading.scheduled` takes it; it changes no byte.
+        Of Dask, as `scidata.spreading.scheduled` takes it, for the datasets of
+        `scidata.datasets.SPREADING`; it changes no byte.
+    endpoint_url : str, optional
+        S3 server of the source; by default the AWS environment's.
+    anonymous : bool
+        Read the bucket without credentials.
     now : datetime, optional
         With time zone; by default the clock's. Nothing in a source can be later.
     progress : Progress, optional
@@ -99,29 +108,99 @@ def build(
     StorageError
         If the disk is full, or something cannot be read or written.
     """
-    choice = choose(name, options or {})
+    order = _Order(
+        name=name,
+        out=out,
+        options=options or {},
+        dry_run=dry_run,
+        scheduler=scheduler,
+        now=now or datetime.now(UTC),
+        progress=progress,
+    )
+    if isinstance(source, str) and "://" in source:
+        bucket = list_bucket(source, endpoint_url=endpoint_url, anonymous=anonymous)
+        return _build_fetched(order, bucket)
+    return _build(order, Path(source) if source else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Order:
+    """What is to be built, and how."""
+
+    name: str
+    out: Path
+    options: Mapping[str, str]
+    dry_run: bool
+    scheduler: str | None
+    now: datetime
+    progress: Progress | None
+
+
+def _build_fetched(order: _Order, bucket: Bucket) -> Built:
+    """Build from what a bucket holds; done already if the record says that it was fetched."""
+    name, out = order.name, order.out
+    fetched = Step(activity=bucket.activity)
+    step = _step(name, choose(name, order.options).options)
+    if _is_taken(out):
+        held = _held(out, name).provenance.steps
+        if fetched in held and step in held:
+            return Built(
+                staged=out,
+                dataset=name,
+                source=bucket.store.url,
+                form="",
+                files=tuple(held.key for held in bucket.objects),
+                counts={},
+                assets=(),
+                already=True,
+                written=False,
+            )
+    folder = out.parent / f".{out.name}.source"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise _not_writable(out, error) from error
+    try:
+        _claim(lock, out, folder)
+        built = _build(order, fetch(bucket, folder, progress=order.progress), fetched)
+        if built.written:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+    return replace(built, source=bucket.store.url)
+
+
+def _build(order: _Order, source: Path | None, *steps: Step) -> Built:
+    """Build from files; `steps` came before."""
+    name, out, scheduler = order.name, order.out, order.scheduler
+    choice = choose(name, order.options)
+    if scheduler is not None and name not in SPREADING:
+        raise InvalidError(
+            f"{name} is built in one piece, which no scheduler can spread",
+            where="--scheduler",
+            fix=f"leave --scheduler out: it is for {', '.join(SPREADING)}",
+        )
     survey = choice.recipe.survey(source, choice.options)
     sources = _sources(survey)
     step = _step(name, choice.options)
     if _is_done(out, name, sources, step):
         return _report(name, survey, out, None, already=True)
-    advance = _thousandths(progress)
-    prepared = survey.prepare(
-        now=now or datetime.now(UTC), advance=lambda share: advance(_READING * share)
-    )
-    if not dry_run:
+    advance = _thousandths(order.progress)
+    prepared = survey.prepare(now=order.now, advance=lambda share: advance(_READING * share))
+    if not order.dry_run:
         with _replacing(out, resumable=prepared.resumable) as folder:
             (folder / "data").mkdir(exist_ok=True)
             with scheduled(scheduler):
                 prepared.write(
                     folder / "data", lambda share: advance(_READING + (1 - _READING) * share)
                 )
-            record = _signed(prepared.complete(_record(name)), sources, step)
+            record = _signed(prepared.complete(_record(name)), sources, (*steps, step))
             data = record_yaml(record)
             parse_record(data, where=f"{name}/record.yaml")
             (folder / "record.yaml").write_bytes(data)
             (folder / JOURNAL).unlink(missing_ok=True)
-    return _report(name, survey, out, prepared, written=not dry_run)
+    return _report(name, survey, out, prepared, written=not order.dry_run)
 
 
 def _report(
@@ -165,7 +244,7 @@ def _record(name: str) -> Record:
         return load_record(path)
 
 
-def _signed(record: Record, sources: tuple[Source, ...], step: Step) -> Record:
+def _signed(record: Record, sources: tuple[Source, ...], steps: tuple[Step, ...]) -> Record:
     """Add the source files, the program and the build itself: what `_is_done` looks for."""
     provenance = record.provenance
     others = tuple(s for s in provenance.software if s.name != _SOFTWARE)
@@ -176,7 +255,7 @@ def _signed(record: Record, sources: tuple[Source, ...], step: Step) -> Record:
                 update={
                     "sources": (*provenance.sources, *sources),
                     "software": (*others, software),
-                    "steps": (*provenance.steps, step),
+                    "steps": (*provenance.steps, *steps),
                 }
             )
         }
@@ -193,18 +272,24 @@ def _is_done(out: Path, name: str, sources: tuple[Source, ...], step: Step) -> b
     """
     if not _is_taken(out):
         return False
-    try:
-        record = load_record(out / "record.yaml")
-    except ScidataError:
-        record = None
-    if record is None or record.id != name or not (out / "data").is_dir():
-        raise _conflict(out, f"{str(out)!r} exists and is no staged {name!r}")
+    record = _held(out, name)
     of_files = tuple(s for s in record.provenance.sources if s.sha256)
     if of_files != sources or step not in record.provenance.steps:
         raise _conflict(
             out, f"{str(out)!r} holds {name!r} built from another source or otherwise"
         )
     return True
+
+
+def _held(out: Path, name: str) -> Record:
+    """Return the record of a staged dataset; `ConflictError` if a folder holds none."""
+    try:
+        record = load_record(out / "record.yaml")
+    except ScidataError:
+        record = None
+    if record is None or record.id != name or not (out / "data").is_dir():
+        raise _conflict(out, f"{str(out)!r} exists and is no staged {name!r}")
+    return record
 
 
 def _is_taken(out: Path) -> bool:

@@ -12,7 +12,13 @@ from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMe
 from scidata.benchmarks import load_task
 from scidata.benchmarks.densenet import FCDenseNet
 from scidata.benchmarks.image_scores import RelativeL1, RingCorrelation, ring_correlation
-from scidata.benchmarks.stemdl_reconstruction import BrightField, enlarged, raster_of, side_of
+from scidata.benchmarks.stemdl_reconstruction import (
+    BrightField,
+    Seen,
+    enlarged,
+    raster_of,
+    side_of,
+)
 from scidata.errors import InvalidError
 
 
@@ -117,3 +123,14 @@ def test_every_profile_names_its_model_and_metric() -> None:
     assert set(task.profiles) == {"mini", "mini-probes", "reference", "fixed-model"}
     assert task.profile("reference").settings.to_json()["growth"] == 256
     assert not task.higher_is_better
+
+
+def test_the_scale_is_that_of_all_samples_whatever_the_batches() -> None:
+    torch.manual_seed(3)
+    cbed, potential = torch.rand(7, 4, 8, 8), 50 * torch.randn(7, 1, 8, 8) + 9
+    found = Seen()
+    for part in (slice(0, 4), slice(4, 7)):
+        found.add({"cbed": cbed[part], "2d_potential": potential[part]})
+    wanted = float(potential.mean()), float(potential.std(unbiased=False))
+    assert found.scale == pytest.approx(wanted, rel=1e-5)
+    assert found.extremes == (float(potential.min()), float(potential.max()))

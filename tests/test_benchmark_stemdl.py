@@ -183,6 +183,15 @@ def test_the_majority_baseline_is_always_the_largest_class() -> None:
     assert top.tolist() == [[14, 2, 225]] * 4
 
 
+def test_patterns_are_scaled_by_those_that_train_in_whatever_split() -> None:
+    images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 9 + 4
+    found = Centroids()
+    for part in (slice(0, 3), slice(3, 5)):
+        found.add(images[part], torch.ones(len(images[part]), dtype=torch.long))
+    wanted = float(images.mean()), float(images.std(unbiased=False))
+    assert found.scale == pytest.approx(wanted, rel=1e-5)
+
+
 def test_the_nearest_centroid_is_that_of_the_most_alike_mean() -> None:
     torch.manual_seed(0)
     found = Centroids()

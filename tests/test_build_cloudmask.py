@@ -1,6 +1,7 @@
 """Building CloudMask: files to scenes; what is wrong is named, and skipped only if asked."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,9 +17,10 @@ import scidata
 from scidata.building import build
 from scidata.check import check
 from scidata.cli import main
-from scidata.datasets.cloudmask import published, splits
+from scidata.datasets.cloudmask import mini, published, recipe, splits
 from scidata.datasets.cloudmask.folder import list_scenes
 from scidata.datasets.cloudmask.scene import Scene
+from scidata.datasets.samples import Sample
 from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.publishing import publish
 from scidata.record import load_record
@@ -278,7 +280,8 @@ def test_a_corrupt_file_in_the_middle_of_a_folder_is_named(
         data[start : start + 64] = b"\xff" * 64
     bad.write_bytes(data)
     with pytest.raises(
-        InvalidError, match=f"1 file of 12 cannot be used, first training/{bad.name}"
+        InvalidError,
+        match=f"1 of its files and samples cannot be used, first training/{bad.name}",
     ):
         build("cloudmask", folder, tmp_path / "out", now=NOW)
     assert made(folder, tmp_path / "out", **SKIP).sizes["scene"] == 11
@@ -322,11 +325,60 @@ def test_an_interrupted_build_continues_and_gives_the_same_bytes(
         build("cloudmask", whole, tmp_path / "b", now=NOW)
     assert not (tmp_path / "b").exists()
     first, read[:] = list(read), []
-    build("cloudmask", whole, tmp_path / "b", now=NOW)
+    build("cloudmask", whole, tmp_path / "b", now=NOW, scheduler="threads")
     assert len(first) + len(read) == 12
     assert not set(first) & set(read)
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_what_was_read_with_another_label_is_read_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, read = published.read_scene, list[str]()
+
+    def counting(path: Path, name: str, facts: Any) -> Scene:
+        read.append(name)
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        return kept(path, name, facts)
+
+    monkeypatch.setattr(published, "read_scene", counting)
+    with pytest.raises(KeyboardInterrupt):
+        build("cloudmask", whole, tmp_path / "out", now=NOW)
+    build("cloudmask", whole, tmp_path / "out", now=NOW, options={"label": "summary"})
+    assert len(read) == 3 + 12
+
+
+def test_simulated_scenes_are_the_same_bytes_by_threads_and_after_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(mini.SIZES, "tiny", (HEIGHT, WIDTH))
+    options = {"scenes": "8"}
+    build("cloudmask-mini", None, tmp_path / "once", options=options)
+    kept, made = mini.Simulation.produce, list[int]()
+
+    def produce(one: mini.Simulation) -> Any:
+        made.append(one.number)
+        if len(made) == 5:
+            raise KeyboardInterrupt
+        return kept(one)
+
+    monkeypatch.setattr(mini.Simulation, "produce", produce)
+    with pytest.raises(KeyboardInterrupt):
+        build("cloudmask-mini", None, tmp_path / "killed", options=options)
+    build("cloudmask-mini", None, tmp_path / "killed", options=options, scheduler="threads")
+    assert sorted(made) == [0, 1, 2, 3, 4, 4, 5, 6, 7]
+    assert files_of(tmp_path / "killed") == files_of(tmp_path / "once")
+
+
+def test_what_a_process_elsewhere_is_to_read_travels_there(whole: Path) -> None:
+    scenes, _ = list_scenes(whole)
+    unit = recipe.Reading(scene=scenes[0], label="bayes", stamp="")
+    (there,) = pickle.loads(pickle.dumps(unit)).produce()  # noqa: S301 - made here
+    (here,) = unit.produce()
+    assert isinstance(here, Sample)
+    assert all((there.arrays[name] == here.arrays[name]).all() for name in here.arrays)
 
 
 def test_a_file_that_changed_meanwhile_is_read_again(
@@ -336,7 +388,7 @@ def test_a_file_that_changed_meanwhile_is_read_again(
     sound = bad.read_bytes()
     with opened(bad, "a") as file:
         _all_nan(file)
-    with pytest.raises(InvalidError, match="what was read is kept") as caught:
+    with pytest.raises(InvalidError, match="what was read before it is kept") as caught:
         build("cloudmask", folder, tmp_path / "out", now=NOW)
     assert codes(caught.value) == {"channel-nan"}
     first = folder / "training" / name_of(0)

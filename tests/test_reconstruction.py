@@ -10,10 +10,11 @@ import xarray as xr
 
 from scidata.building import build
 from scidata.check import check
-from scidata.datasets.reconstruction import mini
+from scidata.datasets.reconstruction import mini, recipe
 from scidata.datasets.reconstruction.environment import opened, write_environment
-from scidata.datasets.reconstruction.pair import Pair, Shape
+from scidata.datasets.reconstruction.layout import CBED, POTENTIAL, Shape
 from scidata.datasets.reconstruction.raster import Scan, simulate
+from scidata.datasets.samples import Sample
 from scidata.datasets.stemdl.crystals import Crystal
 from scidata.datasets.stemdl.zones import zones
 from scidata.errors import InvalidError, NotFoundError
@@ -33,20 +34,21 @@ SALT = Crystal(
 )
 
 
-def pair_of(number: int, side: int = 8, probes: int = 4) -> Pair:
+def sample_of(number: int, side: int = 8, probes: int = 4) -> Sample:
     random = np.random.default_rng(number)
-    return Pair(
+    return Sample(
         id=str(number),
-        cbed=random.random((probes, side, side)).astype(np.float16),
-        potential=random.random((1, side, side)).astype(np.float16),
-        facts={},
+        arrays={
+            CBED: random.random((probes, side, side)).astype(np.float16),
+            POTENTIAL: random.random((1, side, side)).astype(np.float16),
+        },
     )
 
 
 def archive(folder: Path) -> Path:
-    write_environment(folder / "batch_train_10.db", [pair_of(5)])
-    write_environment(folder / "batch_train_9.db", [pair_of(n) for n in range(12)])
-    write_environment(folder / "batch_eval_0.db", [pair_of(n) for n in (20, 21)])
+    write_environment(folder / "batch_train_10.db", [sample_of(5)])
+    write_environment(folder / "batch_train_9.db", [sample_of(n) for n in range(12)])
+    write_environment(folder / "batch_eval_0.db", [sample_of(n) for n in (20, 21)])
     return folder
 
 
@@ -80,8 +82,8 @@ def test_environments_become_one_store_in_order_of_their_numbers(tmp_path: Path)
         "batch_eval_0/1",
     ]
     assert held["cbed"].dtype == np.float16
-    assert (held["cbed"][10].values == pair_of(10).cbed).all()
-    assert (held["2d_potential"][14].values == pair_of(21).potential).all()
+    assert (held["cbed"][10].values == sample_of(10).arrays[CBED]).all()
+    assert (held["2d_potential"][14].values == sample_of(21).arrays[POTENTIAL]).all()
     record = load_record(tmp_path / "out/record.yaml")
     assert [rule.name for rule in record.splits] == ["published"]
     kept = (tmp_path / "out/data/splits/published/evaluation.txt").read_text().split()
@@ -117,6 +119,44 @@ def test_a_damaged_entry_is_named_and_can_be_skipped(
     assert any(message in limit.description for limit in record.limitations)
 
 
+def test_a_build_that_was_killed_continues_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shape, "shard", 4)
+    archive(tmp_path / "in")
+    build(NAME, tmp_path / "in", tmp_path / "once")
+    kept, read = recipe.Stretch.produce, list[tuple[int, ...]]()
+
+    def produce(stretch: recipe.Stretch) -> Any:
+        read.append(stretch.numbers)
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        return kept(stretch)
+
+    monkeypatch.setattr(recipe.Stretch, "produce", produce)
+    with pytest.raises(KeyboardInterrupt):
+        build(NAME, tmp_path / "in", tmp_path / "killed")
+    build(NAME, tmp_path / "in", tmp_path / "killed")
+    assert read[2:] == [(8, 9, 10, 11), (8, 9, 10, 11), (0,), (0, 1)]
+    assert files_of(tmp_path / "killed") == files_of(tmp_path / "once")
+
+
+def test_no_scheduler_spreads_what_is_read_in_one_piece(tmp_path: Path) -> None:
+    with pytest.raises(InvalidError, match="no scheduler can spread") as caught:
+        build(NAME, archive(tmp_path / "in"), tmp_path / "out", scheduler="threads")
+    assert "stemdl-reconstruction-mini" in caught.value.fix
+
+
+def test_files_of_another_kind_are_named_and_skipped_only_if_asked(tmp_path: Path) -> None:
+    folder = archive(tmp_path / "in")
+    (folder / "batch_train_0.h5").write_bytes(b"another")
+    (folder / "README.md").write_text("About these files.")
+    with pytest.raises(InvalidError, match=r"batch_train_0\.h5: its name is neither"):
+        build(NAME, folder, tmp_path / "out")
+    built = build(NAME, folder, tmp_path / "out", options={"damaged": "skip"})
+    assert (built.counts["samples"], built.counts["skipped"]) == (15, 1)
+
+
 def test_what_is_no_environment_or_is_cut_off_is_named(tmp_path: Path) -> None:
     folder = archive(tmp_path / "in")
     whole = (folder / "batch_train_9.db").read_bytes()
@@ -133,7 +173,7 @@ def test_what_is_no_environment_or_is_cut_off_is_named(tmp_path: Path) -> None:
 
 
 def test_the_shape_is_told_by_the_lengths(tmp_path: Path) -> None:
-    write_environment(tmp_path / "a.db", [pair_of(0, side=16, probes=9)])
+    write_environment(tmp_path / "a.db", [sample_of(0, side=16, probes=9)])
     with opened(tmp_path / "a.db", "a") as environment:
         numbers, others, problems = environment.survey()
         assert (numbers, others, problems) == ([0], 6, [])
@@ -168,8 +208,22 @@ def test_a_simulated_build_is_the_same_bytes_and_has_materials_apart(
     tiny = replace(mini.SIZES["tiny"], groups=2, scan=SCAN)
     monkeypatch.setitem(mini.SIZES, "tiny", tiny)
     options: dict[str, Any] = {"options": {"size": "tiny"}}
+    kept, seen = mini.View.produce, list[str]()
+
+    def produce(view: mini.View) -> Any:
+        seen.append(view.material.name)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        return kept(view)
+
+    monkeypatch.setattr(Shape, "shard", 4)
     build(f"{NAME}-mini", None, tmp_path / "a", **options)
+    monkeypatch.setattr(mini.View, "produce", produce)
+    with pytest.raises(KeyboardInterrupt):
+        build(f"{NAME}-mini", None, tmp_path / "b", **options)
     build(f"{NAME}-mini", None, tmp_path / "b", **options, scheduler="threads")
+    # Three samples a material and four a shard: of four materials three shards are kept.
+    assert len(seen) == 5 + 2
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     assert check(tmp_path / "a").errors == ()
     record = load_record(tmp_path / "a/record.yaml")

@@ -6,7 +6,7 @@ import click
 
 from scidata.building import Built, build
 from scidata.cli.output import exits, json_option, print_json, progress_bar, quiet_option, say
-from scidata.datasets import RECIPES
+from scidata.datasets import RECIPES, SPREADING
 from scidata.wording import counted
 
 
@@ -14,9 +14,15 @@ from scidata.wording import counted
 @click.argument("name", metavar="DATASET", type=click.Choice(sorted(RECIPES)))
 @click.option(
     "--source",
-    type=click.Path(path_type=Path),
-    help="File or folder to read [default: what ships with scidata: the real earthquakes of "
+    help="File, folder or s3://bucket/prefix to read; files of a bucket are fetched beside "
+    "--out and removed at the end [default: what ships with scidata: the real earthquakes of "
     "magnitude 2.5 and above; what is called mini is simulated].",
+)
+@click.option(
+    "--endpoint-url", help="S3 server of the source [default: of the AWS environment]."
+)
+@click.option(
+    "--no-sign-request", "anonymous", is_flag=True, help="Read a bucket without credentials."
 )
 @click.option(
     "--out",
@@ -61,8 +67,9 @@ from scidata.wording import counted
 @click.option(
     "--scheduler",
     metavar="threads|processes|ADDRESS",
-    help="Dask's scheduler that computes in parallel: all cores of this machine, or a cluster "
-    "such as tcp://host:8786; the bytes are the same [default: one after another].",
+    help="Dask's scheduler that works in parallel: all cores of this machine, or a cluster "
+    "such as tcp://host:8786; the bytes are the same. Of "
+    f"{', '.join(SPREADING)}; others are built in one piece [default: one after another].",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check the source, write nothing.")
 @json_option
@@ -70,7 +77,9 @@ from scidata.wording import counted
 def command(
     *,
     name: str,
-    source: Path | None,
+    source: str | None,
+    endpoint_url: str | None,
+    anonymous: bool,
     out: Path | None,
     scheduler: str | None,
     dry_run: bool,
@@ -82,7 +91,7 @@ def command(
 
     The form of each file is told by its content. Every bad row or file is named, and then no
     dataset is made. Running it again says that it is done; a build of cloudmask or
-    stemdl that was interrupted continues.
+    stemdl that was interrupted continues where it was.
 
     \b
     stemdl-classification
@@ -114,6 +123,8 @@ def command(
             options={name: value for name, value in options.items() if value},
             dry_run=dry_run,
             scheduler=scheduler,
+            endpoint_url=endpoint_url,
+            anonymous=anonymous,
             progress=progress,
         )
     if as_json:

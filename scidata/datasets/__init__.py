@@ -34,6 +34,15 @@ RECIPES = {
 }
 """Module of each dataset that can be built; it has a `Recipe` called ``RECIPE``."""
 
+SPREADING = (
+    "cloudmask",
+    "cloudmask-mini",
+    "stemdl-classification",
+    "stemdl-mini",
+    "stemdl-reconstruction-mini",
+)
+"""Datasets whose samples are made one by one, so that a scheduler of Dask can spread them."""
+
 JOURNAL = "journal.jsonl"
 """Beside ``data/`` while a resumable build is under way: what is written already."""
 

@@ -3,15 +3,19 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.abc.codec import BytesBytesCodec
-from zarr.codecs import ZstdCodec
+from zarr.codecs import BloscCodec, ZstdCodec
 
 ZSTD = ZstdCodec(level=3)
+LZ4 = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+"""Of what is measured, in float32: as measured in ``docs/design/streaming.md``."""
+CodecName: TypeAlias = Literal["zstd", "lz4"]
+CODECS: Mapping[CodecName, BytesBytesCodec] = {"zstd": ZSTD, "lz4": LZ4}
 
 Attributes: TypeAlias = Mapping[str, str | float | list[str]]
 Array: TypeAlias = zarr.Array[Any]  # Any: zarr's own parameter

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,28 @@ class Moments:
         self.squares = 0.0
         self.low = math.inf
         self.high = -math.inf
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.generic]) -> "Moments":
+        """Return those of one block."""
+        found = cls()
+        found.add(values)
+        return found
+
+    @classmethod
+    def unpack(cls, packed: Sequence[float]) -> "Moments":
+        """Return what `pack` made numbers of."""
+        found = cls()
+        if packed[0]:
+            found.count = int(packed[0])
+            found.mean, found.squares, found.low, found.high = packed[1:]
+        return found
+
+    def pack(self) -> list[float]:
+        """Return what a line of JSON can hold: no infinity where there was no value."""
+        if self.count == 0:
+            return [0]
+        return [self.count, self.mean, self.squares, self.low, self.high]
 
     def add(self, values: npt.NDArray[np.generic]) -> None:
         """Take in a block of any shape; NaN is passed over."""

@@ -1,20 +1,25 @@
 """How cloudmask-mini is built: simulated scenes, as the real ones, and the truth with them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from scidata.datasets import Advance, Survey
+from scidata.datasets.assembling import divide
 from scidata.datasets.cloudmask import bayes, published
-from scidata.datasets.cloudmask.divide import Divided, divide
 from scidata.datasets.cloudmask.folder import Role, SceneFile
+from scidata.datasets.cloudmask.layout import ASSET, PIXELS, layout, sample_of
 from scidata.datasets.cloudmask.names import parse_name
 from scidata.datasets.cloudmask.provenance import Assembled, complete
 from scidata.datasets.cloudmask.scene import Scene
 from scidata.datasets.cloudmask.simulate import simulate
-from scidata.datasets.cloudmask.store import ASSET, FACTS, Entry, Layout, SceneStore
+from scidata.datasets.cloudmask.splits import Divided, divided
+from scidata.datasets.damage import Damage
+from scidata.datasets.sample_store import Written, write_samples
+from scidata.datasets.samples import Sample
 from scidata.errors import InvalidError
 from scidata.record import Record
 
@@ -26,6 +31,8 @@ SIZES = {"tiny": (300, 375), "small": (600, 750), "native": (1200, 1500)}
 FRAMES_AN_ORBIT = 2
 _CALIBRATION_SEED, _CALIBRATION_SCENES = 10_000, 20
 """Of the scenes from which the Bayesian classifier learns; none of them is in the dataset."""
+_WRONG = "wrong"
+"""Tally: pixels in which the label differs from the truth."""
 _FIRST = datetime(2019, 10, 1, tzinfo=UTC)
 _ORBIT = timedelta(minutes=101)
 _FRAME = timedelta(minutes=3)
@@ -64,8 +71,52 @@ def plan(count: int) -> list[SceneFile]:
     ]
 
 
-def scenes(count: int, size: tuple[int, int], seed: int) -> Iterator[tuple[SceneFile, Scene]]:
-    """Simulate scenes one by one, with flags and truth.
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """One scene that will be simulated."""
+
+    planned: SceneFile
+    number: int
+    size: tuple[int, int]
+    seed: int
+    models: bayes.Models
+    """That give it its flags."""
+
+    @property
+    def count(self) -> int:
+        """One scene."""
+        return 1
+
+    @property
+    def stamp(self) -> str:
+        """What it is computed from."""
+        return f"{self.planned.name} {self.number} {self.size} {self.seed}"
+
+    def scene(self) -> Scene:
+        """Simulate it, with flags and truth."""
+        made, said = simulate(self.seed, self.number, *self.size), self.planned.said
+        return Scene(
+            refs=made.refs,
+            bts=made.bts,
+            label=bayes.flags(made, self.models),
+            truth=made.truth.astype(np.uint8),
+            facts={
+                "time": int(said.start.timestamp()),
+                "cycle": said.cycle,
+                "orbit": said.orbit,
+                "frame": said.frame,
+            },
+        )
+
+    def produce(self) -> Sequence[Sample]:
+        """Simulate it, and count the pixels in which the flags err."""
+        scene = self.scene()
+        wrong = int(np.count_nonzero((scene.label != 0) != (scene.truth != 0)))
+        return [sample_of(self.planned.said.stem, scene, **{_WRONG: wrong})]
+
+
+def simulations(count: int, size: tuple[int, int], seed: int) -> list[Simulation]:
+    """Plan scenes, and let the Bayesian classifier learn what gives them flags.
 
     Parameters
     ----------
@@ -79,23 +130,16 @@ def scenes(count: int, size: tuple[int, int], seed: int) -> Iterator[tuple[Scene
     models = bayes.fit(
         simulate(_CALIBRATION_SEED, n, *tiny) for n in range(_CALIBRATION_SCENES)
     )
-    for number, planned in enumerate(plan(count)):
-        made = simulate(seed, number, *size)
-        yield (
-            planned,
-            Scene(
-                refs=made.refs,
-                bts=made.bts,
-                label=bayes.flags(made, models),
-                truth=made.truth.astype(np.uint8),
-                facts={
-                    "time": int(planned.said.start.timestamp()),
-                    "cycle": planned.said.cycle,
-                    "orbit": planned.said.orbit,
-                    "frame": planned.said.frame,
-                },
-            ),
-        )
+    return [
+        Simulation(planned=planned, number=n, size=size, seed=seed, models=models)
+        for n, planned in enumerate(plan(count))
+    ]
+
+
+def scenes(count: int, size: tuple[int, int], seed: int) -> Iterator[tuple[SceneFile, Scene]]:
+    """Simulate scenes one by one, as `simulations` plans them."""
+    for one in simulations(count, size, seed):
+        yield one.planned, one.scene()
 
 
 def write_published(
@@ -142,49 +186,42 @@ class _Simulation:
 class _Scenes:
     """Scenes that will be simulated; see `scidata.datasets.Prepared`."""
 
-    resumable = False
+    resumable = True
     assets = (ASSET,)
 
     def __init__(self, survey: _Simulation) -> None:
         self.survey = survey
-        self.written: list[Entry] = []
-        self.divided = Divided(parts={}, orbits_apart=0)
-        self.wrong = 0
-        """Pixels in which the label differs from the truth."""
+        self.layout = layout(TITLE, *survey.size, truth=True)
+        self.written = Written()
+        self.divided = Divided()
 
     @property
     def counts(self) -> Mapping[str, int | float]:
-        days = sum(entry.day for entry in self.written)
-        return {"scenes": self.survey.count, "day": days, "night": len(self.written) - days}
+        days = sum(facts["day"] for facts in self.written.facts)
+        night = len(self.written.ids) - days
+        return {"scenes": self.survey.count, "day": days, "night": night}
 
     def write(self, data: Path, advance: Advance) -> None:
-        """Simulate scene after scene."""
+        """Simulate scene after scene, or many at once."""
         survey = self.survey
-        height, width = survey.size
-        layout = Layout(title=TITLE, height=height, width=width, truth=True, facts=tuple(FACTS))
-        store = SceneStore(data, layout, survey.count)
-        files = []
-        for slot, (planned, scene) in enumerate(scenes(survey.count, survey.size, survey.seed)):
-            files.append(planned)
-            self.written.append(store.put(slot, planned.said.stem, [], scene))
-            self.wrong += int(np.count_nonzero((scene.label != 0) != (scene.truth != 0)))
-            advance((slot + 1) / survey.count)
-        store.finish(self.written)
-        self.divided = divide(data, files, self.written)
+        units = simulations(survey.count, survey.size, survey.seed)
+        self.written = write_samples(data, self.layout, units, advance)
+        self.divided = divided([unit.planned for unit in units], self.written.ids)
+        divide(data, self.layout, self.written, self.divided.parts)
 
     def complete(self, record: Record) -> Record:
         survey = self.survey
-        pixels = sum(entry.pixels for entry in self.written)
+        wrong = self.written.total(_WRONG) / self.written.total(PIXELS)
         return complete(
             record,
             Assembled(
                 origin=f"Simulated with seed {survey.seed}; the label differs from the truth "
-                f"in {self.wrong / pixels:.1%} of the pixels",
+                f"in {wrong:.1%} of the pixels",
                 label="bayes",
-                size=survey.size,
-                truth=True,
-                entries=self.written,
+                layout=self.layout,
+                written=self.written,
                 divided=self.divided,
+                damage=Damage(source=survey.source, skip=False),
             ),
         )
 

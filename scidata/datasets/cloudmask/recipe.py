@@ -1,23 +1,26 @@
 """How CloudMask is built: published files or products, one at a time, into ``scenes.zarr``."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from scidata.datasets import Advance, Survey
+from scidata.datasets.assembling import divide
 from scidata.datasets.cloudmask import product, published
-from scidata.datasets.cloudmask.divide import Divided, divide
 from scidata.datasets.cloudmask.folder import SceneFile, list_scenes
+from scidata.datasets.cloudmask.layout import ASSET, layout, sample_of
 from scidata.datasets.cloudmask.provenance import Assembled, complete
 from scidata.datasets.cloudmask.scene import Scene
-from scidata.datasets.cloudmask.store import ASSET, FACTS, Entry, Layout, SceneStore
+from scidata.datasets.cloudmask.splits import Divided, divided
+from scidata.datasets.damage import Damage
+from scidata.datasets.sample_store import Written, write_samples
+from scidata.datasets.samples import Sample
 from scidata.errors import InvalidError, Problem
 from scidata.record import Record
-from scidata.wording import counted
 
 TITLE = "Sentinel-3 SLSTR scenes with Bayesian cloud flags"
-_MOST_LISTED = 100
 
 
 class CloudMask:
@@ -53,8 +56,9 @@ class _Files:
     ) -> None:
         self.source = str(source)
         self.scenes = scenes
-        self.strangers = strangers
-        self.skip = options["damaged"] == "skip"
+        self.damage = Damage(
+            source=self.source, skip=options["damaged"] == "skip", problems=strangers
+        )
         self.label = options["label"]
 
     @property
@@ -73,106 +77,28 @@ class _Files:
 _FORMS = {"hdf5": "HDF5", "product": "SL_1_RBT product"}
 
 
-class _Scenes:
-    """Scenes whose headers are sound; see `scidata.datasets.Prepared`."""
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One scene that will be read."""
 
-    resumable = True
-    assets = (ASSET,)
-
-    def __init__(self, survey: _Files, now: datetime, advance: Advance) -> None:
-        self.survey = survey
-        self.problems = [*survey.strangers]
-        headers: dict[SceneFile, published.Header] = {}
-        for done, scene in enumerate(survey.scenes, start=1):
-            try:
-                headers[scene] = self._header(scene, now)
-            except InvalidError as error:
-                self.problems += error.problems
-            advance(done / len(survey.scenes))
-        self.common = _common(headers)
-        for scene, header in headers.items():
-            if (header.size, header.truth) != (self.common.size, self.common.truth):
-                self.problems.append(_other_layout(scene, header, self.common))
-        bad = {problem.path for problem in self.problems}
-        self.scenes = [scene for scene in headers if scene.name not in bad]
-        self._refuse_unless_skipped()
-        self.written: list[Entry] = []
-        self.divided = Divided(parts={}, orbits_apart=0)
+    scene: SceneFile
+    label: str
+    stamp: str
 
     @property
-    def counts(self) -> Mapping[str, int | float]:
-        days = sum(entry.day for entry in self.written)
-        return {
-            "scenes": len(self.written) or len(self.scenes),
-            "day": days,
-            "night": len(self.written) - days,
-            "skipped": len(self.skipped),
-        }
+    def count(self) -> int:
+        """One scene a file."""
+        return 1
 
-    @property
-    def skipped(self) -> list[str]:
-        """Names of the files that were left out."""
-        return sorted({problem.path for problem in self.problems})
+    def produce(self) -> Sequence[Sample | Problem]:
+        """Read it."""
+        try:
+            return [sample_of(self.scene.said.stem, self._read())]
+        except InvalidError as error:
+            return error.problems
 
-    def write(self, data: Path, advance: Advance) -> None:
-        """Write scene after scene; what is damaged inside is named when all were read."""
-        layout = Layout(
-            title=TITLE,
-            height=self.common.height,
-            width=self.common.width,
-            truth=self.common.truth,
-            facts=tuple(FACTS),
-        )
-        store = SceneStore(data, layout, len(self.scenes))
-        self.written = []
-        for done, entry in enumerate(self._each(store), start=1):
-            if entry:
-                self.written.append(entry)
-            advance(done / len(self.scenes))
-        self._refuse_unless_skipped()
-        store.finish(self.written)
-        self.divided = divide(data, self.scenes, self.written)
-
-    def complete(self, record: Record) -> Record:
-        return complete(
-            record,
-            Assembled(
-                origin=f"Read from {self.survey.form}",
-                label=self.survey.label,
-                size=self.common.size,
-                truth=self.common.truth,
-                entries=self.written,
-                divided=self.divided,
-                problems=self.problems,
-            ),
-        )
-
-    def _each(self, store: SceneStore) -> Iterator[Entry | None]:
-        slot = 0
-        for scene in self.scenes:
-            stamp = scene.stamp
-            entry = store.held(slot, scene.said.stem, stamp)
-            if entry is None:
-                try:
-                    entry = store.put(slot, scene.said.stem, stamp, self._scene(scene))
-                except InvalidError as error:
-                    self.problems += error.problems
-            slot += entry is not None
-            yield entry
-
-    def _header(self, scene: SceneFile, now: datetime) -> published.Header:
-        if scene.said.start > now:
-            message = f"its time {scene.said.start:%Y-%m-%dT%H:%M:%SZ} is yet to come"
-            problem = Problem(
-                code="future", path=scene.name, message=message, fix="correct its name"
-            )
-            raise InvalidError.listing([problem], where=scene.name, fix=problem.fix)
-        if scene.form == "product":
-            return product.read_header(scene.path, scene.name)
-        return published.read_header(scene.path, scene.name)
-
-    def _scene(self, scene: SceneFile) -> Scene:
-        said = scene.said
+    def _read(self) -> Scene:
+        scene, said = self.scene, self.scene.said
         facts = {
             "time": int(said.start.timestamp()),
             "cycle": said.cycle,
@@ -180,30 +106,86 @@ class _Scenes:
             "frame": said.frame,
         }
         if scene.form == "product":
-            return product.read_scene(scene.path, scene.name, facts, label=self.survey.label)
+            return product.read_scene(scene.path, scene.name, facts, label=self.label)
         return published.read_scene(scene.path, scene.name, facts)
 
-    def _refuse_unless_skipped(self) -> None:
-        if self.problems and not self.survey.skip:
-            files = len(self.skipped)
-            fixes = {problem.fix for problem in self.problems}
-            raise InvalidError(
-                f"{counted(files, 'file')} of {len(self.survey.scenes)} cannot be used, first "
-                f"{self.problems[0].path}: {self.problems[0].message}",
-                where=self.survey.source,
-                fix=fixes.pop()
-                if len(fixes) == 1 and all("skip" not in fix for fix in fixes)
-                else "mend or remove what is listed, or add --damaged skip, and run the same "
-                "command again: what was read is kept",
-                problems=self.problems[:_MOST_LISTED],
-            )
-        if not self.scenes:
-            raise InvalidError(
-                "no scene is left: every file is damaged or of another sensor",
-                where=self.survey.source,
-                fix="give --source another folder",
-                problems=self.problems[:_MOST_LISTED],
-            )
+
+class _Scenes:
+    """Scenes whose headers are sound; see `scidata.datasets.Prepared`."""
+
+    resumable = True
+    assets = (ASSET,)
+
+    def __init__(self, survey: _Files, now: datetime, advance: Advance) -> None:
+        self.survey, self.damage = survey, survey.damage
+        headers: dict[SceneFile, published.Header] = {}
+        for done, scene in enumerate(survey.scenes, start=1):
+            try:
+                headers[scene] = _header(scene, now)
+            except InvalidError as error:
+                self.damage.problems += error.problems
+            advance(done / len(survey.scenes))
+        common = _common(headers)
+        self.damage.problems += [
+            _other_layout(scene, header, common)
+            for scene, header in headers.items()
+            if (header.size, header.truth) != (common.size, common.truth)
+        ]
+        bad = set(self.damage.paths)
+        self.scenes = [scene for scene in headers if scene.name not in bad]
+        self.damage.judge(left=len(self.scenes))
+        self.layout = layout(TITLE, *common.size, truth=common.truth)
+        self.written = Written()
+        self.divided = Divided()
+
+    @property
+    def counts(self) -> Mapping[str, int | float]:
+        days = sum(facts["day"] for facts in self.written.facts)
+        count = len(self.written.ids)
+        return {
+            "scenes": count or len(self.scenes),
+            "day": days,
+            "night": count - days,
+            "skipped": len(self.damage.paths),
+        }
+
+    def write(self, data: Path, advance: Advance) -> None:
+        """Write scene after scene; what is damaged inside is named when all were read."""
+        label = self.survey.label
+        units = [
+            Reading(scene=scene, label=label, stamp=f"{scene.stamp} {label}")
+            for scene in self.scenes
+        ]
+        self.written = write_samples(data, self.layout, units, advance)
+        self.damage.problems += self.written.problems
+        self.damage.judge(left=len(self.written.ids))
+        self.divided = divided(self.scenes, self.written.ids)
+        divide(data, self.layout, self.written, self.divided.parts)
+
+    def complete(self, record: Record) -> Record:
+        return complete(
+            record,
+            Assembled(
+                origin=f"Read from {self.survey.form}",
+                label=self.survey.label,
+                layout=self.layout,
+                written=self.written,
+                divided=self.divided,
+                damage=self.damage,
+            ),
+        )
+
+
+def _header(scene: SceneFile, now: datetime) -> published.Header:
+    if scene.said.start > now:
+        message = f"its time {scene.said.start:%Y-%m-%dT%H:%M:%SZ} is yet to come"
+        problem = Problem(
+            code="future", path=scene.name, message=message, fix="correct its name"
+        )
+        raise InvalidError.listing([problem], where=scene.name, fix=problem.fix)
+    if scene.form == "product":
+        return product.read_header(scene.path, scene.name)
+    return published.read_header(scene.path, scene.name)
 
 
 def _common(headers: Mapping[SceneFile, published.Header]) -> published.Header:

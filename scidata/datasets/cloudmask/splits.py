@@ -1,18 +1,39 @@
 """The two splits of scenes: by orbit, without leak, and by file, as published. Pure."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from scidata.datasets.assembling import Parts
 from scidata.datasets.cloudmask.folder import SceneFile
-
-Parts = Mapping[str, list[str]]
-"""Ids of each part."""
 
 _SEED = 42
 _TRAIN, _VALIDATION = 0.7, 0.15
 _LEAST = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divided:
+    """How scenes were divided."""
+
+    parts: Mapping[str, Parts] = field(default_factory=dict)
+    """By split, the default first; empty if there are too few scenes."""
+    orbits_apart: int = 0
+    """Inference files that were left out of the split by orbit."""
+
+
+def divided(scenes: Sequence[SceneFile], ids: Collection[str]) -> Divided:
+    """Divide the scenes that were written."""
+    there = [scene for scene in scenes if scene.said.stem in set(ids)]
+    parts: dict[str, Parts] = {}
+    left_out = 0
+    if (found := by_orbit(there)) is not None:
+        parts["orbit"], left_out = found
+    if (drawn := as_published(there)) is not None:
+        parts["published"] = drawn
+    return Divided(parts=parts, orbits_apart=left_out)
 
 
 def by_orbit(scenes: Sequence[SceneFile]) -> tuple[Parts, int] | None:

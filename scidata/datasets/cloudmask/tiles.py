@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scidata.datasets import statistics
-from scidata.datasets.array_store import ZSTD, ArrayStore, Attributes
-from scidata.datasets.cloudmask.divide import write_splits
-from scidata.datasets.cloudmask.provenance import split_rules
+from scidata.datasets.array_store import LZ4, ZSTD, ArrayStore, Attributes
+from scidata.datasets.assembling import split_rules, write_parts
+from scidata.datasets.cloudmask.layout import channels
 from scidata.datasets.cloudmask.scene import Channel, Scene
-from scidata.datasets.cloudmask.store import LZ4, pack, put_channels, unpack
+from scidata.datasets.statistics import Moments
 from scidata.record import Record, Samples, Step
 
 ASSET = "tiles"
@@ -88,10 +88,10 @@ def write_tiles(data: Path, images: Sequence[Image], look: Look) -> Tiled:
                 arrays["day"].append(np.array(image.scene.is_day, np.uint8))
     parts = _by_column(ids, columns)
     _write(data, ids, {name: np.stack(held) for name, held in arrays.items()}, look)
-    write_splits(data, {"blocks": parts})
+    write_parts(data, {"blocks": parts})
     train = [n for n, i in enumerate(ids) if i in set(parts["train"])]
     seen = {
-        name: unpack(pack(np.stack([arrays[name][n] for n in train]))).report()
+        name: Moments.of(np.stack([arrays[name][n] for n in train])).report()
         for name in ("refs", "bts")
     }
     document = {ASSET: {"over": "blocks/train", "variables": seen}}
@@ -109,12 +109,10 @@ def complete(record: Record, tiled: Tiled, look: Look) -> Record:
         "half of each was seen."
     )
     provenance = record.provenance
-    rules = split_rules(record, {"blocks": tiled.parts}, "tiles")
-    located = {"asset": ASSET, "dimension": "tile"}
     return record.model_copy(
         update={
             "provenance": provenance.model_copy(update={"steps": (*provenance.steps, step)}),
-            "splits": tuple(rule.model_copy(update=located) for rule in rules),
+            "splits": split_rules(record, {"blocks": tiled.parts}, ASSET, "tile"),
             "samples": Samples(
                 asset=ASSET, each=("tile",), inputs=("refs", "bts"), targets=("cloud", "day")
             ),
@@ -170,6 +168,9 @@ def _write(
         )
     named: Attributes = {"long_name": "image, row and column of the tile"}
     store.put("tile", ["tile"], np.array(ids, object), named)
-    put_channels(store, "refs", look.reflectance)
-    put_channels(store, "bts", look.thermal)
+    for name, held in {
+        **channels("refs", look.reflectance),
+        **channels("bts", look.thermal),
+    }.items():
+        store.put(name, [held.dimension], held.array, held.attributes)
     store.close()

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from scidata.datasets.reconstruction.pair import CBED, POTENTIAL, Half, Pair, Shape, problem
+from scidata.datasets.reconstruction.layout import CBED, POTENTIAL, Half, Shape, problem
+from scidata.datasets.samples import Sample
 from scidata.errors import InvalidError, Problem
 
 MOST_SIDE, MOST_PROBES = 1024, 4096
@@ -85,17 +86,20 @@ class Environment:
             )
         return found.most_common(1)[0][0]
 
-    def pairs(self, numbers: Iterable[int], shape: Shape) -> Iterator[Pair | Problem]:
+    def samples(self, numbers: Iterable[int], shape: Shape) -> Iterator[Sample | Problem]:
         """Read samples one by one; what is wrong with one stands in its place."""
         for number in numbers:
             name = f"{self.name}/{number}"
             try:
                 with self._reading() as transaction:
-                    yield Pair(
+                    yield Sample(
                         id=name,
-                        cbed=_array(transaction, f"{CBED}_{number}", shape.cbed),
-                        potential=_array(transaction, f"{POTENTIAL}_{number}", shape.potential),
-                        facts={},
+                        arrays={
+                            CBED: _array(transaction, f"{CBED}_{number}", shape.cbed),
+                            POTENTIAL: _array(
+                                transaction, f"{POTENTIAL}_{number}", shape.potential
+                            ),
+                        },
                     )
             except (_DamagedError, InvalidError) as error:
                 yield problem(name, "damaged", str(error))
@@ -159,21 +163,22 @@ def require_lmdb() -> None:
         )
 
 
-def write_environment(path: Path, pairs: Iterable[Pair], others: int = 6) -> None:
+def write_environment(path: Path, samples: Iterable[Sample], others: int = 6) -> None:
     """Write samples as published, with as many entries that are none."""
     require_lmdb()
     import lmdb
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = list(pairs)
-    size = sum(pair.cbed.nbytes + pair.potential.nbytes + 2**14 for pair in held) + 2**20
+    held = list(samples)
+    arrays = [array for sample in held for array in sample.arrays.values()]
+    size = sum(array.nbytes + 2**13 for array in arrays) + 2**20
     with (
         lmdb.open(str(path), subdir=False, map_size=2 * size, lock=False) as environment,
         environment.begin(write=True) as transaction,
     ):
-        for number, pair in enumerate(held):
-            transaction.put(f"{CBED}_{number}".encode(), pair.cbed.tobytes())
-            transaction.put(f"{POTENTIAL}_{number}".encode(), pair.potential.tobytes())
+        for number, sample in enumerate(held):
+            for name, array in sample.arrays.items():
+                transaction.put(f"{name}_{number}".encode(), array.tobytes())
         for number in range(others):
             transaction.put(f"other_{number}".encode(), b"{}")
 

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,19 +10,28 @@ from pathlib import Path
 import numpy as np
 
 from scidata.datasets import Advance, Survey
+from scidata.datasets.assembling import Parts, divide
+from scidata.datasets.damage import Damage
 from scidata.datasets.reconstruction.environment import write_environment
-from scidata.datasets.reconstruction.pair import CBED, POTENTIAL, Pair, Shape
-from scidata.datasets.reconstruction.provenance import complete
+from scidata.datasets.reconstruction.layout import (
+    ASSET,
+    CBED,
+    KNOWN,
+    POTENTIAL,
+    Shape,
+    layout,
+)
+from scidata.datasets.reconstruction.provenance import Assembled, complete
 from scidata.datasets.reconstruction.raster import Scan, simulate
-from scidata.datasets.reconstruction.store import ASSET, Written, write_pairs, write_splits
+from scidata.datasets.sample_store import Written, write_samples
+from scidata.datasets.samples import Sample
 from scidata.datasets.stemdl import mini as structures
 from scidata.datasets.stemdl.crystals import prototypes, require_extra
 from scidata.datasets.stemdl.mini import Material
-from scidata.datasets.stemdl.splits import Parts, by_key
-from scidata.datasets.stemdl.zones import zones
+from scidata.datasets.stemdl.splits import by_key
+from scidata.datasets.stemdl.zones import ZONES, zones
 from scidata.errors import InvalidError
 from scidata.record import Record
-from scidata.spreading import spread
 
 TITLE = "Simulated rasters of diffraction patterns, and the projected potential of each"
 
@@ -78,7 +87,17 @@ class View:
     seed: int
     scan: Scan
 
-    def produce(self) -> list[Pair]:
+    @property
+    def count(self) -> int:
+        """One sample a zone axis and view."""
+        return ZONES * self.views
+
+    @property
+    def stamp(self) -> str:
+        """What the samples are computed from."""
+        return f"{self.material.stamp} {self.views} {self.seed} {self.scan}"
+
+    def produce(self) -> list[Sample]:
         """Simulate every zone axis in every view."""
         crystal, name = self.material.crystal, self.material.name
         random = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
@@ -88,18 +107,20 @@ class View:
             "formula": crystal.formula,
             "prototype": crystal.name,
         }
-        pairs = []
+        samples = []
         for number, zone in enumerate(zones(crystal)):
             for view in range(self.views):
                 turn = float(random.uniform(0, 2 * math.pi))
                 x, y = (float(v) for v in random.uniform(-0.5, 0.5, 2) * self.scan.box / 2)
                 cbed, potential = simulate(crystal, zone, turn, (x, y), self.scan)
-                pairs.append(
-                    Pair(
-                        id=f"{name}-{number}{view}", cbed=cbed, potential=potential, facts=facts
+                samples.append(
+                    Sample(
+                        id=f"{name}-{number}{view}",
+                        arrays={CBED: cbed, POTENTIAL: potential},
+                        facts=facts,
                     )
                 )
-        return pairs
+        return samples
 
 
 def plan(size: Size, seed: int) -> list[View]:
@@ -121,11 +142,11 @@ def write_published(folder: Path, *, size: str = "tiny", seed: int = 0) -> list[
     """
     require_extra()
     names = ("batch_train_0.db", "batch_train_1.db", "batch_eval_0.db")
-    batches: dict[str, list[Pair]] = {name: [] for name in names}
+    batches: dict[str, list[Sample]] = {name: [] for name in names}
     for number, view in enumerate(plan(SIZES[size], seed)):
         batches[names[number % len(names)]] += view.produce()
-    for name, pairs in batches.items():
-        write_environment(folder / name, pairs)
+    for name, samples in batches.items():
+        write_environment(folder / name, samples)
     return [folder / name for name in names]
 
 
@@ -152,11 +173,17 @@ class _Simulation:
 class _Rasters:
     """Rasters that will be simulated; see `scidata.datasets.Prepared`."""
 
-    resumable = False
+    resumable = True
     assets = (ASSET,)
 
     def __init__(self, survey: _Simulation, size: Size, views: list[View]) -> None:
-        self.survey, self.size, self.views = survey, size, views
+        self.survey, self.views = survey, views
+        self.layout = layout(
+            TITLE,
+            Shape(probes=size.scan.probes**2, side=size.scan.pixels),
+            units={CBED: "1", POTENTIAL: "V angstrom"},
+            facts=KNOWN,
+        )
         self.written = Written()
         self.parts: dict[str, Parts] = {}
 
@@ -165,34 +192,28 @@ class _Rasters:
         return {
             "space_groups": len({v.material.crystal.space_group for v in self.views}),
             "materials": len(self.views),
-            "samples": 3 * self.size.views * len(self.views),
+            "samples": sum(view.count for view in self.views),
         }
 
     def write(self, data: Path, advance: Advance) -> None:
-        scan = self.size.scan
-        self.written = write_pairs(
-            data,
-            TITLE,
-            Shape(probes=scan.probes**2, side=scan.pixels),
-            int(self.counts["samples"]),
-            self._simulate(advance),
-            units={CBED: "1", POTENTIAL: "V angstrom"},
-        )
+        """Simulate material after material, or many at once."""
+        self.written = write_samples(data, self.layout, self.views, advance)
         found = by_key(self.written.ids, self.written.facts, "material")
         self.parts = {"material": found} if found else {}
-        write_splits(data, self.written, self.parts)
+        divide(data, self.layout, self.written, self.parts)
 
     def complete(self, record: Record) -> Record:
-        origin = (
-            f"Simulated with seed {self.survey.options['seed']}: {len(self.views)} materials "
-            f"of {self.survey.source}, and homologues"
+        return complete(
+            record,
+            Assembled(
+                origin=f"Simulated with seed {self.survey.options['seed']}: {len(self.views)} "
+                f"materials of {self.survey.source}, and homologues",
+                layout=self.layout,
+                written=self.written,
+                parts=self.parts,
+                damage=Damage(source=self.survey.source, skip=False),
+            ),
         )
-        return complete(record, origin, self.written, self.parts)
-
-    def _simulate(self, advance: Advance) -> Iterator[Pair]:
-        for done, pairs in enumerate(spread(View.produce, self.views), start=1):
-            yield from pairs
-            advance(done / len(self.views))
 
 
 RECIPE = Mini()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scidata.datasets.reconstruction.pair import Half
+from scidata.datasets.reconstruction.layout import Half
 from scidata.datasets.stemdl.crystals import Crystal
 from scidata.datasets.stemdl.simulate import block, simulator
 from scidata.datasets.stemdl.symmetry import Float64, Int

@@ -1,26 +1,28 @@
 """How STEMDL for reconstruction is built: LMDB environments, one after another."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from scidata.datasets import Advance, Survey
+from scidata.datasets.assembling import Parts, divide
+from scidata.datasets.damage import Damage
 from scidata.datasets.reconstruction.environment import opened, require_lmdb
-from scidata.datasets.reconstruction.pair import Pair, Shape
-from scidata.datasets.reconstruction.provenance import complete
-from scidata.datasets.reconstruction.store import ASSET, Written, write_pairs, write_splits
-from scidata.datasets.stemdl.splits import Parts
+from scidata.datasets.reconstruction.layout import ASSET, Shape, layout, problem
+from scidata.datasets.reconstruction.provenance import Assembled, complete
+from scidata.datasets.sample_store import Written, write_samples
+from scidata.datasets.samples import Sample
 from scidata.errors import InvalidError, NotFoundError, Problem
 from scidata.record import Record
 
 TITLE = "Rasters of electron diffraction patterns, and the projected potential of each"
 _BATCH = re.compile(r"batch_(train|eval)_([0-9]{1,9})\.db", re.ASCII)
 _DATA = "data.mdb"
+_ARRAYS = {".db", ".mdb", ".h5", ".hdf", ".hdf5", ".npz", ".npy", ".nc", ".tfrecords"}
 _SURVEYED = 64
 """Samples of an environment whose lengths tell the shape."""
-_MOST_LISTED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,35 @@ class Found:
     """Stem of the published name."""
     role: str
     """``train`` or ``eval``; empty if the name does not tell."""
+
+    @property
+    def stamp(self) -> str:
+        """What changes when the bytes do."""
+        held = self.path.stat()
+        return f"{self.name} {held.st_size} {held.st_mtime_ns} {held.st_ctime_ns}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Samples of one environment that are read together."""
+
+    found: Found
+    numbers: tuple[int, ...]
+    shape: Shape
+    stamp: str
+
+    @property
+    def count(self) -> int:
+        """Samples in it."""
+        return len(self.numbers)
+
+    def produce(self) -> list[Sample | Problem]:
+        """Read them."""
+        try:
+            with opened(self.found.path, self.found.name) as environment:
+                return list(environment.samples(self.numbers, self.shape))
+        except InvalidError as error:
+            return list(error.problems)
 
 
 class Reconstruction:
@@ -53,11 +84,14 @@ class Reconstruction:
                 "scidata build stemdl-reconstruction-mini simulates some",
             )
         require_lmdb()
-        return _Environments(source, list_environments(source), options)
+        found, strangers = list_environments(source)
+        return _Environments(source, found, strangers, options)
 
 
-def list_environments(source: Path) -> list[Found]:
+def list_environments(source: Path) -> tuple[list[Found], list[Problem]]:
     """List the environments of a file or a folder: training ones first, by number.
+
+    Files of arrays that are none of the benchmark are named beside them.
 
     Raises
     ------
@@ -65,10 +99,11 @@ def list_environments(source: Path) -> list[Found]:
         If there is none.
     """
     if source.is_file() or (source / _DATA).is_file():
-        paths = [source]
+        paths, others = [source], list[Path]()
     else:
         held = sorted(source.iterdir()) if source.is_dir() else []
         paths = [path for path in held if _BATCH.fullmatch(path.name)]
+        others = [p for p in held if p not in paths and p.suffix in _ARRAYS]
     found = [(_key(path), _found(path)) for path in paths]
     if not found:
         raise NotFoundError(
@@ -76,7 +111,11 @@ def list_environments(source: Path) -> list[Found]:
             where=str(source),
             fix="give --source a file, or a folder of batch_train_<n>.db and batch_eval_<n>.db",
         )
-    return [environment for _, environment in sorted(found, key=lambda pair: pair[0])]
+    message = "its name is neither batch_train_<n>.db nor batch_eval_<n>.db"
+    return (
+        [environment for _, environment in sorted(found, key=lambda pair: pair[0])],
+        [problem(path.name, "other-file", message) for path in others],
+    )
 
 
 def _key(path: Path) -> tuple[bool, int]:
@@ -99,10 +138,18 @@ class _Environments:
 
     form = "LMDB"
 
-    def __init__(self, source: Path, found: list[Found], options: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        source: Path,
+        found: list[Found],
+        strangers: list[Problem],
+        options: Mapping[str, str],
+    ) -> None:
         self.source = str(source)
         self.found = found
-        self.skip = options["damaged"] == "skip"
+        self.damage = Damage(
+            source=self.source, skip=options["damaged"] == "skip", problems=strangers
+        )
 
     @property
     def files(self) -> tuple[tuple[str, Path], ...]:
@@ -111,7 +158,6 @@ class _Environments:
     def prepare(self, *, now: datetime, advance: Advance) -> "_Samples":
         """List the keys of every environment."""
         numbers: dict[Found, list[int]] = {}
-        problems: list[Problem] = []
         shape: Shape | None = None
         others = 0
         for done, held in enumerate(self.found, start=1):
@@ -121,35 +167,33 @@ class _Environments:
                     if shape is None and found:
                         shape = environment.shape(found[:_SURVEYED])
             except InvalidError as error:
-                problems += error.problems
+                self.damage.problems += error.problems
                 continue
             numbers[held] = found
             others += more
-            problems += alone
+            self.damage.problems += alone
             advance(done / len(self.found))
-        return _Samples(self, numbers, shape, others, problems)
+        return _Samples(self, numbers, shape or Shape(probes=1, side=1), others)
 
 
 class _Samples:
     """Environments whose keys are known; see `scidata.datasets.Prepared`."""
 
-    resumable = False
+    resumable = True
     assets = (ASSET,)
 
     def __init__(
         self,
         survey: _Environments,
         numbers: Mapping[Found, list[int]],
-        shape: Shape | None,
+        shape: Shape,
         others: int,
-        problems: list[Problem],
     ) -> None:
-        self.survey, self.numbers, self.others = survey, numbers, others
-        self.problems = problems
+        self.numbers, self.others, self.damage = numbers, others, survey.damage
+        self.shape, self.layout = shape, layout(TITLE, shape, units={})
         self.written = Written()
         self.parts: dict[str, Parts] = {}
-        self._refuse_unless_skipped(left=sum(map(len, numbers.values())))
-        self.shape = shape or Shape(probes=1, side=1)
+        self.damage.judge(left=sum(map(len, numbers.values())))
 
     @property
     def counts(self) -> Mapping[str, int | float]:
@@ -157,31 +201,42 @@ class _Samples:
             "environments": len(self.numbers),
             "samples": len(self.written.ids) or sum(map(len, self.numbers.values())),
             "other_entries": self.others,
-            "skipped": len(self.problems),
+            "skipped": len(self.damage.paths),
         }
 
     def write(self, data: Path, advance: Advance) -> None:
-        most = sum(map(len, self.numbers.values()))
-        self.written = write_pairs(
-            data, TITLE, self.shape, most, self._read(advance, most), units={}
-        )
-        self.problems += self.written.problems
-        self._refuse_unless_skipped(left=len(self.written.ids))
+        """Write sample after sample; what is damaged is named when all were read."""
+        self.written = write_samples(data, self.layout, self._stretches(), advance)
+        self.damage.problems += self.written.problems
+        self.damage.judge(left=len(self.written.ids))
         self.parts = self._divide()
-        write_splits(data, self.written, self.parts)
+        divide(data, self.layout, self.written, self.parts)
 
     def complete(self, record: Record) -> Record:
-        origin = f"Read from {len(self.numbers)} LMDB environments, values as they are"
-        return complete(record, origin, self.written, self.parts, self.problems)
+        return complete(
+            record,
+            Assembled(
+                origin=f"Read from {len(self.numbers)} LMDB environments, values as they are",
+                layout=self.layout,
+                written=self.written,
+                parts=self.parts,
+                damage=self.damage,
+            ),
+        )
 
-    def _read(self, advance: Advance, most: int) -> Iterator[Pair | Problem]:
-        done = 0
-        for held, numbers in self.numbers.items():
-            with opened(held.path, held.name) as environment:
-                for pair in environment.pairs(numbers, self.shape):
-                    yield pair
-                    done += 1
-                    advance(done / most)
+    def _stretches(self) -> list[Stretch]:
+        """Cut the environments into what fills a shard."""
+        step = self.shape.shard
+        return [
+            Stretch(
+                found=held,
+                numbers=tuple(numbers[n : n + step]),
+                shape=self.shape,
+                stamp=f"{held.stamp} {n}",
+            )
+            for held, numbers in self.numbers.items()
+            for n in range(0, len(numbers), step)
+        ]
 
     def _divide(self) -> dict[str, Parts]:
         """Return the published parts, if there are environments of both."""
@@ -191,24 +246,6 @@ class _Samples:
             role = roles[i.rpartition("/")[0]]
             parts["evaluation" if role == "eval" else "train"].append(i)
         return {"published": parts} if all(parts.values()) else {}
-
-    def _refuse_unless_skipped(self, *, left: int) -> None:
-        if self.problems and not self.survey.skip:
-            first = self.problems[0]
-            raise InvalidError(
-                f"{len(self.problems):,} of its samples or environments cannot be used, first "
-                f"{first.path}: {first.message}",
-                where=self.survey.source,
-                fix="mend or remove what is listed, or add --damaged skip",
-                problems=self.problems[:_MOST_LISTED],
-            )
-        if not left:
-            raise InvalidError(
-                "no sample is left in it",
-                where=self.survey.source,
-                fix="give --source another file or folder",
-                problems=self.problems[:_MOST_LISTED],
-            )
 
 
 RECIPE = Reconstruction()

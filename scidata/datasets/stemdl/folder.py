@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from scidata.datasets.stemdl.stack import problem
+from scidata.datasets.stemdl.layout import problem
 from scidata.errors import InvalidError, NotFoundError, Problem
 
 Form: TypeAlias = Literal["hdf5", "npz"]

@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from scidata.datasets import Advance, Survey
+from scidata.datasets.assembling import Parts, divide
+from scidata.datasets.damage import Damage
+from scidata.datasets.sample_store import Written, write_samples
+from scidata.datasets.samples import Facts, Sample
 from scidata.datasets.stemdl import published
 from scidata.datasets.stemdl.crystals import Crystal, prototypes, read_cif, require_extra
 from scidata.datasets.stemdl.homologues import homologues
-from scidata.datasets.stemdl.provenance import Assembled, complete, divide
+from scidata.datasets.stemdl.layout import ASSET, FACTS, VARIABLE, layout
+from scidata.datasets.stemdl.provenance import Assembled, complete, parts_of
 from scidata.datasets.stemdl.scaling import Float, log_scale
 from scidata.datasets.stemdl.simulate import Optics, patterns, semi_angle
-from scidata.datasets.stemdl.stack import FACTS, Facts, Stack
-from scidata.datasets.stemdl.store import ASSET, Layout, Written, write_stacks
 from scidata.datasets.stemdl.zones import zones
 from scidata.errors import InvalidError, NotFoundError, Problem
 from scidata.record import Record
@@ -89,12 +92,12 @@ class Material:
             digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
-    def produce(self) -> list[Stack | Problem]:
+    def produce(self) -> list[Sample | Problem]:
         """Simulate every zone at every energy."""
         return [
-            Stack(
+            Sample(
                 id=f"{self.name}-{energy}",
-                patterns=_rounded(intensity),
+                arrays={VARIABLE: _rounded(intensity)},
                 facts={**facts, "prototype": self.crystal.name},
             )
             for energy, (intensity, facts) in zip(self.energies, self.simulate(), strict=True)
@@ -205,19 +208,14 @@ class _Structures:
     def prepare(self, *, now: datetime, advance: Advance) -> "_Materials":
         """Read every structure, and have spglib confirm its space group."""
         crystals: list[Crystal] = []
-        problems: list[Problem] = []
+        damage = Damage(source=self.source, skip=self.options["damaged"] == "skip")
         for done, (name, path) in enumerate(self.files, start=1):
             try:
                 crystals.append(read_cif(path, name))
             except InvalidError as error:
-                problems += error.problems
+                damage.problems += error.problems
             advance(done / len(self.files))
-        if problems and self.options["damaged"] == "refuse":
-            raise InvalidError.listing(
-                problems,
-                where=self.source,
-                fix="move away what is listed, or skip it: --damaged skip",
-            )
+        damage.judge(left=len(crystals) if self.folder else 1)
         size = SIZES[self.options["size"]]
         found = crystals if self.folder else prototypes()
         materials = choose(found, size, int(self.options["seed"]))
@@ -229,7 +227,7 @@ class _Structures:
                 where=self.source,
                 fix="add structures, or take a smaller one: --size tiny",
             )
-        return _Materials(self, materials, problems, size)
+        return _Materials(self, materials, damage, size)
 
 
 def _list(source: Path) -> tuple[tuple[str, Path], ...]:
@@ -253,13 +251,19 @@ class _Materials:
         self,
         survey: _Structures,
         materials: list[Material],
-        problems: list[Problem],
+        damage: Damage,
         size: Size,
     ) -> None:
-        self.survey, self.materials, self.problems = survey, materials, problems
-        self.size = size
+        self.survey, self.materials, self.damage = survey, materials, damage
+        self.layout = layout(
+            TITLE,
+            size.optics.pixels,
+            FACTS,
+            chunk=len(size.energies),
+            shard=_UNITS_A_SHARD * len(size.energies),
+        )
         self.written = Written()
-        self.parts: Mapping[str, Mapping[str, list[str]]] = {}
+        self.parts: Mapping[str, Parts] = {}
 
     @property
     def counts(self) -> Mapping[str, int | float]:
@@ -269,20 +273,14 @@ class _Materials:
             "structures": len({m.crystal.name for m in self.materials}),
             "materials": len(self.materials),
             "samples": samples,
-            "skipped": len(self.problems),
+            "skipped": len(self.damage.paths),
         }
 
     def write(self, data: Path, advance: Advance) -> None:
         """Simulate material after material, or many at once."""
-        layout = Layout(
-            title=TITLE,
-            side=self.size.optics.pixels,
-            facts=tuple(FACTS),
-            chunk=len(self.size.energies),
-            shard=_UNITS_A_SHARD * len(self.size.energies),
-        )
-        self.written = write_stacks(data, layout, self.materials, advance)
-        self.parts = divide(data, self.written)
+        self.written = write_samples(data, self.layout, self.materials, advance)
+        self.parts = parts_of(self.written)
+        divide(data, self.layout, self.written, self.parts)
 
     def complete(self, record: Record) -> Record:
         homologous = len(self.materials) - len({m.crystal.name for m in self.materials})
@@ -292,9 +290,10 @@ class _Materials:
                 origin=f"Simulated with seed {self.survey.options['seed']} of "
                 f"{self.survey.source}: {len(self.materials) - homologous} structures and "
                 f"{homologous} homologues, their space groups confirmed by spglib",
+                layout=self.layout,
                 written=self.written,
                 parts=self.parts,
-                problems=self.problems,
+                damage=self.damage,
             ),
         )
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from scidata.datasets.samples import Sample
+from scidata.datasets.stemdl.layout import GROUPS, PROJECTIONS, VARIABLE, problem, refuse
 from scidata.datasets.stemdl.scaling import HIGHEST, SIDE
-from scidata.datasets.stemdl.stack import GROUPS, PROJECTIONS, Stack, problem, refuse
 from scidata.errors import InvalidError, Problem
 
 FACTS = ("space_group",)
@@ -30,12 +31,12 @@ class Bundle:
         """One sample a file."""
         return len(self.files)
 
-    def produce(self) -> list[Stack | Problem]:
+    def produce(self) -> list[Sample | Problem]:
         """Read every file."""
         return [_one(name, path) for name, path in self.files]
 
 
-def read_file(path: Path, name: str) -> Stack:
+def read_file(path: Path, name: str) -> Sample:
     """Read a file; no pickle is ever opened.
 
     Raises
@@ -60,14 +61,14 @@ def read_file(path: Path, name: str) -> Stack:
         raise refuse(name, "values", f"data has values outside 0 to {HIGHEST:.0f}")
     if label.size != 1 or label.dtype.kind not in "iu" or int(label.flat[0]) not in GROUPS:
         raise refuse(name, "space-group", f"its label is {label.ravel()[:3].tolist()}")
-    return Stack(
+    return Sample(
         id=Path(name).stem,
-        patterns=data.astype(np.float32),
+        arrays={VARIABLE: data.astype(np.float32)},
         facts={"space_group": int(label.flat[0])},
     )
 
 
-def _one(name: str, path: Path) -> Stack | Problem:
+def _one(name: str, path: Path) -> Sample | Problem:
     try:
         return read_file(path, name)
     except InvalidError as error:

@@ -14,12 +14,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from scidata.datasets.samples import Facts, Sample
+from scidata.datasets.stemdl.layout import GROUPS, PROJECTIONS, VARIABLE, problem, refuse
 from scidata.datasets.stemdl.scaling import SIDE, Float, log_scale, shrink
-from scidata.datasets.stemdl.stack import GROUPS, PROJECTIONS, Facts, Stack, problem, refuse
 from scidata.errors import InvalidError, Problem
 from scidata.references.hdf5 import READING
 
-ARRAY = "cbed_stack"
 _SAMPLE = re.compile(r"sample_([0-9]{1,9})_([0-9]{1,4})", re.ASCII)
 _LARGEST_SIDE = 2048
 _MOST_SAMPLES = 100_000
@@ -59,7 +59,7 @@ class Batch:
         """Samples in it."""
         return len(self.samples)
 
-    def produce(self) -> list[Stack | Problem]:
+    def produce(self) -> list[Sample | Problem]:
         """Read and scale every sample."""
         try:
             with _opened(self.path, self.name) as file:
@@ -67,7 +67,7 @@ class Batch:
         except InvalidError as error:
             return list(error.problems)
 
-    def _one(self, file: Any, sample: str) -> Stack | Problem:  # Any: an HDF5 file
+    def _one(self, file: Any, sample: str) -> Sample | Problem:  # Any: an HDF5 file
         where = f"{self.name}/{sample}"
         try:
             return read_sample(file[sample], where, self.pixels)
@@ -92,13 +92,13 @@ def read_header(path: Path, name: str) -> tuple[tuple[str, ...], int]:
         found.sort(key=lambda match: (int(match[1]), int(match[2])))
         samples = tuple(match[0] for match in found)
         for sample in samples:
-            array = _array(file, f"{sample}/{ARRAY}")
+            array = _array(file, f"{sample}/{VARIABLE}")
             if array is not None:
                 return samples, int(array.shape[-1])
-    raise refuse(name, "samples", f"no sample has the array {ARRAY}")
+    raise refuse(name, "samples", f"no sample has the array {VARIABLE}")
 
 
-def read_sample(group: Any, where: str, pixels: int) -> Stack:  # Any: an HDF5 group
+def read_sample(group: Any, where: str, pixels: int) -> Sample:  # Any: an HDF5 group
     """Read one sample, and scale its patterns as published.
 
     Parameters
@@ -114,22 +114,22 @@ def read_sample(group: Any, where: str, pixels: int) -> Stack:  # Any: an HDF5 g
     InvalidError
         If something is missing, has another shape, or is no intensity.
     """
-    array = _array(group, ARRAY)
+    array = _array(group, VARIABLE)
     if array is None:
-        raise refuse(where, "variable-missing", f"it has no array {ARRAY} of its own")
+        raise refuse(where, "variable-missing", f"it has no array {VARIABLE} of its own")
     shape = (PROJECTIONS, pixels, pixels)
     if array.shape != shape:
-        raise refuse(where, "shape", f"{ARRAY} has the shape {array.shape}, not {shape}")
+        raise refuse(where, "shape", f"{VARIABLE} has the shape {array.shape}, not {shape}")
     facts = _facts(group.attrs, where)
     intensity = np.asarray(array[...], np.float32)
     if not (np.isfinite(intensity) & (intensity >= 0)).all():
-        raise refuse(where, "values", f"{ARRAY} has values that are no intensities")
+        raise refuse(where, "values", f"{VARIABLE} has values that are no intensities")
     for n, pattern in enumerate(intensity):
         if not pattern.any():
-            raise refuse(where, "values", f"pattern {n} of {ARRAY} is zero throughout")
+            raise refuse(where, "values", f"pattern {n} of {VARIABLE} is zero throughout")
     scaled = shrink(log_scale(intensity), min(SIDE, pixels))
     stem, _, sample = where.rpartition("/")
-    return Stack(id=f"{Path(stem).stem}.{sample}", patterns=scaled, facts=facts)
+    return Sample(id=f"{Path(stem).stem}.{sample}", arrays={VARIABLE: scaled}, facts=facts)
 
 
 def write_batch(path: Path, samples: Mapping[str, tuple[Float, Facts]]) -> None:
@@ -146,7 +146,7 @@ def write_batch(path: Path, samples: Mapping[str, tuple[Float, Facts]]) -> None:
     with h5py.File(path, "w") as file:
         for name, (intensity, facts) in samples.items():
             group = file.create_group(name)
-            group.create_dataset(ARRAY, data=intensity)
+            group.create_dataset(VARIABLE, data=intensity)
             group.attrs["space_group"] = np.bytes_(str(facts["space_group"]))
             group.attrs["material"] = np.bytes_(facts["material"])
             group.attrs["formula"] = facts["formula"]

@@ -7,20 +7,22 @@ from datetime import datetime
 from pathlib import Path
 
 from scidata.datasets import Advance, Survey
+from scidata.datasets.assembling import Parts, divide
+from scidata.datasets.damage import Damage
+from scidata.datasets.sample_store import Written, write_samples
+from scidata.datasets.samples import Unit
 from scidata.datasets.stemdl import npz, published
 from scidata.datasets.stemdl.folder import Found, list_files
-from scidata.datasets.stemdl.provenance import Assembled, complete, divide, overlap
+from scidata.datasets.stemdl.layout import ASSET, layout
+from scidata.datasets.stemdl.provenance import Assembled, complete, overlap, parts_of
 from scidata.datasets.stemdl.scaling import SIDE
-from scidata.datasets.stemdl.splits import Parts, as_found
-from scidata.datasets.stemdl.stack import Unit, problem
-from scidata.datasets.stemdl.store import ASSET, Layout, Written, write_stacks
+from scidata.datasets.stemdl.splits import as_found
 from scidata.errors import InvalidError, Problem
 from scidata.record import Record
 from scidata.warning import warn
 
 TITLE = "Electron diffraction patterns of crystals, three projections a sample"
 _CHUNK, _SHARD = 8, 256
-_MOST_LISTED = 100
 
 
 class Stemdl:
@@ -55,8 +57,10 @@ class _Files:
         options: Mapping[str, str],
     ) -> None:
         self.source = str(source)
-        self.found, self.strangers = found, strangers
-        self.skip = options["damaged"] == "skip"
+        self.found = found
+        self.damage = Damage(
+            source=self.source, skip=options["damaged"] == "skip", problems=strangers
+        )
         self.is_npz = found[0].form == "npz"
 
     @property
@@ -69,19 +73,18 @@ class _Files:
 
     def prepare(self, *, now: datetime, advance: Advance) -> "_Samples":
         """Read the header of every batch."""
-        problems = list(self.strangers)
         if self.is_npz:
             warn(
                 "NPZ files name no material: whether one is in two parts cannot be known, and "
                 "the published parts may leak; the archive's HDF5 files name it"
             )
-            return _Samples(self, _bundles(self.found), SIDE, problems)
+            return _Samples(self, _bundles(self.found), SIDE)
         headers: dict[Found, tuple[tuple[str, ...], int]] = {}
         for done, file in enumerate(self.found, start=1):
             try:
                 headers[file] = published.read_header(file.path, file.name)
             except InvalidError as error:
-                problems += error.problems
+                self.damage.problems += error.problems
             advance(done / len(self.found))
         sides = Counter(pixels for _, pixels in headers.values())
         pixels = sides.most_common(1)[0][0] if sides else SIDE
@@ -95,7 +98,7 @@ class _Files:
             )
             for file, (samples, _) in headers.items()
         ]
-        return _Samples(self, units, min(SIDE, pixels), problems)
+        return _Samples(self, units, min(SIDE, pixels))
 
 
 def _bundles(files: Sequence[Found]) -> list[npz.Bundle]:
@@ -116,15 +119,19 @@ class _Samples:
     resumable = True
     assets = (ASSET,)
 
-    def __init__(
-        self, survey: _Files, units: Sequence[Unit], side: int, problems: list[Problem]
-    ) -> None:
-        self.survey, self.units, self.side = survey, units, side
-        self.problems = problems
+    def __init__(self, survey: _Files, units: Sequence[Unit], side: int) -> None:
+        self.survey, self.units, self.damage = survey, units, survey.damage
+        self.layout = layout(
+            TITLE,
+            side,
+            npz.FACTS if survey.is_npz else published.FACTS,
+            chunk=_CHUNK,
+            shard=_SHARD,
+        )
         self.written = Written()
         self.parts: Mapping[str, Parts] = {}
         self.overlap: Mapping[str, int] | None = None
-        self._refuse_unless_skipped(left=len(units))
+        self.damage.judge(left=len(units))
 
     @property
     def counts(self) -> Mapping[str, int | float]:
@@ -133,34 +140,29 @@ class _Samples:
             "samples": len(facts) or sum(unit.count for unit in self.units),
             "materials": len({held["material"] for held in facts if "material" in held}),
             "space_groups": len({held["space_group"] for held in facts}),
-            "skipped": len(self.problems),
+            "skipped": len(self.damage.paths),
         }
 
     def write(self, data: Path, advance: Advance) -> None:
         """Write sample after sample; what is damaged is named when all were read."""
-        layout = Layout(
-            title=TITLE,
-            side=self.side,
-            facts=npz.FACTS if self.survey.is_npz else published.FACTS,
-            chunk=_CHUNK,
-            shard=_SHARD,
-        )
-        self.written = write_stacks(data, layout, self.units, advance)
-        self.problems += self.written.problems
-        self._refuse_unless_skipped(left=len(self.written.ids))
+        self.written = write_samples(data, self.layout, self.units, advance)
+        self.damage.problems += self.written.problems
+        self.damage.judge(left=len(self.written.ids))
         roles = self._roles()
         if roles and not self.survey.is_npz and (found := as_found(self.written.ids, roles)):
             self.overlap = overlap(self.written, found)
-        self.parts = divide(data, self.written, roles)
+        self.parts = parts_of(self.written, roles)
+        divide(data, self.layout, self.written, self.parts)
 
     def complete(self, record: Record) -> Record:
         return complete(
             record,
             Assembled(
                 origin=f"Read from {self.survey.form}, logarithm and area mean as published",
+                layout=self.layout,
                 written=self.written,
                 parts=self.parts,
-                problems=self.problems,
+                damage=self.damage,
                 overlap=self.overlap,
             ),
         )
@@ -171,27 +173,6 @@ class _Samples:
         roles = {i: by_stem[i.partition(".")[0]] for i in self.written.ids}
         known = {i: role for i, role in roles.items() if role}
         return known if len(known) == len(roles) else None
-
-    def _refuse_unless_skipped(self, *, left: int) -> None:
-        if self.problems and not self.survey.skip:
-            first = self.problems[0]
-            raise InvalidError(
-                f"{len(self.problems):,} of its files and samples cannot be "
-                f"used, first {first.path}: {first.message}",
-                where=self.survey.source,
-                fix="mend or remove what is listed, or add --damaged skip, and run the same "
-                "command again: what was read before it is kept",
-                problems=self.problems[:_MOST_LISTED],
-            )
-        if not left:
-            raise InvalidError(
-                "no sample is left: every one is damaged",
-                where=self.survey.source,
-                fix="give --source another folder",
-                problems=[*self.problems, problem("", "none", "nothing is left")][
-                    :_MOST_LISTED
-                ],
-            )
 
 
 RECIPE = Stemdl()

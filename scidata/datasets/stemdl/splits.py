@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scidata.datasets.stemdl.stack import Facts
-
-Parts = Mapping[str, list[str]]
-"""Ids of each part."""
+from scidata.datasets.assembling import Parts
+from scidata.datasets.samples import Facts
 
 PARTS = ("train", "validation", "test")
 _SEED = 42

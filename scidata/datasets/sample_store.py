@@ -1,46 +1,28 @@
-"""``data/patterns.zarr``: samples one after another, and a journal of the shards written.
+"""A store of samples, one after another, and a journal of the shards that are written.
 
-Samples are made unit by unit, in order, and written shard by shard. Each line of the journal
-holds a shard's facts and where the next one begins, so a build that was killed goes on there.
+Samples are made unit by unit, in order, wherever `scidata.spreading.scheduled` says, and
+written shard by shard by this process alone. Each line of the journal holds a shard's facts and
+where the next one begins, so a build that was killed goes on there.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
 
 from scidata.about import TOOL
 from scidata.datasets import JOURNAL, Advance
-from scidata.datasets.array_store import Array, ArrayStore
+from scidata.datasets.array_store import CODECS, Array, ArrayStore
+from scidata.datasets.samples import Facts, Layout, Sample, Unit
 from scidata.datasets.statistics import Moments
-from scidata.datasets.stemdl.stack import FACTS, LENGTHS, PROJECTIONS, Facts, Stack, Unit
 from scidata.errors import Problem
 from scidata.spreading import spread
-
-ASSET = "patterns"
-VARIABLE = "cbed_stack"
-_LZ4 = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """What all samples of a store have in common."""
-
-    title: str
-    side: int
-    """Pixels."""
-    facts: tuple[str, ...]
-    chunk: int
-    """Samples in an inner chunk."""
-    shard: int
-    """Samples in a shard, a multiple of `chunk`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +31,10 @@ class Shard:
 
     ids: list[str]
     facts: list[Facts]
-    moments: list[list[float]]
-    """Of each sample: count, mean, sum of squares, lowest, highest."""
-    problems: list[dict[str, Any]]
+    tallies: list[dict[str, int]]
+    moments: list[dict[str, list[float]]]
+    """Of each sample, by variable, as `Moments.pack` gives them."""
+    problems: list[dict[str, Any]]  # Any: JSON
     unit: int
     """The next shard's first unit, and how many of its results are behind."""
     offset: int
@@ -65,45 +48,60 @@ class Written:
 
     ids: list[str] = field(default_factory=list)
     facts: list[Facts] = field(default_factory=list)
-    moments: list[Moments] = field(default_factory=list)
+    tallies: list[dict[str, int]] = field(default_factory=list)
+    moments: list[dict[str, Moments]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def take(self, shard: Shard) -> None:
         """Add a shard."""
         self.ids += shard.ids
         self.facts += shard.facts
+        self.tallies += shard.tallies
         self.problems += [Problem(**problem) for problem in shard.problems]
-        for count, mean, squares, low, high in shard.moments:
-            moments = Moments()
-            moments.count, moments.mean, moments.squares = int(count), mean, squares
-            moments.low, moments.high = low, high
-            self.moments.append(moments)
+        self.moments += [
+            {name: Moments.unpack(packed) for name, packed in held.items()}
+            for held in shard.moments
+        ]
+
+    def total(self, tally: str) -> int:
+        """Add up what was counted in every sample."""
+        return sum(counted[tally] for counted in self.tallies)
 
 
-def write_stacks(
+def write_samples(
     data: Path, layout: Layout, units: Sequence[Unit], advance: Advance
 ) -> Written:
     """Make the samples of units, and write them; what is whole already is kept.
+
+    Parameters
+    ----------
+    data : Path
+        The folder ``data/`` of a build.
+    layout : Layout
+    units : sequence of Unit
+        What is wrong with a sample is noted, and takes no place.
+    advance : callable
 
     Returns
     -------
     Written
         Samples in order of their units, and what was wrong with others.
     """
-    held = list(_read_journal(data.parent / JOURNAL, layout, units))
-    path = data / f"{ASSET}.zarr"
+    journal = data.parent / JOURNAL
+    held = list(_read_journal(journal, layout, units))
+    path = data / f"{layout.asset}.zarr"
     if not held or not path.is_dir():
         held = []
         shutil.rmtree(path, ignore_errors=True)
     store = ArrayStore(path, layout.title, resume=bool(held))
-    array = _array(store, layout, sum(unit.count for unit in units))
-    _rewrite_journal(data.parent / JOURNAL, layout, held)
+    arrays = _arrays(store, layout, sum(unit.count for unit in units))
+    _rewrite_journal(journal, layout, held)
     written = Written()
     for shard in held:
         written.take(shard)
-    _continue(_Sink(data.parent / JOURNAL, layout, units, array, written), held, advance)
+    _continue(_Sink(journal, layout, units, arrays, written), held, advance)
     if written.ids:
-        _finish(store, array, layout, written)
+        _finish(store, arrays, layout, written)
     return written
 
 
@@ -115,36 +113,38 @@ class _Sink:
         journal: Path,
         layout: Layout,
         units: Sequence[Unit],
-        array: Array,
+        arrays: Mapping[str, Array],
         written: Written,
     ) -> None:
         self.journal, self.layout, self.units = journal, layout, units
-        self.array, self.written = array, written
-        self.stacks: list[Stack] = []
+        self.arrays, self.written = arrays, written
+        self.samples: list[Sample] = []
         self.problems: list[Problem] = []
         self.digest = _digests(units)
 
-    def put(self, found: Stack | Problem, unit: int, offset: int) -> None:
+    def put(self, found: Sample | Problem, unit: int, offset: int) -> None:
         """Take a result, after which `offset` results of `unit` are behind."""
         if isinstance(found, Problem):
             self.problems.append(found)
         else:
-            self.stacks.append(found)
-        if len(self.stacks) == self.layout.shard:
+            self.samples.append(found)
+        if len(self.samples) == self.layout.shard:
             self.flush(unit, offset)
 
     def flush(self, unit: int, offset: int) -> None:
         """Write what was gathered."""
-        if not self.stacks and not self.problems:
+        if not self.samples and not self.problems:
             return
         first = len(self.written.ids)
-        if self.stacks:
-            values = np.stack([stack.patterns for stack in self.stacks])
-            self.array[first : first + len(values)] = values
+        for name, array in self.arrays.items():
+            if self.samples:
+                values = np.stack([sample.arrays[name] for sample in self.samples])
+                array[first : first + len(values)] = values
         shard = Shard(
-            ids=[stack.id for stack in self.stacks],
-            facts=[dict(stack.facts) for stack in self.stacks],
-            moments=[_moments(stack) for stack in self.stacks],
+            ids=[sample.id for sample in self.samples],
+            facts=[dict(sample.facts) for sample in self.samples],
+            tallies=[dict(sample.tallies) for sample in self.samples],
+            moments=[_moments(sample, self.layout) for sample in self.samples],
             problems=[asdict(problem) for problem in self.problems],
             unit=unit,
             offset=offset,
@@ -152,7 +152,7 @@ class _Sink:
         )
         _append(self.journal, asdict(shard))
         self.written.take(shard)
-        self.stacks, self.problems = [], []
+        self.samples, self.problems = [], []
 
 
 def _continue(sink: _Sink, held: Sequence[Shard], advance: Advance) -> None:
@@ -168,47 +168,54 @@ def _continue(sink: _Sink, held: Sequence[Shard], advance: Advance) -> None:
     sink.flush(len(sink.units), 0)
 
 
-def _produce(unit: Unit) -> Sequence[Stack | Problem]:
+def _produce(unit: Unit) -> Sequence[Sample | Problem]:
     return unit.produce()
 
 
-def _array(store: ArrayStore, layout: Layout, samples: int) -> Array:
-    shape = {"sample": samples, "projection": PROJECTIONS, "y": layout.side, "x": layout.side}
-    inner = tuple(shape.values())[1:]
-    array = store.group.get(VARIABLE) if store.resume else None
-    if isinstance(array, zarr.Array):
-        array.resize((samples, *inner))
-        return array
-    return store.create(
-        VARIABLE,
-        shape,
-        "float32",
-        {"units": "1", "long_name": "logarithm of the diffracted intensity, 0 to 255"},
-        layout=((layout.chunk, *inner), (layout.shard, *inner)),
-        codec=_LZ4,
-    )
+def _arrays(store: ArrayStore, layout: Layout, samples: int) -> dict[str, Array]:
+    """Create the arrays of all variables, or open those that are there."""
+    arrays: dict[str, Array] = {}
+    for name, variable in layout.variables.items():
+        array = store.group.get(name) if store.resume else None
+        if isinstance(array, zarr.Array):
+            array.resize((samples, *variable.sizes))
+            arrays[name] = array
+            continue
+        chunk = variable.chunk or variable.sizes
+        shard = [-(-n // c) * c for n, c in zip(variable.sizes, chunk, strict=True)]
+        arrays[name] = store.create(
+            name,
+            {layout.dimension: samples, **variable.shape},
+            variable.dtype,
+            variable.attributes,
+            layout=((layout.chunk, *chunk), (layout.shard, *shard)),
+            codec=CODECS[variable.codec],
+        )
+    return arrays
 
 
-def _finish(store: ArrayStore, array: Array, layout: Layout, written: Written) -> None:
-    """Cut the array to the samples that there are, and write the facts beside it."""
-    array.resize((len(written.ids), *array.shape[1:]))
-    ids = np.array(written.ids, object)
-    store.put(
-        "sample", ["sample"], ids, {"long_name": "file and group, or material and energy"}
-    )
-    for name in layout.facts:
-        dims, dtype, notes = FACTS[name]
-        shape = (len(written.ids), *(LENGTHS[dim] for dim in dims))
+def _finish(
+    store: ArrayStore, arrays: Mapping[str, Array], layout: Layout, written: Written
+) -> None:
+    """Cut the arrays to the samples that there are, and write what is known beside them."""
+    count = len(written.ids)
+    for array in arrays.values():
+        array.resize((count, *array.shape[1:]))
+    first = layout.dimension
+    store.put(first, [first], np.array(written.ids, object), {"long_name": layout.naming})
+    for name, fact in layout.facts.items():
         values = [facts[name] for facts in written.facts]
-        kind = object if dtype == "str" else np.dtype(dtype)
-        store.put(name, ["sample", *dims], np.array(values, kind).reshape(shape), notes)
+        kind = object if fact.dtype == "str" else np.dtype(fact.dtype)
+        each = np.array(values, kind).reshape(count, *fact.shape.values())
+        store.put(name, [first, *fact.shape], each, fact.attributes)
+    for name, held in layout.coordinates.items():
+        store.put(name, [held.dimension], held.array, held.attributes)
     store.close()
 
 
-def _moments(stack: Stack) -> list[float]:
-    seen = Moments()
-    seen.add(stack.patterns)
-    return [seen.count, seen.mean, seen.squares, seen.low, seen.high]
+def _moments(sample: Sample, layout: Layout) -> dict[str, list[float]]:
+    counted = [name for name, variable in layout.variables.items() if variable.counted]
+    return {name: Moments.of(sample.arrays[name]).pack() for name in counted}
 
 
 def _digests(units: Sequence[Unit]) -> Callable[[int], str]:
@@ -246,7 +253,8 @@ def _rewrite_journal(path: Path, layout: Layout, held: Sequence[Shard]) -> None:
 
 
 def _header(layout: Layout) -> object:
-    return json.loads(json.dumps({"layout": asdict(layout), "tool": TOOL}))
+    """Return what a journal compares: another layout, or release, begins anew."""
+    return json.loads(json.dumps({"layout": layout.document, "tool": TOOL}))
 
 
 def _append(path: Path, document: object) -> None:
