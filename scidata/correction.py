@@ -38,6 +38,8 @@ CORRECTABLE = (
     "relations",
     "funding",
     "provenance",
+    "real_note",
+    "out_of_scope",
     "limitations",
     "conforms_to",
     "citation",

@@ -140,6 +140,9 @@ def test_files_in_the_published_layout_build_to_the_same_scenes_as_the_recipe(
     assert record.samples is not None
     assert record.samples.targets == ("bayes", "truth", "day")
     assert "differs from the truth" in (tmp_path / "mini/record.yaml").read_text()
+    same = load_record(tmp_path / "real/record.yaml")
+    assert same.synthetic  # files with a truth are not those of a satellite
+    assert same.real_note is None
 
 
 def test_the_simulation_reads_no_source(tmp_path: Path) -> None:

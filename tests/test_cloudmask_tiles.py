@@ -92,6 +92,10 @@ def test_a_bright_white_cold_pixel_is_potential_cloud_and_a_green_one_is_not() -
     assert warm[:, 0].tolist() == [False, False, True]
 
 
+def record_of_part(staged: Path) -> str:
+    return load_record(staged / "record.yaml").splits[0].parts[0].description
+
+
 @pytest.mark.parametrize("name", TILES)
 def test_a_real_scene_becomes_tiles_with_a_split_by_columns(
     name: str, shared_data: Path, tmp_path: Path
@@ -112,8 +116,11 @@ def test_a_real_scene_becomes_tiles_with_a_split_by_columns(
     own = json.loads((tmp_path / "out/data/statistics.json").read_text())["assets"]["tiles"]
     assert own["over"] == "blocks/train"
     assert 250 < own["variables"]["bts"]["mean"] < 310
+    assert own["variables"]["bts"]["min"] > 200  # no code for a missing one is a temperature
+    assert record_of_part(tmp_path / "out").endswith("tiles")
     record = load_record(tmp_path / "out/record.yaml")
-    assert "may" in record.limitations[0].description
+    assert "may" in record.out_of_scope[0]
+    assert record.real_note is not None
     assert not record.synthetic
 
 

@@ -55,6 +55,7 @@ def best_record(**changes: Any) -> Record:  # Any: YAML at the edge
         "variables": [
             {"name": "wave", "description": "A wave.", "standard_name": "wave"},
             {"name": "depth", "description": "How deep."},
+            {"name": "time", "description": "When, a label of a dimension."},
         ],
         "provenance": {
             "sources": [{"title": "Raw waves", "doi": "10.1234/raw", "license": "CC0-1.0"}],

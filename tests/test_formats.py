@@ -204,9 +204,13 @@ def test_the_readme_says_what_is_synthetic_leaky_and_missing() -> None:
         "leaks": "Neighbours share waves.",
         "parts": [{"name": "train", "description": "Four of five."}],
     }
-    record = full_record(splits=[rule])
+    said = {"real_note": "A buoy is real.", "out_of_scope": ["A score may not steer a ship."]}
+    record = full_record(splits=[rule], **said)
     text = card.readme(record, facts_of(record)).decode()
-    assert "**Synthetic data.** Computed from sine functions" in text
+    assert "**Simulated.** Computed from sine functions" in text
+    assert "**Real.** A buoy is real." in text
+    assert "## What it may not be used for\n\n- A score may not steer a ship." in text
+    assert text.index("What it may not") < text.index("## Cite")
     assert "Known leaks: Neighbours share waves." in text
     assert "- No waves in winter. (from 2000 to 2001)" in text
 

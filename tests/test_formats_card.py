@@ -63,7 +63,7 @@ def test_hostile_texts_of_a_record_add_nothing_to_its_readme() -> None:
         "leaks": "Neighbours share waves.",
         "parts": [{"name": "train", "description": "Four of five."}],
     }
-    harmless = full_record(splits=[rule])
+    harmless = full_record(splits=[rule], real_note="A buoy.", out_of_scope=["None."])
     long = f"Long enough an abstract for search engines, and hostile.\n{HOSTILE}\n{LINES}"
     hostile = full_record(
         title=f"Waves {HOSTILE}",
@@ -82,6 +82,8 @@ def test_hostile_texts_of_a_record_add_nothing_to_its_readme() -> None:
             }
         ],
         variables=[{"name": "wave", "asset": "array", "description": HOSTILE, "units": "1"}],
+        real_note=HOSTILE,
+        out_of_scope=[HOSTILE],
         limitations=[{"description": long}],
     )
     expected, found = (

@@ -116,13 +116,18 @@ def test_the_records_of_the_founding_datasets_have_no_error(name: str) -> None:
     # Each says where the published original lies, or else from what it is built.
     assert record.originals or name.startswith(BUILT)
     assert all(original.checksums.startswith("none published") for original in record.originals)
+    # Each says what is real or simulated, and what a score may not be used for.
+    assert record.real_note or record.synthetic_note
+    assert any("may not be" in text for text in record.out_of_scope)
 
 
 def test_every_founding_dataset_has_its_record() -> None:
     assert [name.removesuffix(".yaml") for name in FOUNDING] == [
         "candle-uno-ccle",
+        "candle-uno-ctrp-gdsc",
         "candle-uno-gdsc2",
         "candle-uno-mini",
+        "candle-uno-pairs-mini",
         "candle-uno",
         "cloudmask-aatsr",
         "cloudmask-landsat8",

@@ -62,6 +62,7 @@ def entry(number: int) -> searching.Entry:
         keywords=tuple(f"topic{(number + n) % 500}" for n in range(20)),
         creators=("Ada Lovelace", "Carl Friedrich Gauß"),
         variables=tuple(f"column{(number + n) % 900}" for n in range(40)),
+        simulated=False,
         state="active",
         href=f"set-{number}/",
     )

@@ -84,6 +84,10 @@ def _head(shown: Shown) -> Iterator[tuple[str, str]]:
     yield "size", f"{counted(commit.files, 'file')}, {amount(commit.bytes)}"
     if record.synthetic_note is not None:
         yield "synthetic", record.synthetic_note
+    if record.real_note is not None:
+        yield "real", record.real_note
+    for text in record.out_of_scope:
+        yield "not for", text
     if commit.unsafe_store:
         yield "warning", "published to a store that ignores conditional writes"
 

@@ -22,7 +22,7 @@ FIELDS: Mapping[str, str] = {
     "creators": "creators",
     "creator": "creators",
     "dates": "created, available, temporal",
-    "descriptions": "abstract, methods, provenance.steps, synthetic_note",
+    "descriptions": "abstract, methods, provenance.steps, synthetic_note, real_note",
     "doi": "--prefix",
     "formats": "data",
     "fundingreferences": "funding",

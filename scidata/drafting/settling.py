@@ -35,6 +35,8 @@ _ORDER = (
     "created",
     "synthetic",
     "synthetic_note",
+    "real_note",
+    "out_of_scope",
     "relations",
     "funding",
     "provenance",

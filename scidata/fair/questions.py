@@ -97,10 +97,11 @@ def without_units(evidence: Evidence) -> str | None:
         if variable.dtype.startswith(_NUMBERS)
         and not describe(evidence.record, asset, variable)[1]
     ]
-    lacking += [
+    held = {variable.name for asset in evidence.assets for variable in asset.variables}
+    lacking += [  # what the data do not hold, or not yet; labels of dimensions are no numbers
         note.name
         for note in evidence.record.variables
-        if not note.units and not any(v.name == note.name for _, v in _variables(evidence))
+        if not note.units and note.name not in held
     ]
     return _naming(lacking, "without unit")
 

@@ -1,5 +1,7 @@
 """``README.md`` of a version: what it is, how to cite and check it, and what is wrong with it.
 
+Also what of it is real, and what it may not be used for: first, where nobody misses it.
+
 For a person who has the files and no scidata. It lies in an immutable version, so it says
 nothing that a later version could make untrue.
 """
@@ -41,6 +43,8 @@ def readme(record: Record, facts: Facts, *, outside: int = 0, doi: str | None = 
     the version, where it is known.
     """
     sections = [
+        ("What is real, what is simulated", list(_reality(record))),
+        ("What it may not be used for", list(map(_item, record.out_of_scope))),
         ("Fetch", [_OUTSIDE.format(files=counted(outside, "file"))] if outside else []),
         ("Cite", [markdown(citation(record, facts, doi)), "", _CITING]),
         ("Licence", [_license(record)]),
@@ -64,9 +68,14 @@ def readme(record: Record, facts: Facts, *, outside: int = 0, doi: str | None = 
 
 def _head(record: Record, facts: Facts) -> str:
     lines = [f"# {_line(record.title)}", "", f"`{facts.name}`, digest `{facts.digest}`", ""]
-    if record.synthetic_note is not None:
-        lines += [f"**Synthetic data.** {markdown(record.synthetic_note)}", ""]
     return "\n".join([*lines, markdown(record.abstract), ""])
+
+
+def _reality(record: Record) -> Iterator[str]:
+    for word, note in (("Real", record.real_note), ("Simulated", record.synthetic_note)):
+        if note is not None:
+            yield f"**{word}.** {markdown(note)}"
+            yield ""
 
 
 def _section(title: str, lines: Iterable[str]) -> str:
@@ -131,10 +140,14 @@ def _splits(record: Record) -> Iterator[str]:
         yield ""
 
 
+def _item(text: str) -> str:
+    return f"- {markdown(text)}"
+
+
 def _limitation(known: Limitation) -> str:
     span = [f"from {known.start}"] if known.start else []
     span += [f"to {known.end}"] if known.end else []
-    return f"- {markdown(known.description)}" + (f" ({' '.join(span)})" if span else "")
+    return _item(known.description) + (f" ({' '.join(span)})" if span else "")
 
 
 def _making(record: Record) -> Iterator[str]:

@@ -315,6 +315,10 @@ def _responsible(record: Record) -> Node:
     limits = [_limitation(known_limit) for known_limit in record.limitations]
     if record.synthetic_note:
         limits.append(f"Synthetic data. {record.synthetic_note}")
+    if record.real_note:
+        limits.append(f"Real data. {record.real_note}")
+    # RAI 1.0 puts uses that are not recommended here, too.
+    limits += [f"Not to be used for this. {text}" for text in record.out_of_scope]
     leaks = [f"Split {s.name}: {s.leaks}" for s in record.splits if s.leaks]
     raw = "\n".join(source.citation or source.title for source in provenance.sources)
     steps = "\n".join(step.activity for step in provenance.steps)

@@ -132,6 +132,8 @@ def _descriptions(record: Record) -> Iterator[Attributes]:
         "Other": record.synthetic_note,
     }
     known = [(kind, text) for kind, text in texts.items() if text]
+    said = (record.real_note, *record.out_of_scope)
+    known += [("Other", text) for text in said if text]
     known += [("Other", limit.description) for limit in record.limitations]
     for kind, text in known:
         yield {"description": text, "descriptionType": kind, "lang": record.language}

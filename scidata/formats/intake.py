@@ -150,6 +150,10 @@ def _about(record: Record) -> dict[str, object]:
         about["time"] = [record.temporal.start, record.temporal.end]
     if record.synthetic_note is not None:
         about["synthetic"] = record.synthetic_note
+    if record.real_note is not None:
+        about["real"] = record.real_note
+    if record.out_of_scope:
+        about["not_for"] = list(record.out_of_scope)
     return about
 
 

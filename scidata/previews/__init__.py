@@ -5,6 +5,7 @@ the record says a sample is; never from a dataset's name. A new kind of plot is 
 one line in a table here. The bytes are the same as long as matplotlib is the same.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,18 +13,21 @@ from typing import TYPE_CHECKING
 
 from scidata.errors import InvalidError, ScidataError
 from scidata.facts import Asset
-from scidata.previews.sketch import DISTRIBUTION, Sketch
+from scidata.previews.sketch import COMPARISON, DISTRIBUTION, Sketch
 from scidata.warning import warn
+from scidata.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from scidata.dataset import Dataset
+    from scidata.record import Record
 
-REVISION = 1
+REVISION = 2
 """Rises when plots of the same version come to look another way."""
 MAX_PREVIEWS = 12
 """Of one version."""
+_SENTENCE = re.compile(r".+?(?<!\be\.g)(?<!\bi\.e)[.!?](?= [A-ZÀ-Þ])")
 _FAILURES = (
     ScidataError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError,
     ValueError,
@@ -43,7 +47,7 @@ class Preview:
     height: int
     """As a page shows it, in CSS pixels."""
     caption: str
-    """One sentence: what is shown, of how many, and what was left out."""
+    """What is shown, of how many, what was left out; then whether the data are real."""
     alt: str
     """What somebody should know who does not see it."""
 
@@ -77,26 +81,30 @@ def draw_previews(dataset: "Dataset", *, limit: int = MAX_PREVIEWS) -> tuple[Pre
             fix='pip install "fair-scidata[site]"',
         )
     drawn: list[Preview] = []
-    for sketch in _most_telling(list(_sketches(dataset)), limit):
+    for sketch in _most_telling(list(find_sketches(dataset)), limit):
         try:
-            drawn.append(_draw(sketch))
+            drawn.append(_draw(sketch, reality(dataset.record)))
         except _FAILURES as error:
             warn(f"no plot {sketch.name} of {dataset.name}: {_message(error)}")
     return tuple(drawn)
 
 
 def _most_telling(sketches: list[Sketch], limit: int) -> list[Sketch]:
-    """Order plots so that the first few differ in kind, histograms last, and cut the list."""
+    """Order plots so that the first few differ in kind, histograms last, and cut the list.
+
+    Of those first few, splits come after what shows the data themselves.
+    """
     before: Counter[str] = Counter()
     ranked = []
     for n, sketch in enumerate(sketches):
         common = sketch.kind == DISTRIBUTION
-        ranked.append((common, before[sketch.kind], n))
+        ranked.append((common, before[sketch.kind], sketch.kind == COMPARISON, n))
         before[sketch.kind] += 1
-    return [sketches[n] for _, _, n in sorted(ranked)[:limit]]
+    return [sketches[n] for *_, n in sorted(ranked)[:limit]]
 
 
-def _sketches(dataset: "Dataset") -> "Iterator[Sketch]":
+def find_sketches(dataset: "Dataset") -> "Iterator[Sketch]":
+    """Yield the plots that the data of a version call for; none is drawn yet."""
     for asset in _ordered(dataset):
         try:
             yield from _of_asset(dataset, asset)
@@ -106,12 +114,14 @@ def _sketches(dataset: "Dataset") -> "Iterator[Sketch]":
 
 def _of_asset(dataset: "Dataset", asset: Asset) -> "Iterator[Sketch]":
     from scidata.previews import (
+        catalogue,
         diffraction,
         doses,
         field_map,
         histograms,
         images,
         over_time,
+        parts,
         point_map,
         series,
     )
@@ -121,7 +131,9 @@ def _of_asset(dataset: "Dataset", asset: Asset) -> "Iterator[Sketch]":
     of_tables: tuple[Callable[[Table], Iterator[Sketch]], ...] = (
         point_map.find,
         over_time.find,
+        catalogue.find,
         doses.find,
+        parts.find_in_table,
         histograms.find_in_table,
     )
     of_arrays: tuple[Callable[[Arrays], Iterator[Sketch]], ...] = (
@@ -129,9 +141,11 @@ def _of_asset(dataset: "Dataset", asset: Asset) -> "Iterator[Sketch]":
         images.find,
         field_map.find,
         series.find,
+        parts.find_in_arrays,
         histograms.find_in_arrays,
     )
-    for table in find_tables(dataset.published, dataset.record, (asset,)):
+    others = dataset.facts.assets
+    for table in find_tables(dataset.published, dataset.record, (asset,), others):
         for find_one in of_tables:
             yield from find_one(table)
     for arrays in find_arrays(dataset.published, dataset.record, (asset,)):
@@ -147,7 +161,26 @@ def _ordered(dataset: "Dataset") -> list[Asset]:
     return sorted(assets, key=lambda a: (a.kind == "zarr", a.key != first, a.key))
 
 
-def _draw(sketch: Sketch) -> Preview:
+def reality(record: "Record") -> str:
+    """Return a sentence that says what is simulated, else what is real; empty if none does."""
+    return first_sentence(record.synthetic_note or record.real_note or "")
+
+
+def first_sentence(text: str) -> str:
+    """Return what ends with the first full stop before a capital letter, or all of it.
+
+    Examples
+    --------
+    >>> first_sentence("All of it is simulated, e.g. M 2.5. No buoy was there.")
+    'All of it is simulated, e.g. M 2.5.'
+    """
+    words = " ".join(printable(text).split())
+    found = _SENTENCE.match(words)
+    sentence = found.group() if found else words
+    return sentence if sentence.endswith((".", "!", "?")) or not sentence else f"{sentence}."
+
+
+def _draw(sketch: Sketch, said: str) -> Preview:
     from scidata.previews.style import SHOWN_DPI, render
 
     image, drawn = render(sketch.draw)
@@ -157,7 +190,7 @@ def _draw(sketch: Sketch) -> Preview:
         image=image,
         width=width,
         height=height,
-        caption=drawn.caption,
+        caption=f"{drawn.caption} {said}".strip(),
         alt=drawn.alt,
     )
 

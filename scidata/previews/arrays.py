@@ -107,6 +107,7 @@ class Arrays:
             description=(note.description if note else None)
             or _text(variable.attrs, "long_name"),
             flagged=any(name in variable.attrs for name in _FLAGS),
+            role=note.role if note else None,
         )
 
 

@@ -1,7 +1,7 @@
 """How the values of columns and variables are distributed."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,12 +96,20 @@ def _values(arrays: Arrays, name: str) -> npt.NDArray[np.float64]:
     share = -(-array.size // (_MAX_VALUES - 10_000)) or 1
     found = []
     for part in blocks(array, longest):
-        values = part.to_numpy().ravel().astype(float)
-        known = values[np.isfinite(values)]
-        found.append(values[::share])
-        if share > 1 and known.size:
-            found.append(np.array([known.min(), known.max()]))
+        values = part.to_numpy().ravel()
+        found.append(values[::share].astype(float))
+        if share > 1:
+            found.append(_extremes(values))
     return np.concatenate(found)
+
+
+def _extremes(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:  # Any: any type of number
+    """Return the least and the greatest value, or nothing if none is known."""
+    found = np.array([values.min(), values.max()], dtype=float)
+    if np.isfinite(found).all():  # so are all between; else a copy of the known ones is made
+        return found
+    known = values[np.isfinite(values)]
+    return np.array([known.min(), known.max()] if known.size else [], dtype=float)
 
 
 def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity) -> str:
@@ -118,10 +126,10 @@ def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity)
         axes.set_xscale("log")
         plain_ticks(axes.xaxis, low, high, 4 if high / low < _WIDE else 3)
         inner = np.logspace(np.log10(low), np.log10(high), _BINS)[1:-1]
-        edges: Sequence[float] | int = [low, *(float(v) for v in inner), high]
+        bins: Sequence[float] = [low, *(float(v) for v in inner), high]
     else:
-        edges = _edges(found)
-    counts, edges_found = np.histogram(found, bins=edges)
+        bins = edges(found)
+    counts, edges_found = np.histogram(found, bins=bins)
     axes.stairs(counts, edges_found, fill=True, color=BLUE)
     if counts.max() > 100 * max(1, np.median(counts[counts > 0])):  # else but one bar is seen
         axes.set_yscale("log")
@@ -131,14 +139,14 @@ def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity)
     return f"{quantity.title}: {middle(values, quantity)}."
 
 
-def _edges(found: npt.NDArray[np.float64]) -> list[float]:
+def edges(found: npt.NDArray[np.float64], count: int = _BINS) -> list[float]:
     """Return edges of equal bins; of few whole numbers one bin each."""
     low, high = float(found.min()), float(found.max())
-    if high - low < _BINS and np.array_equal(found, np.round(found)):
+    if high - low < count and np.array_equal(found, np.round(found)):
         return [float(v) for v in np.arange(low - 0.5, high + 1)]
     if low == high:
         return [low - 0.5, high + 0.5]
-    return [float(v) for v in np.linspace(low, high, _BINS + 1)]
+    return [float(v) for v in np.linspace(low, high, count + 1)]
 
 
 def _bars(axes: "Axes", values: "pd.Series[str]", quantity: Quantity) -> str:

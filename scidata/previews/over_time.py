@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from scidata.previews.catalogue import completeness_of, draw_completeness, magnitude_of
 from scidata.previews.sketch import Drawing, Sketch
 from scidata.previews.style import AMOUNT, BLUE, colour_scale, new_figure, number, year_span
 from scidata.previews.tables import Table
@@ -27,7 +28,8 @@ def draw(table: Table) -> Drawing:
     from matplotlib.colors import LogNorm
     from matplotlib.dates import date2num
 
-    clock, measure = str(table.time), table.measures[0]
+    magnitude = magnitude_of(table)
+    clock, measure = str(table.time), magnitude.name if magnitude else table.measures[0]
     quantity = table.quantities[measure]
     rows = table.read([clock, measure])
     there = rows.frame.dropna(subset=[clock, measure])
@@ -49,13 +51,15 @@ def draw(table: Table) -> Drawing:
     else:
         axes.plot(days, values, ".", color=BLUE, markersize=4)
     axes.xaxis_date()
+    complete = completeness_of(table) if magnitude else ()
+    above = f"; {draw_completeness(axes, complete)}" if complete else ""
     axes.set(xlabel=f"{table.quantities[clock].title} (UTC)", ylabel=quantity.label)
     said = f"{of_rows(rows, table.noun)}, {year_span(times.min(), times.max())}"
     top_at = int(values.argmax())
     return Drawing(
         figure=figure,
         caption=f"{quantity.title} against time, {said}; "
-        f"median {number(float(np.median(values)))}.",
+        f"median {number(float(np.median(values)))}{above}.",
         alt=f"{quantity.title} of {len(times):,} {table.noun} against time: "
-        f"{middle(values, quantity)}; the largest on {str(times[top_at])[:10]}.",
+        f"{middle(values, quantity)}; the largest on {str(times[top_at])[:10]}{above}.",
     )

@@ -1,6 +1,7 @@
 """What a column or an array variable measures, as a plot needs to know it: role, label, unit.
 
-Pure. Roles follow units and CF attributes first, and names only where data say nothing else.
+Pure. The role that a record gives counts first, then units and CF attributes, and names only
+where neither says anything.
 """
 
 import re
@@ -20,6 +21,9 @@ _ENDING = re.compile(
     r"(.+)_(uM|nM|mM|M|pct|percent|K|keV|eV|rad|mrad|deg|angstrom|nm|um|mm|cm|m|km|ms|s|Hz|kHz|MHz)"
 )
 _SPELLED = {"pct": "%", "percent": "%", "um": "µm", "uM": "µM"}
+_LOGARITHM = re.compile(r"(lg|ln|lb)\s*\(re:? ?1? ?(.*?)\)")
+_BASES = {"lg": "log10", "ln": "ln", "lb": "log2"}
+_MICRO = re.compile(r"\bu(?=[mgMlsA])")
 _DIFFRACTION = re.compile(r"diffract|\bcbed\b", re.IGNORECASE)
 
 
@@ -34,12 +38,16 @@ class Quantity:
     description: str | None = None
     flagged: bool = False
     """Has CF attributes that name flags."""
+    role: str | None = None
+    """As the record's note says, see `scidata.record.parts.Role`."""
 
     @property
     def phrase(self) -> str:
         """The name as words within a sentence, such as ``wind speed``; CF's name first."""
         name = self.standard_name or self._name_and_unit[0]
         words = short(name.replace("_", " ").strip() or self.name)
+        if words.startswith("toa "):  # CF writes the abbreviation in small letters
+            words = f"TOA{words[3:]}"
         return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
     @property
@@ -58,7 +66,14 @@ class Quantity:
         """The unit in words; empty for a number without one. Else what the name ends with."""
         if self.units is None:
             return self._name_and_unit[1]
+        if found := _LOGARITHM.fullmatch(self.units):  # UDUNITS' spelling of a logarithm
+            return short(f"{_BASES[found[1]]} {_MICRO.sub('µ', found[2])}".strip())
         return "" if self.units in ("", "1") else short(self.units.replace("_", " "))
+
+    @property
+    def is_logarithm(self) -> bool:
+        """Whether values are logarithms to base 10, as the unit says."""
+        return self.units is not None and self.units.startswith("lg")
 
     @property
     def is_longitude(self) -> bool:
@@ -80,11 +95,14 @@ class Quantity:
         """Whole numbers that say what a pixel is."""
         said = f"{self.name.replace('_', ' ')} {self.standard_name or ''} {self.description}"
         named = bool(_MASK.search(said.replace("_", " ")))
-        return self.kind in ("whole", "truth") and (self.flagged or named)
+        is_one = self.role == "mask" or self.flagged or named
+        return self.kind in ("whole", "truth") and is_one
 
     @property
     def is_diffraction(self) -> bool:
-        """Intensity of a diffraction pattern."""
+        """Intensity of a diffraction pattern, or its logarithm."""
+        if self.role is not None:
+            return self.role in ("pattern", "log-pattern")
         return bool(_DIFFRACTION.search(f"{self.name.replace('_', ' ')} {self.description}"))
 
     @property

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "values"
 """The kind of histograms."""
+COMPARISON = "splits"
+"""The kind of what compares the parts of splits."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,18 @@ class Table:
     published: Published
     record: Record
     asset: Asset
+    others: tuple[Asset, ...] = ()
+    """Of the same version."""
+
+    @cached_property
+    def siblings(self) -> "list[Table]":
+        """The other tables of the version."""
+        others = [other for other in self.others if other.key != self.key]
+        return find_tables(self.published, self.record, others)
+
+    def of_role(self, role: str) -> Quantity | None:
+        """Return the column that the record gives a role."""
+        return next((q for q in self.quantities.values() if q.role == role), None)
 
     @property
     def key(self) -> str:
@@ -86,6 +98,7 @@ class Table:
                 or (note.standard_name if note else None),
                 description=(note.description if note else None)
                 or (held.description if held else None),
+                role=note.role if note else None,
             )
         return found
 
@@ -146,9 +159,15 @@ class Table:
         return frames[0]
 
 
-def find_tables(published: Published, record: Record, assets: Sequence[Asset]) -> list[Table]:
+def find_tables(
+    published: Published,
+    record: Record,
+    assets: Sequence[Asset],
+    others: tuple[Asset, ...] = (),
+) -> list[Table]:
     """Return the assets that are tables whose reading is bounded."""
-    return [Table(published, record, a) for a in assets if _is_bounded(published, a)]
+    bounded = (asset for asset in assets if _is_bounded(published, asset))
+    return [Table(published, record, asset, others) for asset in bounded]
 
 
 def _is_bounded(published: Published, asset: Asset) -> bool:

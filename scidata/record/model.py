@@ -90,6 +90,10 @@ class Record(Part):
     """Simulated or made up, in whole or in part."""
     synthetic_note: Annotated[Text | None, Field(validate_default=True)] = None
     """What is synthetic, and how it was made."""
+    real_note: Text | None = None
+    """What is real: measured or observed, by whom or what; also where part is synthetic."""
+    out_of_scope: Annotated[tuple[Text, ...], AfterValidator(check_distinct)] = ()
+    """Uses that neither the data nor a score on them supports, a sentence each."""
     relations: tuple[Relation, ...] = ()
     funding: tuple[Funding, ...] = ()
     provenance: Provenance = Provenance()

@@ -250,6 +250,23 @@ class Limitation(Part):
         return check_order(end, read)
 
 
+Role = Literal[
+    "dose",
+    "ec50",
+    "einf",
+    "log-pattern",
+    "magnitude",
+    "mask",
+    "pattern",
+    "response",
+    "slope",
+]
+"""What a plot takes a variable for. A dose is a logarithm to base 10 if its unit says so; ec50,
+slope and einf are the parameters of the Hill curve einf + (1 - einf) / (1 + 10^(slope (dose -
+ec50))) of a row. A pattern is intensity on a detector, a log-pattern its logarithm. A magnitude
+is that of an earthquake. A mask says of each pixel what it is."""
+
+
 class VariableNote(Part):
     """What a variable means; its type, dimensions and shape are read from the data."""
 
@@ -261,6 +278,8 @@ class VariableNote(Part):
     """UDUNITS; ``1`` for a number without unit."""
     standard_name: Annotated[Line, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
     """CF standard name."""
+    role: Role | None = None
+    """What a plot takes it for, where name and unit do not tell."""
 
     @field_validator("description", mode="after")
     @classmethod
@@ -309,6 +328,23 @@ class Join(Part):
     dimension, or a number from 0 if it has no labels."""
     asset: Name
     variables: Annotated[Filled[Name], AfterValidator(check_distinct)]
+    names: Annotated[tuple[Name, ...], AfterValidator(check_distinct)] = ()
+    """Of the variables in a batch, in the same order, where their own would be there twice, as
+    with two drugs in one sample. By default their own."""
+
+    @field_validator("names", mode="after")
+    @classmethod
+    def _name_of_each(cls, names: tuple[str, ...], read: ValidationInfo) -> tuple[str, ...]:
+        variables = read.data.get("variables", names)
+        if names and len(names) != len(variables):
+            message = f"{len(names)} names for {len(variables)} variables"
+            raise refusal("names", message, "write one for each variable, or remove names")
+        return names
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Name in a batch by variable."""
+        return dict(zip(self.variables, self.names or self.variables, strict=True))
 
 
 class Window(Part):
@@ -340,6 +376,16 @@ class Samples(Part):
     targets_at: Literal["window", "last"] = "window"
     """Targets are taken in the whole window, or at its last step."""
     joins: tuple[Join, ...] = ()
+
+    @field_validator("joins", mode="after")
+    @classmethod
+    def _names_in_a_batch(
+        cls, joins: tuple[Join, ...], read: ValidationInfo
+    ) -> tuple[Join, ...]:
+        held = {*read.data.get("inputs", ()), *read.data.get("targets", ())}
+        joined = (name for join in joins for name in join.named.values())
+        check_unique((*held, *joined), "a batch would hold two variables:")
+        return joins
 
     @field_validator("crops", mode="after")
     @classmethod

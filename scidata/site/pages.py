@@ -23,7 +23,7 @@ from scidata.site.describing import (
 from scidata.site.rendering import render
 from scidata.site.snippets import Bucket, snippets
 from scidata.site.sources import Version
-from scidata.wording import amount, counted
+from scidata.wording import counted
 
 MAX_CARDS = 500
 """Datasets that the index shows with all they say; of the others it shows the names."""
@@ -62,6 +62,8 @@ class Card:
     domains: tuple[str, ...]
     """Fields that the dataset is of, as its record says."""
     keywords: tuple[str, ...]
+    simulated: bool
+    """In whole or in part."""
     versions: int
     state: str
     publisher: str
@@ -141,12 +143,13 @@ def card(newest: Version, addresses: Addresses) -> Card:
         language=record.language,
         version=commit.version,
         date=commit.created[:10],
-        size=amount(commit.bytes),
+        size=listed.size_words(commit, newest.history.state),
         bytes=commit.bytes,
         files=counted(commit.files, "file"),
         licence=license_label(record),
         domains=tuple(dict.fromkeys(subject.term for subject in record.subjects)),
         keywords=record.keywords[:6],
+        simulated=record.synthetic,
         versions=len(newest.ledger.lines),
         state=newest.history.state,
         publisher=record.publisher.name,
@@ -165,7 +168,7 @@ def index_page(cards: Sequence[Card], addresses: Addresses) -> bytes:
         "@type": "DataCatalog",
         "@id": addresses.at(),
         "url": addresses.at(),
-        "name": f"Datasets of {only}" if only else "Datasets",
+        "name": catalog_name(only),
         "dataset": [
             {
                 "@type": "Dataset",
@@ -183,7 +186,7 @@ def index_page(cards: Sequence[Card], addresses: Addresses) -> bytes:
         "index.html",
         root="./",
         canonical=addresses.at(),
-        publisher=only,
+        name=catalog_name(only),
         cards=cards[:MAX_CARDS],
         others=cards[MAX_CARDS:],
         document=embedded(document),
@@ -224,7 +227,6 @@ def _shared(
         "facts": subject.facts,
         "commit": commit,
         "correction": version.correction,
-        "catalog": catalog_name(record),
         "summary": _first_words(record.abstract),
         "gone": version.is_gone,
         "state": version.history.state,
@@ -254,7 +256,7 @@ def _shared(
         "license_label": license_label(record),
         "license_href": web(license_url(record)),
         "access": ACCESS[record.access][0],
-        "size": amount(commit.bytes),
+        "size": listed.size_words(commit, version.history.state),
         "files": counted(commit.files, "file"),
         "formats": models.formats(subject),
         "history": listed.history(ledger.lines, addresses, here, {}, current=commit.version),

@@ -39,6 +39,7 @@ class Entry:
     creators: tuple[str, ...]
     variables: tuple[str, ...]
     """Names, and CF's names."""
+    simulated: bool
     state: str
     href: str
 
@@ -60,6 +61,7 @@ def entry(newest: "Version", shown: "Card") -> Entry:
         keywords=tuple(record.keywords[:MAX_KEYWORDS]),
         creators=tuple(who.full_name for who in record.creators[:MAX_CREATORS]),
         variables=_variables(newest),
+        simulated=shown.simulated,
         state=shown.state,
         href=shown.href,
     )

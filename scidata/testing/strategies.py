@@ -111,6 +111,8 @@ def _of_the_work() -> dict[str, SearchStrategy[Any]]:  # Any: YAML at the edge
         "methods": texts(),
         "subjects": _several({"term": lines(), "scheme": lines(), "uri": urls()}),
         "created": dates(),
+        "real_note": texts(),
+        "out_of_scope": _distinct(texts(), min_size=0),
         "relations": _several(relation, note=lines()),
         "funding": _several({"funder": lines()}, ror=rors(), number=lines(), uri=urls()),
         "provenance": provenances(),

@@ -74,6 +74,8 @@ def _image(held: NetCdf, name: str, view: str, key: str) -> Image:
         raise refuse(name, "shape", f"its grids are {sorted(shapes)}", "give a larger crop")
     percent = np.stack([held.decoded(n) for n in refs_names])
     bts = np.stack([held.decoded(n) for n in bts_names])
+    # Small negative numbers say why there is none: -5, scaled -0.05 K, where it saturated.
+    bts[bts <= 0] = np.nan
     label = (held.raw(flags).astype(np.uint16) & CLOUDY) != 0
     scene = Scene(refs=percent / np.float32(100), bts=bts, label=label.astype(np.uint16))
     check_scene(scene, name, REFLECTANCE, THERMAL)

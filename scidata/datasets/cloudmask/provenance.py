@@ -27,6 +27,14 @@ _SUMMARY = (
 )
 
 
+_SIMULATED = {
+    "synthetic": True,
+    "synthetic_note": "The files are simulated: they hold a true mask, as no real file does.",
+    "real_note": None,
+}
+"""What the record of published files says instead, if they cannot be those."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Assembled:
     """What the record is completed with."""
@@ -54,6 +62,7 @@ def complete(record: Record, built: Assembled) -> Record:
             "variables": tuple(v for v in record.variables if v.name != "truth" or built.truth),
             "splits": split_rules(record, built.divided.parts),
             "samples": samples_of(*built.size, truth=built.truth),
+            **(_SIMULATED if built.truth and not record.synthetic else {}),
         }
     )
 
@@ -76,14 +85,16 @@ def samples_of(height: int, width: int, *, truth: bool) -> Samples | None:
     )
 
 
-def split_rules(record: Record, parts: Mapping[str, Parts]) -> tuple[SplitRule, ...]:
+def split_rules(
+    record: Record, parts: Mapping[str, Parts], noun: str = "scenes"
+) -> tuple[SplitRule, ...]:
     """Return the rules of the splits that there are; the first of them is the default."""
     found: list[SplitRule] = []
     for rule in record.splits:
         if rule.name not in parts:
             continue
         held = tuple(
-            SplitPart(name=part.name, description=_counted(part, parts[rule.name]))
+            SplitPart(name=part.name, description=_counted(part, parts[rule.name], noun))
             for part in rule.parts
             if part.name in parts[rule.name]
         )
@@ -92,8 +103,8 @@ def split_rules(record: Record, parts: Mapping[str, Parts]) -> tuple[SplitRule, 
     return tuple(found)
 
 
-def _counted(part: SplitPart, parts: Parts) -> str:
-    return f"{part.description.partition(';')[0]}; {len(parts[part.name])} scenes"
+def _counted(part: SplitPart, parts: Parts, noun: str) -> str:
+    return f"{part.description.partition(';')[0]}; {len(parts[part.name])} {noun}"
 
 
 def _period(entries: Sequence[Entry]) -> Period | None:

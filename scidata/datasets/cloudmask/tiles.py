@@ -109,7 +109,7 @@ def complete(record: Record, tiled: Tiled, look: Look) -> Record:
         "half of each was seen."
     )
     provenance = record.provenance
-    rules = split_rules(record, {"blocks": tiled.parts})
+    rules = split_rules(record, {"blocks": tiled.parts}, "tiles")
     located = {"asset": ASSET, "dimension": "tile"}
     return record.model_copy(
         update={

@@ -107,6 +107,7 @@
     const heading = make("h2", "", { dir: "auto", lang: dataset.language });
     heading.append(make("a", dataset.title, { href: page(dataset.href) }));
     const facts = [dataset.name, dataset.version, dataset.date, dataset.size, dataset.licence];
+    if (dataset.simulated) facts.push("simulated");
     const line = make("p", facts.filter(Boolean).join(" · "), { class: "small" });
     if (dataset.state !== "active") {
       line.append(" ", make("span", dataset.state, { class: `badge ${dataset.state}` }));
