@@ -9,6 +9,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from operator import lt
 from types import MappingProxyType
@@ -204,7 +205,7 @@ class Manifest(Mapping[str, Digest]):
         """The canonical bytes: what is stored, and what the version's digest covers."""
         return b"".join(self._blocks())
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """The version's digest."""
         value = hashlib.sha256()

@@ -167,10 +167,10 @@ def check_held(
 
 def check_unchanged(before: Stamps, after: Stamps, *, where: str) -> None:
     """Raise `IntegrityError` if a staged file changed while it was uploaded."""
-    changed = sorted(
-        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
-    )
-    if changed:
+    if before != after:
+        changed = sorted(
+            path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+        )
         raise IntegrityError(
             f"{len(changed)} files changed while they were published, first {changed[0]!r}",
             where=where,

@@ -117,7 +117,7 @@ def _receive(
         meter.add(size)
         told = size
         try:
-            for block in _blocks(store, item, size):
+            for block in _pieces(_blocks(store, item, size)):
                 size += len(block)
                 if size > item.size or stop.is_set():
                     return None
@@ -150,6 +150,14 @@ def _blocks(store: Store, item: Fetch, start: int) -> Iterable[Block]:
     if start == 0 and item.size <= ONE_REQUEST:
         return (store.read(item.key, limit=item.size),)
     return store.stream(item.key, start=start)
+
+
+def _pieces(blocks: Iterable[Block]) -> Iterator[memoryview]:
+    """Cut blocks: what is written and hashed in turns is still in the processor's cache."""
+    for block in blocks:
+        whole = memoryview(block)
+        for start in range(0, len(whole), BLOCK):
+            yield whole[start : start + BLOCK]
 
 
 @contextmanager
