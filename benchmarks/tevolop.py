@@ -165,6 +165,23 @@ TASK = Task(
                 score_stride=8,
             ),
         ),
+        "simulated": QuakeProfile(
+            name="simulated",
+            description="As strict, on earthquakes of a known process, beside its best forecast",
+            dataset="tevolop-mini",
+            asset="fortnights",
+            split="time",
+            parts=TIME_PARTS,
+            settings=QuakeSettings(
+                model="lstm",
+                epochs=20,
+                batch_size=256,
+                learning_rate=1e-3,
+                decay=0.0,
+                clip=1.0,
+                keep="best",
+            ),
+        ),
         "strict": QuakeProfile(
             name="strict",
             description="Held-out years behind an embargo, scaling from training data only",

@@ -46,7 +46,8 @@ from scidata.wording import counted
     type=click.Choice(["tiny", "small", "native", "mini"]),
     help="cloudmask-mini: scenes of 300 by 375 (tiny), 600 by 750 (small) or 1200 by 1500 "
     "pixels (native) [default: tiny]. stemdl-mini: 24, 180 or 2,400 samples (tiny, small, "
-    "mini) [default: mini].",
+    "mini) [default: mini]. tevolop-mini: 14 years in 96 pixels (tiny) or 60 in 600 (mini) "
+    "[default: mini].",
 )
 @click.option(
     "--scenes",
@@ -56,7 +57,14 @@ from scidata.wording import counted
 @click.option(
     "--seed",
     type=click.Choice([str(n) for n in range(10)]),
-    help="cloudmask-mini, stemdl-mini, candle-uno-mini: seed of the simulation [default: 0].",
+    help="cloudmask-mini, stemdl-mini, candle-uno-mini, tevolop-mini: seed of the simulation "
+    "[default: 0].",
+)
+@click.option(
+    "--completeness",
+    type=click.Choice(["full", "falling"]),
+    help="tevolop-mini: every earthquake of magnitude 2.5 is found (full), or only those from 3.3 "
+    "on in the first year and ever smaller ones later (falling) [default: full].",
 )
 @click.option(
     "--scheduler",
@@ -100,6 +108,7 @@ def command(
     candle-uno-ccle      a folder of CCLE doses, features and SMILES as CSV
     candle-uno-gdsc2     a folder of GDSC2 ln IC50, features and SMILES as CSV
     candle-uno-mini      nothing: it is simulated
+    tevolop-mini         nothing: it is simulated
     """
     place = out or Path("staged") / name
     with progress_bar("build", shown=not (as_json or quiet), unit="") as progress:
