@@ -1,7 +1,7 @@
 """Forecasts of earthquakes that need no network, fitted on the training part alone.
 
 Persistence, climatology, the season, and a smoothed rate: what an Omori law makes of the
-shocks of the last year. Beside them, where earthquakes are simulated, the best forecast there is.
+shocks of the last year. Beside them, where earthquakes are simulated, the best forecast.
 """
 
 from collections.abc import Mapping
@@ -128,7 +128,7 @@ def _oracle(setup: Quakes) -> Mapping[str, Forecaster]:
 
     def foresee(batch: Batch) -> Tensor:
         known = expected[batch.samples["location"], batch.samples["time"]]
-        # Where the window ends too late there is no forecast, and no observation to score it on.
+        # Where the window ends too late there is no forecast, and no observation either.
         return setup.scaling.scale(TARGET, known).nan_to_num(nan=0.0)
 
     return {"oracle": foresee}

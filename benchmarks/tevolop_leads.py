@@ -228,11 +228,14 @@ TASK = Task(
             target=TARGET_SCORE,
             settings=LeadSettings(
                 model="tft",
-                epochs=10,
-                batch_size=64,
-                learning_rate=1e-4,
+                epochs=3,
+                batch_size=512,
+                learning_rate=1e-3,
                 clip=1.0,
-                score_batch_size=128,
+                stride=4,
+                score_stride=4,
+                keep="best",
+                score_batch_size=1024,
             ),
         ),
         "reference": QuakeProfile(

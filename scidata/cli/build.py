@@ -46,7 +46,7 @@ from scidata.wording import counted
     type=click.Choice(["tiny", "small", "native", "mini"]),
     help="cloudmask-mini: scenes of 300 by 375 (tiny), 600 by 750 (small) or 1200 by 1500 "
     "pixels (native) [default: tiny]. stemdl-mini: 24, 180 or 2,400 samples (tiny, small, "
-    "mini) [default: mini]. tevolop-mini: 14 years in 96 pixels (tiny) or 60 in 600 (mini) "
+    "mini) [default: mini]. tevolop-mini: 14 years in 96 pixels (tiny) or 60 in 216 (mini) "
     "[default: mini].",
 )
 @click.option(
@@ -63,8 +63,8 @@ from scidata.wording import counted
 @click.option(
     "--completeness",
     type=click.Choice(["full", "falling"]),
-    help="tevolop-mini: every earthquake of magnitude 2.5 is found (full), or only those from 3.3 "
-    "on in the first year and ever smaller ones later (falling) [default: full].",
+    help="tevolop-mini: every earthquake of magnitude 2.5 is found (full), or only those from "
+    "3.3 on in the first year and ever smaller ones later (falling) [default: full].",
 )
 @click.option(
     "--scheduler",

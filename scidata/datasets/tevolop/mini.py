@@ -1,4 +1,4 @@
-"""How tevolop-mini is built: earthquakes of a known process, and the best forecast beside them."""
+"""How tevolop-mini is built: earthquakes of a known process, and the best forecast beside."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,19 +60,19 @@ class Size:
 
 SIZES = {
     "mini": Size(
-        pixels=Pixels(rows=20, columns=30),
+        pixels=Pixels(rows=12, columns=18),
         first_year=1960,
         last_year=2019,
         rate=60.0,
-        faults=5,
-        draws=64,
+        faults=3,
+        draws=32,
     ),
     "tiny": Size(
         pixels=Pixels(rows=8, columns=12),
         first_year=2000,
         last_year=2013,
-        rate=60.0,
-        faults=4,
+        rate=30.0,
+        faults=2,
         draws=4,
     ),
 }
@@ -179,12 +179,10 @@ class Simulated:
     def counts(self) -> Mapping[str, int | float]:
         """Earthquakes that struck and that were found, and active pixels."""
         counts = self.catalogue.counts
-        active = self.assembled.active.values() if self.assembled else ()
-        return {
-            "struck": counts.rows,
-            "found": counts.kept,
-            **{"active_pixels": n for n in active},
-        }
+        found = {"struck": counts.rows, "found": counts.kept}
+        if self.assembled:
+            found["active_pixels"] = sum(self.assembled.active.values())
+        return found
 
     def blocks(self, length: int) -> Iterator[Days]:
         """Yield all days, `length` at a time."""
@@ -218,10 +216,10 @@ class Simulated:
             catalogue=self.catalogue,
             told=(
                 f"Simulated with seed {self._seed}: k {law.k:.3g}, p {law.p:g}, c {law.c:.2g} "
-                f"days, q {law.q:g}, d {law.d:g} km, alpha {law.alpha:g}, b {law.b:g}, branching "
-                f"ratio {law.branching_ratio:.3f}, {self._size.rate:g} earthquakes a year that "
-                f"none has triggered. {counts.rows} struck, {counts.kept} of them were found in "
-                "the grid, which are complete from magnitude "
+                f"days, q {law.q:g}, d {law.d:g} km, alpha {law.alpha:g}, b {law.b:g}, "
+                f"branching ratio {law.branching_ratio:.3f}, {self._size.rate:g} earthquakes "
+                f"a year that none has triggered. {counts.rows} struck, {counts.kept} of them "
+                "were found in the grid, which are complete from magnitude "
                 f"{self.truth.complete(np.array(self.days)).round(2).tolist()} on in the first "
                 "and the last year.",
                 f"{EXPECTED!r} is the mean over {self._size.draws} futures of each fortnight, "
@@ -242,7 +240,8 @@ class Simulated:
             seed=self._seed,
             advance=advance,
         )
-        store = ArrayStore(data / f"{ASSET}.zarr", "The best forecast of simulated earthquakes")
+        title = "The best forecast of simulated earthquakes"
+        store = ArrayStore(data / f"{ASSET}.zarr", title)
         store.put(
             EXPECTED,
             ("location", "time", "ahead"),

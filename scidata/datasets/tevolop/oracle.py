@@ -1,7 +1,7 @@
-"""What can be forecast at all: the mean of each target over futures drawn from the true process.
+"""What can be forecast at all: each target's mean over futures drawn from the true process.
 
-No forecast has a smaller expected squared error than the conditional mean; that of a logarithm of
-summed energy has no formula, so it is the mean over many futures of the very same past.
+No forecast has a smaller expected squared error than the conditional mean; that of a logarithm
+of summed energy has no formula, so it is the mean over many futures of the very same past.
 """
 
 from collections.abc import Callable
@@ -98,7 +98,7 @@ def expectation(
             now = start + DAYS
             past = truth.quakes.at(slice(int(np.searchsorted(truth.quakes.time, now))))
             span = float(now), float(now + DAYS * steps)
-            drawn = etas.future(truth.law, truth.background, past, span, draws, random)
+            drawn = etas.future(truth.law, truth.background, past, span, random, draws=draws)
             energies = _energies(truth, drawn, locations, now, (draws, steps))
             for k, (length, delay) in enumerate(AHEAD):
                 if length + delay <= steps:
