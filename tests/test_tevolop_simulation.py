@@ -57,7 +57,7 @@ def test_aftershocks_fall_off_in_time_with_the_exponent_of_the_law() -> None:
     law = replace(LAW, p=1.3)
     found = etas.triggered(law, one(5.0, 3000), (0, law.memory), np.random.default_rng(1))
     after = found.time + law.c
-    # The likeliest exponent, by bisection of the derivative of the likelihood on (c, memory + c).
+    # The likeliest exponent, by bisection of the likelihood's derivative on (c, memory + c).
     low, high = math.log(law.c), math.log(law.memory + law.c)
 
     def slope(p: float) -> float:
@@ -84,13 +84,14 @@ def test_aftershocks_lie_as_near_as_the_law_says() -> None:
 
 
 def test_one_earthquake_triggers_as_many_as_the_branching_ratio_says() -> None:
-    random = np.random.default_rng(3)
-    parents = one(0.0, 50_000)
-    parents = replace(parents, magnitude=etas.magnitudes(LAW, len(parents), random))
+    # The mean over the law's magnitudes as an integral: its tail is too heavy to be drawn.
+    edges = np.linspace(LAW.smallest, LAW.largest, 20_001)
+    middles = (edges[1:] + edges[:-1]) / 2
+    shares = -np.diff(10 ** (-LAW.b * (edges - LAW.smallest)))
+    parents = replace(one(0.0, len(middles)), magnitude=middles)
+    children = etas.expected(LAW, parents, (0, LAW.memory))
+    assert (children * shares).sum() / shares.sum() == pytest.approx(LAW.branching_ratio)
     assert 0 < LAW.branching_ratio < 1
-    found = etas.expected(LAW, parents, (0, LAW.memory)).mean()
-    # Both are of a heavy tail: a few great ones have most of the children.
-    assert found == pytest.approx(LAW.branching_ratio, rel=0.1)
 
 
 @settings(max_examples=8, deadline=None)
@@ -203,9 +204,8 @@ def test_a_simulation_builds_a_sound_dataset_with_the_best_forecast(tiny: Path) 
     assert observed.shape == expected.shape
     for name in ("location", "time"):
         assert np.array_equal(opened["fortnights"][name], opened["oracle"][name])
-    known = ~np.isnan(observed.values)
-    # No forecast where there is no observation, so nothing is scored that was not foreseen.
-    assert np.array_equal(known, ~np.isnan(expected.values))
+    # Nothing is scored that was not foreseen: a quiet time counts as a gap, and has no target.
+    assert not np.isnan(expected.values[~np.isnan(observed.values)]).any()
     steps = load_record(tiny / "record.yaml").provenance.steps
     assert any("branching ratio 0.900" in step.activity for step in steps)
 
@@ -216,8 +216,8 @@ def test_a_simulation_reads_no_source(tmp_path: Path) -> None:
 
 
 def test_the_best_forecast_is_scored_beside_the_model(tiny: Path, tmp_path: Path) -> None:
-    publish(tiny, tmp_path / "store", "1.0.0")
-    few = {"epochs": 1, "batch_size": 8, "stride": 20, "score_stride": 4, "evaluate_every": 0}
+    publish(tiny, tmp_path / "store", version="1.0.0")
+    few = {"epochs": 1, "batch_size": 8, "stride": 40, "score_stride": 9, "evaluate_every": 0}
     result = run_task(
         "tevolop",
         profile="simulated",
