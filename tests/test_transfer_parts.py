@@ -25,7 +25,8 @@ from scidata.storage import open_store, refusals, s3
 from scidata.storage.base import ObjectFacts
 from scidata.storage.objects import Objects
 from scidata.storage.parts import MAX_BYTES
-from scidata.storage.s3 import PART_MIB, S3Store, parse_address
+from scidata.storage.s3 import PART_MIB, S3Store
+from scidata.storage.s3_address import parse_address
 from scidata.verifying import verify
 from tests.damage import command
 from tests.servers import KEY, REGION, SECRET, Fault, Proxy, faulty_proxy, free_port

@@ -15,7 +15,7 @@ from scidata.parallel import each
 from scidata.storage.addresses import local_folder, split_url
 from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.foreign import open_place, place_fault
-from scidata.storage.s3 import parse_address
+from scidata.storage.s3_address import parse_address
 
 MAX_FILES = 1_000_000
 MAX_LIST_BYTES = 256 * 2**20

@@ -68,7 +68,8 @@ def _open_url(scheme: str, url: str, *, endpoint_url: str | None, anonymous: boo
 
         return LocalStore(file_url_folder(url))
     if scheme == "s3":
-        from scidata.storage.s3 import S3Store, parse_address
+        from scidata.storage.s3 import S3Store
+        from scidata.storage.s3_address import parse_address
 
         address = parse_address(
             url, endpoint_url=endpoint_url, anonymous=anonymous, environ=os.environ

@@ -14,16 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scidata.digest import Digest
 from scidata.errors import IntegrityError, ScidataError
 from scidata.parallel import Budget, Debt, each
 from scidata.parts import MIB, Sizes
 from scidata.storage import refusals
-
-if TYPE_CHECKING:
-    from scidata.storage.s3 import S3Address
+from scidata.storage.s3_address import S3Address
 
 MAX_BYTES = 5 * 2**40
 """More than this S3 does not take as one object."""
@@ -40,7 +38,7 @@ SPOILT_TRIES = 2
 class PartUploads:
     """Creates objects from large files, in a bucket below a prefix."""
 
-    def __init__(self, client: Any, at: "S3Address", sizes: Sizes, memory: Budget) -> None:
+    def __init__(self, client: Any, at: S3Address, sizes: Sizes, memory: Budget) -> None:
         # Any: botocore makes its clients' methods as it runs.
         self._client = client
         self._at = at
