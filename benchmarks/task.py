@@ -79,7 +79,7 @@ class Profile:
     """Rules of evaluation: which data, which split, which habits of the published code."""
 
     name: str
-    """``mini``, ``reference``, ``strict`` or ``fixed-model``."""
+    """``mini``, ``reference``, ``strict``, ``fixed-model``, or one of the task alone."""
     description: str
     settings: Settings
     split: str

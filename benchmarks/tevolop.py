@@ -2,7 +2,8 @@
 
 Question  How much seismic energy will each pixel release in ten windows ahead?
 Dataset   tevolop: a window of 26 fortnights of one pixel is a sample; targets are magnitudes of
-          summed energy. Split along time (strict, mini) or along location (reference).
+          summed energy. Split along time (strict, mini) or along location (reference). The
+          profile simulated takes tevolop-mini, where the best forecast is known.
 Models    the LSTM of the MLCommons Science earthquake benchmark, 65,560 parameters, and its
           Science Transformer, 4,096,280.
 Metric    NNSE, averaged over pixels and of their sum, for each window; higher is better.

@@ -3,8 +3,8 @@
 Question  What will each pixel's magnitude be, of a fortnight and of the 3, 6 and 12 months that
           end with it, 1 to 26 fortnights from now?
 Dataset   tevolop: the same samples and splits as the task tevolop.
-Model     the Temporal Fusion Transformer of the MLCommons Science earthquake benchmark,
-          8,005,334 parameters by the published rules.
+Model     the Temporal Fusion Transformer of the MLCommons Science earthquake benchmark, in a
+          layout of ours with 8,005,334 parameters by the published rules.
 Metric    NNSE, averaged over pixels and of their sum, at the leads 1, 7, 13 and 26.
 Source    MLCommons Science policy 0.5; Lim et al. 2021, doi:10.1016/j.ijforecast.2021.03.012
 """
