@@ -55,7 +55,9 @@ class Parameters:
 
     def decayed(self, after: Float) -> Float:
         """Integrate ``(t + c)**-p`` from 0 to so many days."""
-        return (self.c ** (1 - self.p) - (after + self.c) ** (1 - self.p)) / (self.p - 1)
+        power = 1 - self.p
+        found: Float = (self.c**power - np.power(after + self.c, power)) / -power
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

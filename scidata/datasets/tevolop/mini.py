@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import zarr
+import xarray as xr
 
 from scidata.datasets import Advance, Survey
 from scidata.datasets.array_store import ArrayStore
@@ -229,8 +229,9 @@ class Simulated:
         return provenance.complete(record, built)
 
     def _write_oracle(self, data: Path, advance: Advance) -> None:
-        series = zarr.open_group(str(data / "fortnights.zarr"), mode="r")
-        locations, days = (np.asarray(series[name][...]) for name in ("location", "time"))
+        with xr.open_zarr(data / "fortnights.zarr", decode_times=False) as series:
+            locations, days = (series[name].values for name in ("location", "time"))
+            attributes = {name: dict(series[name].attrs) for name in ("location", "time")}
         epoch = int(np.datetime64("1950-01-01", "D").astype(int))
         expected = expectation(
             self.truth,
@@ -252,7 +253,7 @@ class Simulated:
             },
         )
         for name, values in (("location", locations), ("time", days)):
-            store.put(name, [name], values, dict(series[name].attrs))
+            store.put(name, [name], values, attributes[name])
         store.close()
 
 
@@ -266,7 +267,8 @@ def fault_of(background: Background, pixels: Pixels) -> Int:
     point = np.stack([east, north], axis=-1)[:, None] - begin
     share = np.clip((point * along).sum(-1) / (along**2).sum(-1), 0, 1)
     away = np.hypot(*np.moveaxis(point - share[..., None] * along, -1, 0))
-    return away.argmin(axis=1).astype(np.int64)
+    nearest: Int = away.argmin(axis=1).astype(np.int64)
+    return nearest
 
 
 def _table(truth: Truth, found: Quakes, random: np.random.Generator) -> pa.Table:

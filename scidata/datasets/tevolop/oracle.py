@@ -121,5 +121,5 @@ def _energies(
     step = np.minimum(((seen.time - now) // DAYS).astype(np.int64), steps - 1)
     cell = (seen.draw * len(locations) + slot) * steps + step
     size = draws * len(locations) * steps
-    sums = np.bincount(cell, energy(seen.magnitude), minlength=size)
+    sums: Float = np.bincount(cell, energy(seen.magnitude), minlength=size).astype(np.float64)
     return sums.reshape(draws, len(locations), steps)
