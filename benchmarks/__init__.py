@@ -255,7 +255,8 @@ def check_submission(
     Returns
     -------
     dict
-        Who submits what, and its scores, which are those that were computed here.
+        Who submits what; its scores, which are those that were computed here; and ``doi``, the
+        version's as its store knows it, whatever the submission says.
 
     Raises
     ------
@@ -269,13 +270,13 @@ def check_submission(
     from scidata.benchmarks.checking import TOLERANCE, check_folder, require_sound
     from scidata.dataset import open as open_version
 
-    submission, problems = check_folder(
+    verdict = check_folder(
         folder,
         load=load_task,
         open_version=lambda name: open_version(name, store),
         elsewhere=predictions,
         rerun=rerun,
     )
-    require_sound(problems, where=str(folder))
-    found = submission.model_dump(mode="json", by_alias=True)
-    return {**found, "tolerance": TOLERANCE, "rerun": rerun}
+    require_sound(verdict.problems, where=str(folder))
+    found = verdict.submission.model_dump(mode="json", by_alias=True)
+    return {**found, "doi": verdict.doi, "tolerance": TOLERANCE, "rerun": rerun}

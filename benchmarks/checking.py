@@ -7,18 +7,20 @@ integrity; what breaks a rule of the form is invalid.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
+import numpy as np
+import numpy.typing as npt
 
 from scidata.benchmarks import mllog, predictions
 from scidata.benchmarks.folders import Submission, read_files, read_json, read_submission
 from scidata.benchmarks.harness import Job, described, prepare, run, verify_read
 from scidata.benchmarks.log_rules import check
-from scidata.benchmarks.scoring import MODEL, open_part
+from scidata.benchmarks.rescoring import Rescorer
+from scidata.benchmarks.scoring import MODEL
 from scidata.benchmarks.settings import read_settings
 from scidata.benchmarks.submission import (
     CONFIG,
@@ -30,9 +32,10 @@ from scidata.benchmarks.submission import (
     SYSTEM_FIELDS,
     WRITE_UP,
 )
-from scidata.benchmarks.task import Batch, Task
+from scidata.benchmarks.task import Task
 from scidata.dataset import Dataset
 from scidata.errors import IntegrityError, InvalidError, Problem
+from scidata.inventory import known_doi
 from scidata.loaders.stream import Stream
 
 TOLERANCE = 1e-4
@@ -43,7 +46,7 @@ RERUN_TOLERANCE = 0.02
 INTEGRITY = frozenset({"dataset-digest", "split-digest", "score", "samples", "rerun"})
 """Codes of problems that are matters of integrity."""
 
-_MOST_MEMORY_MIB, _MOST_BATCH = 512, 4096
+_MOST_LISTED = 100
 _PRIVATE = re.compile(rb"/home/|/root/|/Users/|[A-Za-z]:\\\\?Users|AKIA[0-9A-Z]{16}")
 _LOGGED = {
     "seed": "seed",
@@ -51,7 +54,16 @@ _LOGGED = {
     "opt_name": "optimizer",
     "opt_base_learning_rate": "learning_rate",
 }
-_MISTAKES = (ValueError, TypeError, LookupError, RuntimeError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a folder submits, and what was found."""
+
+    submission: Submission
+    problems: tuple[Problem, ...]
+    doi: str | None = None
+    """Of the version as its store knows it, which no submission can change."""
 
 
 def check_folder(
@@ -61,7 +73,7 @@ def check_folder(
     open_version: Callable[[str], Dataset],
     elsewhere: Path | None = None,
     rerun: bool = False,
-) -> tuple[Submission, tuple[Problem, ...]]:
+) -> Verdict:
     """Return what a folder submits, and everything that is wrong with it.
 
     Raises
@@ -76,25 +88,30 @@ def check_folder(
     submission.named.folder("task")  # the names can be those of folders
     result = read_json(files, RESULT)
     problems = [*_of_form(files, submission, result), *_of_log(files, submission, result)]
+    if SETTINGS not in files:
+        return Verdict(submission=submission, problems=tuple(problems))
     task = load(submission.task)
     profile = task.profile(submission.profile)
     dataset = open_version(submission.dataset.name)
     if str(dataset.digest) != submission.dataset.digest:
         said = f"{submission.dataset.digest} is claimed, the version has {dataset.digest}"
         problems.append(_problem("dataset-digest", submission.dataset.name, said))
-        return submission, tuple(problems)
+        return Verdict(submission=submission, problems=tuple(problems))
     job, streams = prepare(task, profile, dataset, changed=read_settings(files[SETTINGS]))
     data = submission.dataset.model_dump(exclude={"doi"})
     problems += [*_of_claims(job, result, data), *_of_splits(job, streams, result)]
-    if problems:
-        return submission, tuple(problems)  # a score by other rules says nothing
+    if problems:  # a score by other rules says nothing
+        return Verdict(submission=submission, problems=tuple(problems))
     verify_read(job, streams)
     kept = _predictions(submission, files, elsewhere)
-    found = _Again(job).scores(kept)
+    found = Rescorer(job).scores(kept)
     problems += _of_scores("score", submission.scores, found, TOLERANCE)
     if rerun and not problems:
         problems += _of_rerun(job, submission)
-    return submission, tuple(problems)
+    known = known_doi(dataset.store, dataset.commit)
+    return Verdict(
+        submission=submission, problems=tuple(problems), doi=known.doi if known else None
+    )
 
 
 def require_sound(problems: tuple[Problem, ...], *, where: str) -> None:
@@ -113,7 +130,7 @@ def require_sound(problems: tuple[Problem, ...], *, where: str) -> None:
         said = "; ".join(f"{p.path}: {p.message}" for p in (*grave, *problems)[:5])
         raise IntegrityError(f"{len(problems)} failures: {said}", where=where, fix=fix)
     if problems:
-        raise InvalidError.listing(problems, where=where, fix=fix)
+        raise InvalidError.listing(problems[:_MOST_LISTED], where=where, fix=fix)
 
 
 def _of_form(
@@ -133,7 +150,17 @@ def _of_form(
             "scores", "splits")  # fmt: skip
     for name in same:
         if result.get(name) != claimed[name]:
-            yield _problem("claim", RESULT, f"its {name} is not the submission's")
+            yield _problem("claim", RESULT, f"{name} here and in {DESCRIPTION} differ")
+    kept = {part: each["sha256"] for part, each in claimed["predictions"].items()}
+    if _digests(result.get("predictions")) != kept:
+        yield _problem("claim", RESULT, "its predictions are not the submission's")
+
+
+def _digests(kept: object) -> dict[str, Any] | None:  # Any: JSON
+    """Return the digests of predictions by part, as a result has them."""
+    if not isinstance(kept, dict) or not all(isinstance(each, dict) for each in kept.values()):
+        return None
+    return {part: each.get("sha256") for part, each in kept.items()}
 
 
 def _of_privacy(files: Mapping[str, Path]) -> Iterator[Problem]:
@@ -198,6 +225,8 @@ def _of_claims(
         if result.get(name) != value:
             code = "leaking-split" if name == "leaks" else "claim"
             yield _problem(code, RESULT, f"its {name} is not what the task and profile say")
+    if list(result.get("scores") or ()) != list(job.profile.parts):
+        yield _problem("parts", RESULT, f"its parts are not {', '.join(job.profile.parts)}")
     if result.get("identity") != mllog.plain(job.identity):
         yield _problem("claim", RESULT, "its identity is not that of these settings")
 
@@ -208,13 +237,36 @@ def _of_splits(
     claimed = result.get("splits")
     if claimed != mllog.plain(job.splits):
         yield _problem("split-digest", RESULT, "its splits are not those of the version")
+    if job.profile.leaks:
+        return
     first, *others = job.profile.parts
-    train = set(streams[first].source.ids)
+    trained = touched(streams[first])
     for part in others:
-        shared = len(train & set(streams[part].source.ids))
-        if shared and not job.profile.leaks:
-            said = f"{shared:,} of its ids are those of {first}, and no leak is declared"
+        if shared := int((trained & touched(streams[part])).sum()):
+            said = (
+                f"{shared:,} steps of {streams[part].source.dimension} belong to samples of "
+                f"{first}, too, and no leak is declared"
+            )
             yield _problem("leaking-split", f"{job.profile.split}/{part}", said)
+
+
+def touched(stream: Stream) -> npt.NDArray[np.bool_]:
+    """Say which entries or steps of the split's dimension belong to a part's samples.
+
+    Windows take all of their steps, and those up to the nearest target: parts whose ids differ
+    share what their windows have in common.
+
+    Returns
+    -------
+    (length,) bool
+    """
+    axis, samples = stream.axes[stream.source.dimension], stream.source.samples
+    is_first = any(window.dimension == axis.dimension for window in samples.windows[:1])
+    change = np.zeros(axis.length + 1, np.int64)
+    np.add.at(change, axis.starts, 1)
+    stops = axis.starts + axis.size + (samples.lead if is_first else 0)
+    np.add.at(change, stops, -1)
+    return np.cumsum(change)[:-1] > 0
 
 
 def _predictions(
@@ -230,70 +282,13 @@ def _predictions(
         path = files.get(kept.path) if kept.path else None
         beside = (elsewhere or Path(predictions.FOLDER)) / f"{Path(part).name}.safetensors"
         found[part] = predictions.read(path or beside, sha256=kept.sha256)
-    return found
-
-
-class _Again:
-    """Scores anew what was predicted, beside the baselines, on the CPU."""
-
-    def __init__(self, job: Job) -> None:
-        settings = job.settings
-        # Anybody's settings: they may not ask for more than this machine wants to give.
-        bounded = replace(
-            settings,
-            memory=min(settings.memory, _MOST_MEMORY_MIB),
-            score_batch_size=min(settings.score_batch_size, _MOST_BATCH),
-        )
-        self.job = replace(job, settings=bounded)
-        self.task = job.task
-        self.setup = self.job.setup(torch.device("cpu"))
-
-    def scores(self, kept: Mapping[str, predictions.Predictions]) -> dict[str, Any]:
-        """Return the scores by part, forecaster and measure."""
-        found = {part: self._part(part, kept[part]) for part in kept}
-        plain: dict[str, Any] = mllog.plain(found)
-        return plain
-
-    def _part(self, part: str, kept: predictions.Predictions) -> dict[str, dict[str, float]]:
-        rows, used = kept.rows(), 0
-        values = torch.from_numpy(kept.values.copy())
-
-        def given(batch: Batch) -> torch.Tensor:
-            ids = torch.stack([batch.samples[name] for name in kept.dimensions], dim=1)
-            return values[[rows[tuple(each)] for each in ids.tolist()]]
-
-        asked = {MODEL: given, **self.task.baselines(self.setup, part)}
-        measures = {name: self.task.measure(self.setup, part) for name in asked}
-        stream = open_part(
-            self.task, self.setup, part, "score",
-            batch_size=self.job.settings.score_batch_size,
-        )  # fmt: skip
-        try:
-            for samples in stream:
-                batch = self.task.collate(self.setup, samples)
-                used += batch.size
-                for name, forecaster in asked.items():
-                    measures[name].update(forecaster(batch), batch)
-            if used != len(rows):
-                raise InvalidError(
-                    f"{len(rows):,} predictions of {used:,} samples",
-                    where=part,
-                    fix="predict each sample of the part once",
-                )
-            return {
-                name: {m: float(score) for m, score in measure.compute().items()}
-                for name, measure in measures.items()
-            }
-        except _MISTAKES as error:
-            if isinstance(error, InvalidError):
-                raise
+        if len(found[part].ids) != kept.samples:
             raise InvalidError(
-                f"the predictions of {part} cannot be scored: {type(error).__name__}",
-                where=f"{predictions.FOLDER}/{part}",
-                fix="predict each sample of the part once, in the shape the task wants",
-            ) from error
-        finally:
-            stream.close()
+                f"{kept.samples:,} predictions are claimed, {len(found[part].ids):,} are there",
+                where=f"{DESCRIPTION}, {part}",
+                fix="submit what the run wrote, unchanged",
+            )
+    return found
 
 
 def _of_scores(

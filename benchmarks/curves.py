@@ -1,11 +1,12 @@
 """The learning curve of a result, as a picture."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from scidata.benchmarks.runs import replace
 from scidata.benchmarks.scoring import MODEL
-from scidata.errors import StorageError
 
 NAME = "curve.png"
 
@@ -13,7 +14,8 @@ NAME = "curve.png"
 def draw(path: Path, result: Mapping[str, Any]) -> None:  # Any: a result's JSON
     """Draw training loss, and the score on the part that training was watched on.
 
-    The scores of the baselines on that part, and the target, are lines beside it.
+    The scores of the baselines on that part, and the target, are lines beside it. Raises
+    `StorageError` if it cannot be written.
     """
     from matplotlib.figure import Figure  # without pyplot: no window, nothing global
 
@@ -34,16 +36,9 @@ def draw(path: Path, result: Mapping[str, Any]) -> None:  # Any: a result's JSON
         axes.xaxis.get_major_locator().set_params(integer=True)
     if right.lines:
         right.legend(fontsize="small")
-    part_file = path.with_suffix(".part")
-    try:
-        figure.savefig(part_file, format="png", dpi=100, metadata={"Software": None})
-        part_file.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path.name}: {error.strerror}",
-            where=str(path.parent),
-            fix="make room, then run the same command again",
-        ) from error
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
+    replace(path, drawn.getvalue())
 
 
 def _draw_scores(axes: Any, result: Mapping[str, Any], part: str) -> None:  # Any: matplotlib's

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from scidata.benchmarks import predictions
+from scidata.benchmarks.mllog import DIVISION
 from scidata.benchmarks.submission import DESCRIPTION, MANIFEST, SCHEMA, Named
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
 from scidata.manifest import path_fault
@@ -21,17 +22,31 @@ from scidata.manifest import path_fault
 MOST_FILES = 100
 MOST_DEPTH = 3
 MOST_BYTES = 64 * 2**20
-"""Of any file but predictions."""
+"""Of all files but predictions together."""
+SUFFIXES = (".md", ".pdf", ".txt", ".json", ".yaml", ".sh", ".py", ".png")
+"""Of files beside predictions: what is run and what is read, and nothing to be unpacked."""
 MOST_JSON = 8 * 2**20
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S[^\n]*)")
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_Text = Annotated[str, Field(min_length=1, max_length=200)]
-_Sentence = Annotated[str, Field(max_length=2000)]
+
+
+def _printable(text: str) -> str:
+    """Refuse what a terminal would obey."""
+    if not text.isprintable():
+        raise ValueError("it holds what cannot be printed")
+    return text
+
+
+_Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+_Sentence = Annotated[str, Field(max_length=2000), AfterValidator(_printable)]
+_Sentences = Annotated[tuple[_Sentence, ...], Field(max_length=100)]
+_Parts = Field(max_length=100)
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Not a number has no place in a ranking.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(_Frozen):
@@ -61,16 +76,21 @@ class Submission(_Frozen):
     descriptor: _Text
     task: _Text
     profile: _Text
-    division: Annotated[str, Field(pattern="^open$")]
+    division: Annotated[str, Field(pattern=f"^{DIVISION}$")]
     created: _Text
     dataset: Data
     metric: _Text
     higher_is_better: bool
-    scores: dict[_Text, dict[_Text, dict[_Text, float | None]]]
-    splits: dict[_Text, dict[_Text, str | int]]
-    quirks: tuple[_Sentence, ...]
-    leaks: tuple[_Sentence, ...]
-    predictions: dict[_Text, Kept]
+    scores: Annotated[
+        dict[
+            _Text, Annotated[dict[_Text, Annotated[dict[_Text, float | None], _Parts]], _Parts]
+        ],
+        _Parts,
+    ]
+    splits: Annotated[dict[_Text, Annotated[dict[_Text, _Text | int], _Parts]], _Parts]
+    quirks: _Sentences
+    leaks: _Sentences
+    predictions: Annotated[dict[_Text, Kept], _Parts]
 
     @property
     def named(self) -> Named:
@@ -90,17 +110,15 @@ def read_files(folder: Path) -> dict[str, Path]:
     IntegrityError
         If files differ from the manifest; all are named.
     """
+    if folder.is_symlink():
+        raise _refused(folder.name, "a link or no plain file")
     if not folder.is_dir() or not (folder / MANIFEST).is_file():
         raise NotFoundError(
             f"no submission: there is no {MANIFEST}",
             where=str(folder),
             fix="name a folder that scidata bench submit made",
         )
-    files: dict[str, Path] = {}
-    for path, place in _walk(folder, "", 1):
-        files[path] = place
-        if len(files) > MOST_FILES:
-            raise _refused(path, f"one of more than {MOST_FILES} files")
+    files = _held(folder)
     listed = _manifest(files.pop(MANIFEST))
     damage = [Damage(path=path, state="extra") for path in sorted(files.keys() - listed)]
     for path, expected in listed.items():
@@ -143,7 +161,7 @@ def read_json(files: dict[str, Path], path: str) -> dict[str, Any]:  # Any: JSON
     """
     try:
         data = files[path].read_bytes()[: MOST_JSON + 1]
-        found = json.loads(data) if len(data) <= MOST_JSON else None
+        found = _once(data) if len(data) <= MOST_JSON else None
     except (OSError, KeyError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -153,6 +171,34 @@ def read_json(files: dict[str, Path], path: str) -> dict[str, Any]:  # Any: JSON
             fix="make the folder anew: scidata bench submit",
         )
     return found
+
+
+def _once(data: bytes) -> Any:  # Any: JSON
+    """Read JSON in which no name is there twice: readers would disagree on which one holds."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(found)) < len(found):
+            raise ValueError("a name is there twice")
+        return dict(found)
+
+    return json.loads(data, object_pairs_hook=pairs)
+
+
+def _held(folder: Path) -> dict[str, Path]:
+    """Return all files by path; refuse too many, too large ones, and other kinds."""
+    files: dict[str, Path] = {}
+    beside = 0
+    for path, place in _walk(folder, "", 1):
+        files[path] = place
+        if len(files) > MOST_FILES:
+            raise _refused(path, f"one of more than {MOST_FILES} files")
+        if not path.startswith(f"{predictions.FOLDER}/"):
+            beside += place.stat().st_size
+            if not path.endswith(SUFFIXES):
+                raise _refused(path, f"which is none of {', '.join(SUFFIXES)}")
+        if beside > MOST_BYTES:
+            raise _refused(path, f"with which all files take more than {MOST_BYTES:,} bytes")
+    return files
 
 
 def _walk(folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, Path]]:

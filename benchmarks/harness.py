@@ -41,8 +41,8 @@ from scidata.verifying import verify
 class Submitter:
     """Who runs it and where, as a log of the benchmark's rules must say."""
 
-    org: str = "unnamed"
-    platform: str = "unnamed"
+    org: str = mllog.UNNAMED
+    platform: str = mllog.UNNAMED
     status: str = "research"
     """``onprem``, ``cloud``, ``preview`` or ``research``."""
 
@@ -261,7 +261,7 @@ def _log_header(job: Job, log: mllog.Log) -> None:
     code = code_facts()
     log.point("submission_benchmark", job.task.name)
     log.point("submission_org", job.submitter.org)
-    log.point("submission_division", "open")
+    log.point("submission_division", mllog.DIVISION)
     log.point("submission_version", code["scidata"])
     log.point("submission_github_commit_version", code["commit"] or "unknown")
     log.point("submission_status", job.submitter.status)

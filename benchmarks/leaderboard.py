@@ -5,15 +5,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scidata.benchmarks import check_submission
+from scidata.benchmarks import check_submission, load_task
 from scidata.benchmarks.folders import Submission, read_files, read_submission
+from scidata.benchmarks.scoring import MODEL
 from scidata.benchmarks.submission import MANIFEST
-from scidata.errors import NotFoundError, ScidataError, StorageError
+from scidata.benchmarks.task import Task
+from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.site.rendering import ASSETS, asset, render
 from scidata.storage import StoreLike
 
 MOST = 10_000
-MODEL = "model"
 _LEVELS = "*/*/*/*"
 
 
@@ -44,19 +45,14 @@ def collect(folder: Path, store: StoreLike | None = None) -> dict[str, Any]:  # 
     for place in places:
         where = place.parent.relative_to(folder).as_posix()
         try:
-            found = read_submission(read_files(place.parent))
-            part = list(found.scores)[-1]
-            entry = _entry(found, part, where)
-            if store is not None:
-                check_submission(place.parent, store=store)
-                entry["checked"] = True
+            head, entry = _read(place.parent, folder, where, store)
         except (ScidataError, KeyError, IndexError) as error:
             said = error.message if isinstance(error, ScidataError) else "it has no score"
             refused.append({"path": where, "reason": said})
             continue
-        key = (found.task, found.profile, found.dataset.digest, part)
+        key = (head["task"], head["profile"], head["dataset"], head["digest"], head["part"])
         tables.setdefault(key, []).append(entry)
-        heads.setdefault(key, _head(found, part))
+        heads.setdefault(key, head)
     ordered = [
         {
             **heads[key],
@@ -67,13 +63,42 @@ def collect(folder: Path, store: StoreLike | None = None) -> dict[str, Any]:  # 
     return {"tables": ordered, "refused": refused}
 
 
-def _head(found: Submission, part: str) -> dict[str, Any]:  # Any: JSON
+def _read(
+    place: Path, folder: Path, where: str, store: StoreLike | None
+) -> tuple[dict[str, Any], dict[str, Any]]:  # Any: JSON
+    """Read a submission, and check it if there is a store; return its table's head and it."""
+    if any(
+        each.is_symlink() for each in (place, *place.parents) if each.is_relative_to(folder)
+    ):
+        raise InvalidError("it lies behind a link", where=where, fix="bring the folder itself")
+    found = read_submission(read_files(place))
+    task = load_task(found.task)
+    profile = task.profile(found.profile)
+    if (found.metric, found.higher_is_better) != (task.metric, task.higher_is_better):
+        raise InvalidError(
+            f"its metric is not {task.metric}", where=where, fix="submit what the run wrote"
+        )
+    if Path(where) != (proper := found.named.folder(found.task)):
+        raise InvalidError(
+            f"it says that it lies at {proper.as_posix()}",
+            where=where,
+            fix="move it there, so that nobody is in a table twice",
+        )
+    part = profile.parts[-1]
+    entry = _entry(found, part, where)
+    if store is not None:
+        doi = check_submission(place, store=store)["doi"]
+        entry |= {"checked": True, "doi": doi, "doi_known": True}
+    return _head(task, found, part), entry
+
+
+def _head(task: Task[Any], found: Submission, part: str) -> dict[str, Any]:  # Any: JSON
     return {
-        "task": found.task,
+        "task": task.name,
         "profile": found.profile,
         "part": part,
-        "metric": found.metric,
-        "higher_is_better": found.higher_is_better,
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
         "dataset": found.dataset.name,
         "digest": found.dataset.digest,
     }
@@ -93,6 +118,8 @@ def _entry(found: Submission, part: str, where: str) -> dict[str, Any]:  # Any: 
         "split": found.splits[part].get("name"),
         "split_digest": found.splits[part].get("digest"),
         "doi": found.dataset.doi,
+        "doi_claimed": found.dataset.doi,
+        "doi_known": False,
         "leaks": list(found.leaks),
         "quirks": list(found.quirks),
         "created": found.created,
@@ -138,7 +165,7 @@ def _lines(board: Mapping[str, Any]) -> Iterator[str]:
                     entry["division"],
                     entry["split"],
                     "; ".join(entry["leaks"]) or "none declared",
-                    entry["doi"] or "none",
+                    f"{entry['doi'] or 'none'} {doi_note(entry)}",
                     "yes" if entry["checked"] else "unchecked",
                 )
             )
@@ -156,6 +183,14 @@ def _cell(value: object) -> str:
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
     return text
+
+
+def doi_note(entry: Mapping[str, Any]) -> str:  # Any: JSON
+    """Say what is wrong with the DOI of an entry: unchecked, or not the one of the store."""
+    claimed = entry["doi_claimed"]
+    if not entry["doi_known"]:
+        return "(unverified)" if claimed else ""
+    return f"({claimed} is claimed)" if claimed not in (None, entry["doi"]) else ""
 
 
 def number(value: float | None) -> str:
@@ -181,6 +216,7 @@ def page(board: Mapping[str, Any], *, root: str, feed: bool) -> bytes:
         ],
         refused=board["refused"],
         number=number,
+        doi_note=doi_note,
     )
 
 

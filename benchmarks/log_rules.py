@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import yaml
 
-from scidata.benchmarks.mllog import Event, Kind
+from scidata.benchmarks.mllog import DIVISION, Event, Kind
 from scidata.errors import Problem
 
 Count: TypeAlias = Literal["any", "exactly one", "at least one"]
@@ -55,7 +55,7 @@ _stop = partial(Rule, kind="INTERVAL_END")
 SCIENCE = (
     Rule(key="submission_benchmark", count="exactly one"),
     Rule(key="submission_org", count="exactly one"),
-    Rule(key="submission_division", count="exactly one", choices=("open",)),
+    Rule(key="submission_division", count="exactly one", choices=(DIVISION,)),
     Rule(key="submission_version", count="exactly one"),
     Rule(key="submission_github_commit_version", count="exactly one"),
     Rule(key="submission_status", count="exactly one", choices=_STATUS),

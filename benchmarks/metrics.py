@@ -18,6 +18,9 @@ from torchmetrics import Metric
 if TYPE_CHECKING:
     from scidata.benchmarks.task import Batch
 
+_CONSTANT = 1e-12
+"""Of the mean square: a variance below is that of a constant, in rounded numbers."""
+
 FloatArray: TypeAlias = npt.NDArray[np.floating]
 Missing: TypeAlias = Literal["exclude", "as-predicted"]
 
@@ -57,6 +60,40 @@ class Measures:
         for metric in self._metrics.values():
             metric.to(device)
         return self
+
+
+class Correlation(Metric):
+    """Pearson's r of a whole set; 0 where predictions or targets do not vary.
+
+    What varies by less than a millionth of its size is constant: float32 tells no less. A
+    constant explains nothing of what varies, so 0 is what such a forecast earns; the usual
+    formula divides zero by zero. A prediction that is no number has no score.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    moments: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state(
+            "moments", default=torch.zeros(6, dtype=torch.float64), dist_reduce_fx="sum"
+        )
+
+    def update(self, predicted: Tensor, observed: Tensor) -> None:
+        """Take in a batch: (B,) each."""
+        x, y = predicted.to(self.moments), observed.to(self.moments)
+        each = torch.stack([torch.ones_like(x), x, y, x * x, y * y, x * y])
+        self.moments = self.moments + each.sum(dim=1)
+
+    def compute(self) -> Tensor:
+        """Return r, a scalar."""
+        count, *sums = self.moments
+        x, y, xx, yy, xy = torch.stack(sums) / count
+        spread_x, spread_y = xx - x * x, yy - y * y
+        is_constant = (spread_x <= _CONSTANT * xx) | (spread_y <= _CONSTANT * yy)
+        r = (xy - x * y) / (spread_x * spread_y).clamp(min=0).sqrt()
+        return torch.where(is_constant, torch.zeros_like(r), r.clamp(-1, 1))
 
 
 class Series(Metric):

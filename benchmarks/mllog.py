@@ -1,7 +1,7 @@
 """The log of a run in MLCommons' line format: written as it happens, and read back.
 
 A line is ``:::MLLOG`` and a JSON object of namespace, time_ms, event_type, key, value and
-metadata, in that order. `rules` says which lines a log must have.
+metadata, in that order. `log_rules` says which lines a log must have.
 """
 
 import json
@@ -17,12 +17,17 @@ from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
 
 NAME = "mllog.txt"
 PREFIX = ":::MLLOG "
+DIVISION = "open"
+"""The only one that the rules have."""
+UNNAMED = "unnamed"
+"""Organisation or platform of a run that nobody has submitted yet."""
 Kind: TypeAlias = Literal["INTERVAL_START", "INTERVAL_END", "POINT_IN_TIME"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 _FIELDS = ("namespace", "time_ms", "event_type", "key", "value", "metadata")
 _MOST_BYTES = 256 * 2**20
 _MOST_IN_LINE = 2**20
+_MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +129,7 @@ def read(path: Path) -> tuple[Event, ...]:
     NotFoundError
         If there is no such file.
     InvalidError
-        If it is too large, or events are damaged; all are listed.
+        If it is too large, or events are damaged; the first hundred are listed.
     """
     try:
         size = path.stat().st_size
@@ -155,6 +160,8 @@ def read(path: Path) -> tuple[Event, ...]:
                     fix="write each event as one line of JSON",
                 )
             )
+            if len(problems) == _MOST_PROBLEMS:
+                break
         else:
             events.append(event)
     if problems:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, distributed
 
+from scidata.benchmarks.runs import replace
 from scidata.benchmarks.task import Batch
 from scidata.errors import IntegrityError, InvalidError, NotFoundError
 
@@ -125,10 +126,7 @@ class Keeper:
             values=torch.cat([v for _, _, values in shares for v in values]).numpy(),
         )
         data = to_bytes(found)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(data)
-        part.replace(path)
+        replace(path, data)
         return {
             "path": f"{FOLDER}/{path.name}",
             "sha256": hashlib.sha256(data).hexdigest(),

@@ -80,13 +80,13 @@ def write_result(out: Path, identity: Identity, result: Mapping[str, Any]) -> di
     """Write the result; numbers that do not exist become null."""
     document: dict[str, Any] = plain({**result, "identity": dict(identity)})
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    _replace(out / RESULT, text.encode())
+    replace(out / RESULT, text.encode())
     return document
 
 
 def write_config(out: Path, settings: Mapping[str, object]) -> None:
     """Write all settings, so that ``--config`` can take them again."""
-    _replace(out / CONFIG, yaml.safe_dump(dict(settings), sort_keys=False).encode())
+    replace(out / CONFIG, yaml.safe_dump(dict(settings), sort_keys=False).encode())
 
 
 class Checkpoints:
@@ -166,7 +166,14 @@ def _differing(found: object, identity: Identity) -> str:
     )
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes) -> None:
+    """Write a file, which appears whole or not at all.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
     _make(path.parent)
     part = path.with_suffix(".part")
     try:

@@ -66,8 +66,9 @@ class Settings:
     """Share of the learning rate that is left at the end; it falls along half a cosine."""
     clip: float = setting(0.0, zero=True)
     """Largest norm of a gradient; 0 does not clip."""
-    shuffle: Literal["window", "exact"] = "window"
-    """Order of the training samples: mixed from what `memory` holds, or one permutation."""
+    shuffle: Literal["none", "window", "exact"] = "window"
+    """Order of the training samples: as stored in every epoch, mixed from what `memory` holds,
+    or one permutation."""
     memory: int = setting(512, most=2**20)
     """MiB that a stream holds; it bounds how far the shuffle ``window`` reaches."""
     score_batch_size: int = 256

@@ -23,8 +23,6 @@ MANIFEST = "manifest-sha256.txt"
 DESCRIPTION, SYSTEM, LOG = "submission.json", "system.json", "result-1.txt"
 SETTINGS, CONFIG, RESULT = "settings.yaml", "config.yaml", "result.json"
 WRITE_UP = "scientific_contribution.md"
-DIVISION = "open"
-UNNAMED = "unnamed"
 SYSTEM_FIELDS = (
     "submitter", "division", "status", "system_name", "number_of_nodes",
     "host_processors_per_node", "host_processor_model_name", "host_processor_core_count",
@@ -200,7 +198,7 @@ def _log(run: Path, named: Named) -> bytes:
         name = wanted.get(event.key, event.value)
         if event.value == name:
             continue
-        if event.value != UNNAMED:
+        if event.value != mllog.UNNAMED:
             raise ConflictError(
                 f"the log says {event.key} {event.value!r}, not {name!r}",
                 where=f"{path}:{event.line}",
@@ -227,7 +225,7 @@ def _description(
         "descriptor": named.descriptor,
         "task": result["task"],
         "profile": result["profile"],
-        "division": DIVISION,
+        "division": mllog.DIVISION,
         "created": result["created"],
         "dataset": {**result["dataset"], "doi": doi},
         "metric": result["metric"],
@@ -262,7 +260,7 @@ def _system(result: Mapping[str, Any], named: Named, log: bytes) -> dict[str, ob
     has_accelerator = hardware["device"] != "cpu"
     known: dict[str, object] = {
         "submitter": named.org,
-        "division": DIVISION,
+        "division": mllog.DIVISION,
         "status": status[1].decode() if status else "research",
         "system_name": named.system,
         "host_processor_model_name": hardware["cpu"],

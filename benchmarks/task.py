@@ -3,7 +3,7 @@
 A task reads no clock, draws no seed, writes no file and knows neither devices nor processes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -39,6 +39,10 @@ class Batch(NamedTuple):
 
 Use: TypeAlias = Literal["train", "score"]
 """What a part is streamed for: the training part is trained on, and scored, too."""
+
+Evaluations: TypeAlias = Sequence[float | None]
+"""The metric on the part that training is watched on after each epoch that is done; None where
+it was not evaluated."""
 
 Forecaster: TypeAlias = Callable[[Batch], Tensor]
 """Gives what the model gives, for a batch."""
@@ -170,8 +174,9 @@ class Task(Generic[S]):
     as in training, in an order that never changes; otherwise as the samples lie."""
     predict: Callable[[S, nn.Module, Batch], Tensor] | None = None
     """How the model is asked when it is scored; by default ``model(*batch.inputs)``."""
-    schedule: Callable[[Settings, float], float] | None = None
-    """Learning rate after so many epochs (a fraction counts); by default warm-up and decay."""
+    schedule: Callable[[Settings, float, Evaluations], float] | None = None
+    """Learning rate after so many epochs (a fraction counts) with these evaluations; by default
+    warm-up and decay."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # Any: as object has them
         """Travel to another process by name, if known there: functions may be lambdas."""

@@ -1,4 +1,4 @@
-"""The reference model of CANDLE-UNO: a tower for the cell, one for the drug, and a trunk."""
+"""The reference model of CANDLE-UNO: a tower for the cell, one for drugs, and a trunk."""
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,17 @@ _TOWER, _TRUNK = 3, 5
 
 
 class Towers(nn.Module):
-    """A number from two vectors.
+    """A number from the vectors of a cell and of one drug or several, which share a tower.
 
-    With 942 genes, 5,270 descriptors and the published width it has 16,224,001 parameters.
+    With 942 genes, 5,270 descriptors and the published width it has 16,224,001 parameters, for
+    pairs of drugs a million more.
 
     Parameters
     ----------
     cell, drug : int
-        Lengths of the two vectors.
+        Lengths of the vectors.
+    drugs : int
+        How many there are in a sample.
     width : int
         Of every hidden layer.
     dropout : float
@@ -23,31 +26,32 @@ class Towers(nn.Module):
     """
 
     def __init__(
-        self, cell: int, drug: int, *, width: int = WIDTH, dropout: float = 0.1
+        self, cell: int, drug: int, *, drugs: int = 1, width: int = WIDTH, dropout: float = 0.1
     ) -> None:
         super().__init__()
         self.cell = _dense(cell, width, _TOWER, dropout)
         self.drug = _dense(drug, width, _TOWER, dropout)
-        self.trunk = _dense(2 * width, width, _TRUNK, dropout)
+        self.trunk = _dense((1 + drugs) * width, width, _TRUNK, dropout)
         self.head = nn.Linear(width, 1)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_normal_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def forward(self, cell: Tensor, drug: Tensor) -> Tensor:
+    def forward(self, cell: Tensor, *drugs: Tensor) -> Tensor:
         """Predict.
 
         Parameters
         ----------
-        cell, drug : (B, cell) and (B, drug), float32
+        cell : (B, cell), float32
+        drugs : (B, drug) each, float32
 
         Returns
         -------
         Tensor, (B,)
         """
-        both = torch.cat([self.cell(cell), self.drug(drug)], dim=1)
-        found: Tensor = self.head(self.trunk(both)).squeeze(1)
+        all_of_them = torch.cat([self.cell(cell), *map(self.drug, drugs)], dim=1)
+        found: Tensor = self.head(self.trunk(all_of_them)).squeeze(1)
         return found
 
 

@@ -15,7 +15,7 @@ from scidata.benchmarks.mllog import Log
 from scidata.benchmarks.runs import Checkpoints
 from scidata.benchmarks.scoring import MODEL, Scorer, laid_out, open_part
 from scidata.benchmarks.settings import Settings
-from scidata.benchmarks.task import Setup, Task
+from scidata.benchmarks.task import Evaluations, Setup, Task
 from scidata.errors import InvalidError
 from scidata.loaders.stream import Stream
 
@@ -186,8 +186,10 @@ class Training:
         return loss.detach(), batch.size
 
     def _learning_rate(self) -> float:
+        state, profile, metric = self.state, self.setup.profile, self.task.metric
+        seen = [entry.get(profile.validate, {}).get(metric) for entry in state.curve]
         schedule = self.task.schedule or learning_rate
-        return schedule(self.settings, self.state.step / self.steps)
+        return schedule(self.settings, state.step / self.steps, seen)
 
     def _entry(self, number: int) -> dict[str, Any]:  # Any: JSON
         state = self.state
@@ -296,8 +298,8 @@ class _Stretch:
             )
 
 
-def learning_rate(settings: Settings, epochs: float) -> float:
-    """Return the learning rate when so many epochs are done.
+def learning_rate(settings: Settings, epochs: float, seen: Evaluations = ()) -> float:
+    """Return the learning rate when so many epochs are done; evaluations do not change it.
 
     Examples
     --------

@@ -223,10 +223,13 @@ class Engine:
     def _begin_resident(self) -> None:
         if self._resident is None:
             reads = []
+            held: dict[int, npt.NDArray[Any]] = {}
             for field in self._program.resident:
-                out = np.empty(field.layout.shape, field.layout.dtype)
-                self._residents[field.name] = out
-                reads.append(box(field.layout, (0,) * out.ndim, out))
+                # Fields of two joins may be of one variable.
+                if (layout := id(field.layout)) not in held:
+                    held[layout] = np.empty(field.layout.shape, field.layout.dtype)
+                    reads.append(box(field.layout, (0,) * held[layout].ndim, held[layout]))
+                self._residents[field.name] = held[layout]
             self._resident = self._reader.submit(reads)
 
     def _need_resident(self, stop: threading.Event) -> None:

@@ -141,10 +141,15 @@ def _refuse_namesakes(names: Sequence[str], source: Source) -> None:
 
 def _joined(source: Source, held: Contents) -> Iterator[Field]:
     entries = (held.sizes[source.samples.each[0]],)
+    known: dict[tuple[str, str], Layout] = {}
     for join in source.samples.joins:
         asset = source.joined[join.asset]
         with closing(open_contents(asset)) as other:
-            named, layouts = held.values(join.by), other.layouts(join.variables)
+            named, found = held.values(join.by), other.layouts(join.variables)
+            # Two joins of one variable share it: it is in memory once.
+            layouts = {
+                name: known.setdefault((join.asset, name), found[name]) for name in found
+            }
             if faults := [*_join_faults(join, named, layouts, entries)]:
                 raise InvalidError(
                     f"the samples in the record do not join: {'; '.join(faults)}",
@@ -155,8 +160,8 @@ def _joined(source: Source, held: Contents) -> Iterator[Field]:
             dimension = layouts[join.variables[0]].dims[0]
             labels = other.labels(dimension)
             rows = _rows(join.by, named, labels, other.sizes[dimension])
-            for name in join.variables:
-                yield joined(layouts[name], rows)
+            for name, called in join.named.items():
+                yield replace(joined(layouts[name], rows), name=called)
 
 
 def _join_faults(
@@ -230,7 +235,9 @@ def _program(
             ahead=0,
             in_flight=room.in_flight,
         )
-    free = room.free - sum(f.layout.nbytes for f in resident)
+    free = room.free - sum(
+        held.nbytes for held in {id(f.layout): f.layout for f in resident}.values()
+    )
 
     def weigh(extents: Sequence[int]) -> int:
         return sum(prod(f.extent(extents)) * f.layout.dtype.itemsize for f in tiled)
@@ -286,10 +293,13 @@ def _paced(
 def _divide(found: Sequence[Field], limit: int) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
     """Tell the variables that stay in memory from those that are cut into tiles."""
     resident: set[str] = set()
+    held: set[int] = set()
     for field in sorted(found, key=lambda f: f.layout.nbytes):
-        if field.layout.nbytes <= limit:
+        needed = 0 if id(field.layout) in held else field.layout.nbytes
+        if needed <= limit:
             resident.add(field.name)
-            limit -= field.layout.nbytes
+            held.add(id(field.layout))
+            limit -= needed
         elif field.rows is not None:
             raise InvalidError(
                 f"{field.name!r} has {field.layout.nbytes:,} bytes, which is more than a part "

@@ -14,7 +14,7 @@ from scidata.formats import FORMS, Placed, Subject
 from scidata.formats.forms import Form
 from scidata.formats.manifest_table import Sourced
 from scidata.hashing import Progress
-from scidata.identifiers import check_url
+from scidata.identifiers import check_address
 from scidata.inventory import corrected, known_doi
 from scidata.locations import read_index
 from scidata.measure import measure
@@ -86,7 +86,7 @@ def export(
             f"there is no form {to!r}", where="--to", fix=f"choose one of {', '.join(FORMS)}"
         )
     if base_url is not None:
-        check_url(base_url, schemes=("https", "http", "s3", "file"))
+        check_address(base_url, where="--base-url", schemes=("https", "http", "s3", "file"))
     if is_folder(target):
         around = surroundings or Surroundings()
         subject = _staged(Path(target), version, around.time, base_url, progress)

@@ -262,6 +262,21 @@ def check_url(text: str, *, schemes: Sequence[str] = ("https", "http", "ftp")) -
     return text
 
 
+def check_address(text: str, *, where: str, schemes: Sequence[str] = ("https", "http")) -> str:
+    """Check a URL to which paths are added, as `check_url` does; `where` names its option."""
+    try:
+        check_url(text, schemes=schemes)
+    except InvalidError as error:  # its problems repeat it
+        raise InvalidError(error.message, where=where, fix=error.fix) from error
+    if "?" in text or "#" in text:  # what stands behind them may be secret: it is not repeated
+        raise InvalidError(
+            "the address has a query or a fragment, and paths are added to it",
+            where=where,
+            fix="leave out what begins with ? or #",
+        )
+    return text
+
+
 def check_term(text: str, vocabulary: Vocabulary) -> str:
     """Check that a term is one of a vocabulary's, in its spelling and case.
 

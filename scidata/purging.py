@@ -121,7 +121,11 @@ def purge(
     _refuse_coming(opened, commit, options, now=around.now())
     _refuse_referenced(opened, commit)
     planned = Purged(
-        commit=commit, status=status, objects=tuple(_payload(opened, commit)), already=already
+        commit=commit,
+        status=status,
+        objects=tuple(_payload(opened, commit)),
+        already=already,
+        warnings=_staying(opened, commit),
     )
     if options.dry_run:
         return planned
@@ -142,7 +146,18 @@ def _apply(store: Store, planned: Purged, options: PurgeOptions) -> Purged:
     left = tuple(_payload(store, commit))
     if left:
         _remove(store, left)  # a listing may have lagged behind
-    return replace(planned, warnings=_indexed(store, commit))
+    return replace(planned, warnings=(*planned.warnings, *_indexed(store, commit)))
+
+
+def _staying(store: Store, commit: CommitRecord) -> tuple[str, ...]:
+    """Say which files are not reached: what a delta inherits is the older versions'."""
+    older = ", ".join(f"{commit.dataset}@{p.removeprefix('v')}" for p in commit.prefixes[:-1])
+    if not older or is_full(store, commit):
+        return ()
+    return (
+        f"files that {commit.name} inherits from {older} stay; purge these versions, too, if "
+        "what they hold must go",
+    )
 
 
 def _remove(store: Store, objects: tuple[ObjectFacts, ...]) -> None:

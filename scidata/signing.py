@@ -75,7 +75,7 @@ def load_key(path: Path, passphrase: Callable[[], str] | None = None) -> Signing
     return read_private_key(_key_file(path), where=str(path), passphrase=passphrase)
 
 
-def load_trusted(paths: Iterable[Path]) -> tuple[PublicKey, ...]:
+def load_trusted(paths: Iterable[str | Path]) -> tuple[PublicKey, ...]:
     """Read public keys from files of one or several each.
 
     Raises
@@ -86,7 +86,9 @@ def load_trusted(paths: Iterable[Path]) -> tuple[PublicKey, ...]:
         If one holds anything but public keys of kinds known here, or no key.
     """
     return tuple(
-        key for path in paths for key in parse_public_keys(_key_file(path), where=str(path))
+        key
+        for path in map(Path, paths)
+        for key in parse_public_keys(_key_file(path), where=str(path))
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.demonstration import Demonstration, demonstrate
 from tests.judges import make_judges_python
+from tests.once import made_once
 from tests.plainly import make_plain_python
 from tests.samples import write_bare, write_staged
 from tests.servers import (
@@ -147,19 +148,19 @@ def schemas(schemas_if_any: Path | None) -> Path:
 @pytest.fixture(scope="session")
 def plain_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Python of an environment with Intake and readers, and without scidata."""
-    return make_plain_python(tmp_path_factory.mktemp("plain") / "env")
+    return made_once(tmp_path_factory, "plain", make_plain_python) / "bin/python"
 
 
 @pytest.fixture(scope="session")
 def judges_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Python of an environment with the judges that cannot share ours."""
-    return make_judges_python(tmp_path_factory.mktemp("judges") / "env")
+    return made_once(tmp_path_factory, "judges", make_judges_python) / "bin/python"
 
 
 @pytest.fixture(scope="session")
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
     """What ``scidata demo`` leaves behind; look, and copy it before changing it."""
-    return demonstrate(tmp_path_factory.mktemp("demonstration") / "scidata-demo")
+    return Demonstration(made_once(tmp_path_factory, "demonstration", demonstrate))
 
 
 @pytest.fixture

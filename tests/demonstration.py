@@ -12,18 +12,28 @@ SCIDATA = Path(sys.executable).parent / "scidata"
 
 @dataclass(frozen=True)
 class Demonstration:
-    folder: Path
-    printed: dict[str, Any]  # Any: JSON at the edge
+    made: Path
+    """What `demonstrate` made."""
+
+    @property
+    def folder(self) -> Path:
+        return self.made / "scidata-demo"
+
+    @property
+    def printed(self) -> dict[str, Any]:  # Any: JSON at the edge
+        document: dict[str, Any] = json.loads((self.made / "printed.json").read_text())
+        return document
 
 
-def demonstrate(folder: Path) -> Demonstration:
-    """Run the demo into a folder as a user would, asking for JSON."""
+def demonstrate(made: Path) -> None:
+    """Run the demo as a user would, asking for JSON; keep what it prints."""
+    made.mkdir()
     done = subprocess.run(
-        [SCIDATA, "demo", "--out", folder, "--json"],
-        cwd=folder.parent,
+        [SCIDATA, "demo", "--out", made / "scidata-demo", "--json"],
+        cwd=made,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return Demonstration(folder=folder, printed=json.loads(done.stdout))
+    (made / "printed.json").write_text(done.stdout)

@@ -9,15 +9,14 @@ import pytest
 JUDGES = ("cffconvert==2.0.0", "roc-validator==0.13.0")
 
 
-def make_judges_python(folder: Path) -> Path:
-    """Make an environment with cffconvert and the RO-Crate validator; returns its Python."""
+def make_judges_python(folder: Path) -> None:
+    """Make an environment with cffconvert and the RO-Crate validator."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", *JUDGES]
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"the judges cannot be installed: {done.stderr.strip()[-200:]}")
-    return python
 
 
 def judged(*command: str | Path) -> str:

@@ -26,8 +26,8 @@ LIBRARIES = (
 Document = dict[str, Any]  # Any: YAML at the edge
 
 
-def make_plain_python(folder: Path) -> Path:
-    """Make an environment with Intake and readers, and without scidata; returns its Python."""
+def make_plain_python(folder: Path) -> None:
+    """Make an environment with Intake and readers, and without scidata."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     wanted = ["intake==2.0.9", *(f"{name}=={version(name)}" for name in LIBRARIES)]
@@ -35,7 +35,6 @@ def make_plain_python(folder: Path) -> Path:
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"Intake cannot be installed alone: {done.stderr.strip()[-200:]}")
-    return python
 
 
 def read_plainly(python: Path, what: str, url: str, *options: str) -> Document:

@@ -431,6 +431,27 @@ def test_files_of_different_layouts_are_adopted_only_without_references(tmp_path
     assert scidata.verify("scenes", tmp_path / "store").damage == ()
 
 
+def test_a_dimension_is_not_forgotten_where_no_index_can_be_made(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "source", 1)
+    (tmp_path / "source" / "SHA256SUMS").write_text("")
+    record = write_record(tmp_path / "record")
+    with pytest.raises(InvalidError, match="along 'scene': 'SHA256SUMS' is neither HDF5"):
+        adopt_scenes(str(tmp_path / "source"), tmp_path / "store", record)
+    done = adopt_scenes(str(tmp_path / "source"), tmp_path / "store", record, along=None)
+    assert done.referenced is None
+
+
+def test_a_list_in_the_place_of_a_folder_is_told_apart_from_a_lost_folder(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "list.txt").write_text("")
+    record = write_record(tmp_path / "record")
+    for source in ("list.txt", "archiv"):
+        with pytest.raises(NotFoundError, match="is no folder") as caught:
+            adopt_scenes(str(tmp_path / source), tmp_path / "store", record)
+        assert "--list" in caught.value.fix
+
+
 def test_random_patches_of_fifty_scenes_stream_as_h5py_reads_them(tmp_path: Path) -> None:
     files = write_scenes(tmp_path / "source", 50)
     adopt_scenes(

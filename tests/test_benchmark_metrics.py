@@ -1,12 +1,13 @@
-"""NNSE and the baselines: exact values on constructed series."""
+"""NNSE, correlation and the baselines: exact values on constructed series."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scidata.benchmarks.baselines import climatology, seasonal
-from scidata.benchmarks.metrics import nnse
+from scidata.benchmarks.metrics import Correlation, nnse
 
 RNG = np.random.default_rng(0)
 SERIES = RNG.gamma(2, 1, (5, 40)).astype(np.float32)
@@ -89,3 +90,33 @@ def test_seasonal_knows_a_yearly_cycle_and_falls_back_to_climatology() -> None:
     known = phase < 3
     found = seasonal(train[:, known], phase[known], period=4, per_series=True)
     assert found[..., 0].tolist() == [[0.0, 1.0, 2.0, 1.0]] * 2
+
+
+def _correlation(x: torch.Tensor, y: torch.Tensor, pieces: int) -> float:
+    found = Correlation()
+    for a, b in zip(x.chunk(pieces), y.chunk(pieces), strict=True):
+        found.update(a, b)
+    return float(found.compute())
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.floats(-1e3, 1e3), st.floats(0.05, 1e3))
+def test_a_correlation_is_that_of_the_whole_set_whatever_the_batches_were(
+    seed: int, pieces: int, shift: float, scale: float
+) -> None:
+    x, y = torch.from_numpy(np.random.default_rng(seed).normal(size=(2, 60)))
+    x, y = (x * scale + shift).float(), (y + x).float()
+    expected = np.corrcoef(x.double(), y.double())[0, 1]
+    assert _correlation(x, y, pieces) == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.floats(-1e6, 1e6, width=32))
+def test_a_constant_forecast_correlates_with_nothing(value: float) -> None:
+    varied = torch.linspace(0, 1, 50)
+    constant = torch.full_like(varied, value)
+    assert _correlation(constant, varied, 3) == 0
+    assert _correlation(varied, constant, 3) == 0
+
+
+def test_a_forecast_that_is_no_number_has_no_correlation() -> None:
+    varied = torch.linspace(0, 1, 50)
+    assert np.isnan(_correlation(torch.where(varied > 0.9, torch.nan, varied), varied, 1))

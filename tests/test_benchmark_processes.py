@@ -211,6 +211,6 @@ def test_a_task_that_cannot_travel_is_refused_before_any_process_starts(
 ) -> None:
     import dataclasses
 
-    alone = dataclasses.replace(tasks.TASK, schedule=lambda settings, epochs: 0.1)
+    alone = dataclasses.replace(tasks.TASK, schedule=lambda settings, epochs, seen: 0.1)
     with pytest.raises(InvalidError, match="cannot be sent to other processes"):
         run(alone, tasks.profile(), quakes, tmp_path, changed=_all(devices=2))

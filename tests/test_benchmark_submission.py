@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from scidata.benchmarks.predictions import Predictions, parse, to_bytes
 from scidata.benchmarks.submission import manifest
 from scidata.cli import cli
 from scidata.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
+from scidata.reservation import KnownDoi
 from tests.windows import publish_quakes
 
 SMALL = {"epochs": 2, "batch_size": 28, "stride": 4, "score_stride": 4}
@@ -203,19 +205,79 @@ def test_a_leak_that_is_kept_quiet_is_caught(folder: Path, store: Path) -> None:
     assert "leaking-split" in {problem.code for problem in caught.value.problems}
 
 
-def test_a_split_whose_parts_share_samples_is_caught(
-    folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+def _last_window_first(train: Any, test: Any) -> Any:  # Any: streams
+    """Let the test part begin a step after the training part ends: windows of 26 overlap."""
+    start = train.axes["time"].starts[-1:] + 1
+    axis = replace(test.axes["time"], starts=start)
+    return SimpleNamespace(source=test.source, axes={**test.axes, "time": axis})
+
+
+@pytest.mark.parametrize("leak", [lambda train, test: train, _last_window_first])
+def test_a_split_whose_parts_share_samples_or_time_is_caught(
+    leak: Callable[[Any, Any], Any], folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = harness.prepare
 
     def leaking(*given: Any, **named: Any) -> Any:  # Any: as prepare has them
         job, streams = found(*given, **named)
-        return job, {**streams, "test": streams["train"]}
+        return job, {**streams, "test": leak(streams["train"], streams["test"])}
 
     monkeypatch.setattr("scidata.benchmarks.checking.prepare", leaking)
     with pytest.raises(InvalidError) as caught:
         check_submission(folder, store=store)
     assert "leaking-split" in {problem.code for problem in caught.value.problems}
+
+
+def _leave_out_test(folder: Path) -> None:
+    for name in ("scores", "predictions"):
+        _edit(folder, lambda d, name=name: d[name].pop("test"))  # type: ignore[misc]
+    _forge_log(folder, "result", lambda e: e["value"].pop("test"))
+    (folder / "predictions" / "test.safetensors").unlink()
+
+
+def _leave_out_settings(folder: Path) -> None:
+    (folder / "settings.yaml").unlink()
+
+
+def _predict_one_less(folder: Path) -> None:
+    path = folder / "predictions" / "test.safetensors"
+    found = parse(path.read_bytes())
+    data = to_bytes(replace(found, ids=found.ids[1:], values=found.values[1:]))
+    path.write_bytes(data)
+    new = {"sha256": hashlib.sha256(data).hexdigest(), "samples": len(found.ids) - 1}
+    _edit(folder, lambda d: d["predictions"]["test"].update(new))
+
+
+@pytest.mark.parametrize(
+    ("forge", "said"),
+    [
+        (_leave_out_test, "its parts are not train, validation, test"),
+        (_leave_out_settings, "a submission needs it"),
+        (_predict_one_less, "predictions of .* samples"),
+    ],
+)
+def test_what_is_left_out_is_named(
+    forge: Callable[[Path], None], said: str, folder: Path, store: Path
+) -> None:
+    forge(folder)
+    _seal(folder)
+    with pytest.raises(InvalidError, match=said):
+        check_submission(folder, store=store)
+
+
+def test_a_leaderboard_takes_the_doi_from_the_store_and_marks_another_claim(
+    run: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(run, org="Institute", system="A", out=tmp_path, doi="10.1234/claimed")
+    assert "10.1234/claimed (unverified)" in markdown(collect(tmp_path))
+    assert "10.1234" not in markdown(collect(tmp_path, store)).replace(
+        "(10.1234/claimed is claimed)", ""
+    )
+    known = KnownDoi(doi="10.1234/true", concept="10.1234/all", findable=True)
+    monkeypatch.setattr("scidata.benchmarks.checking.known_doi", lambda *_: known)
+    board = collect(tmp_path, store)
+    assert "10.1234/true (10.1234/claimed is claimed)" in markdown(board)
+    assert board["tables"][0]["entries"][0]["doi"] == "10.1234/true"
 
 
 @settings(max_examples=25, deadline=None)
@@ -280,7 +342,7 @@ def test_what_cannot_be_checked_is_refused_with_its_reason(
 ) -> None:
     _forge_score(folder)
     _seal(folder)
-    place = tmp_path / "all" / "a" / "b" / "c" / "d"
+    place = tmp_path / "all" / "institute" / "tevolop" / "one-node" / "mini-seed0"
     shutil.copytree(folder, place)
     board = collect(tmp_path / "all", store)
     assert not board["tables"]

@@ -9,7 +9,10 @@ import torch
 import scidata
 from scidata.benchmarks import load_task
 from scidata.benchmarks.towers import Towers, drop_always
-from scidata.benchmarks.uno import Responses, UnoSettings, collate, effects, predict, rate
+from scidata.benchmarks.training import training_stream
+from scidata.benchmarks.uno import collate, predict, rate
+from scidata.benchmarks.uno_baselines import effects
+from scidata.benchmarks.uno_setup import Responses, UnoSettings
 from scidata.building import build
 from scidata.publishing import publish
 
@@ -48,16 +51,46 @@ def test_dropout_is_off_when_the_model_is_evaluated_unless_asked_for() -> None:
 
 def test_the_published_warm_up_falls_by_whole_epochs_to_a_tenth() -> None:
     settings = UnoSettings(
-        model="towers", epochs=50, batch_size=32, learning_rate=1e-3, published_warmup=True
+        model="towers", epochs=50, batch_size=32, learning_rate=1e-3, published_rate=True
     )
-    rates = [rate(settings, epochs) for epochs in (0, 0.9, 1, 2, 5, 30)]
+    rates = [rate(settings, epochs, ()) for epochs in (0, 0.9, 1, 2, 5, 30)]
     assert rates == pytest.approx([1e-3, 1e-3, 8.2e-4, 6.4e-4, 1e-4, 1e-4])
+
+
+def test_the_published_rate_is_halved_where_five_epochs_bring_nothing_down_to_a_least() -> None:
+    settings = UnoSettings(
+        model="towers", epochs=50, batch_size=32, learning_rate=1e-3, published_rate=True
+    )
+    better = [1 - 0.01 * epoch for epoch in range(10)]
+    seen = [*better, *[better[-1] - 5e-5] * 40]  # better, but by too little
+    rates = [rate(settings, epochs, seen[:epochs]) for epochs in (10, 14, 15, 20, 25, 45)]
+    assert rates == pytest.approx([1e-4, 1e-4, 5e-5, 2.5e-5, 1.25e-5, 1e-5])
+    warm = [rate(settings, epochs, [1.0] * epochs) for epochs in (5, 6)]
+    assert warm == pytest.approx([1e-4, 5e-5])
+    unseen = [rate(settings, epochs, [None] * epochs) for epochs in (6, 30)]
+    assert unseen == pytest.approx([1e-4, 1e-4])
+
+
+def test_the_published_rules_keep_the_order_of_rows(store: Path) -> None:
+    task = load_task("candle-uno")
+    for name in ("reference", "fixed-model"):
+        profile = task.profile(name)
+        assert any("same order" in quirk for quirk in profile.quirks)
+        setup = task.setup(
+            dataset=scidata.open("candle-uno-mini", store),
+            profile=profile,
+            settings=profile.settings,
+        )
+        stream = training_stream(task, setup, 0, 1)
+        rows = torch.cat([samples["row"] for samples in stream])
+        stream.close()
+        assert torch.equal(rows, rows.sort().values)
 
 
 def test_effects_of_cells_and_drugs_add_up() -> None:
     cell, drug = (a.ravel() for a in np.indices((40, 30)))
     seen = 3 + np.linspace(-1, 1, 40)[cell] + np.linspace(-2, 2, 30)[drug]
-    mean, of_cell, of_drug = effects(cell, drug, seen)
+    mean, of_cell, of_drug = effects(cell, [drug], seen)
     assert mean + of_cell[cell] + of_drug[drug] == pytest.approx(seen, abs=0.15)
 
 
@@ -68,9 +101,9 @@ def test_features_are_scaled_by_what_trains(store: Path) -> None:
     stream.close()
     assert [tensor.shape[1] for tensor in batch.inputs] == [942, 5270]
     assert all(tensor.abs().max() <= 10 for tensor in batch.inputs)
-    rows = np.unique(setup.past[0])
+    rows = np.unique(setup.trained.cell)
     held = setup.dataset.to_xarray("cells")["expression"].values[rows]
-    assert setup.features["expression"][1].numpy() == pytest.approx(held.mean(0), abs=1e-5)
+    assert setup.features["expression"].mean.numpy() == pytest.approx(held.mean(0), abs=1e-5)
 
 
 def test_the_mean_scores_the_variance_and_the_truth_scores_the_noise(store: Path) -> None:
@@ -85,6 +118,7 @@ def test_the_mean_scores_the_variance_and_the_truth_scores_the_noise(store: Path
             scores[name].update(forecaster(batch), batch)
     stream.close()
     found = {name: score.compute() for name, score in scores.items()}
+    assert found["mean"]["Pearson"] == 0  # of a constant, and no division by zero
     assert found["mean"]["R2"] == pytest.approx(0, abs=0.05)
     assert found["truth"]["MSE"] == pytest.approx(0.004, abs=0.001)
     assert found["drug mean"]["MSE"] < found["mean"]["MSE"]
@@ -121,3 +155,49 @@ def test_the_loss_falls_in_sixty_steps(store: Path) -> None:
         losses.append(loss.item())
     stream.close()
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_two_drugs_share_a_tower_and_their_scaling(tmp_path: Path) -> None:
+    build("candle-uno-pairs-mini", None, tmp_path / "staged")
+    publish(tmp_path / "staged", tmp_path / "store", version="1.0.0")
+    task = load_task("candle-uno")
+    profile = task.profile("pairs")
+    setup: Responses = task.setup(
+        dataset=scidata.open("candle-uno-pairs-mini", tmp_path / "store"),
+        profile=profile,
+        settings=profile.settings.changed({"width": 16}),
+    )
+    held = setup.dataset.to_xarray("drugs")["descriptors"].values
+    stream = setup.stream("test", batch_size=500)
+    samples = next(iter(stream))
+    stream.close()
+    assert np.array_equal(samples["descriptors2"], held[samples["drug2_number"].numpy()])
+    assert np.array_equal(samples["descriptors"], held[samples["drug_number"].numpy()])
+    assert not (samples["drug_number"] == samples["drug2_number"]).any()
+    assert torch.equal(setup.features["descriptors"].mean, setup.features["descriptors2"].mean)
+    batch = collate(setup, samples)
+    model = task.model(setup)
+    assert model(*batch.inputs).shape == (500,)
+    alone = Towers(942, 5270, width=16)
+    more = sum(p.numel() for p in model.parameters()) - sum(
+        p.numel() for p in alone.parameters()
+    )
+    assert more == 16 * 16  # of the trunk's first layer
+    scores = {}
+    for name, forecaster in task.baselines(setup, "test").items():
+        measure = task.measure(setup, "test")
+        measure.update(forecaster(batch), batch)
+        scores[name] = measure.compute()
+    assert scores["truth"]["MSE"] == pytest.approx(0.004, abs=0.001)
+    assert scores["additive"]["MSE"] < scores["drug mean"]["MSE"] < scores["mean"]["MSE"]
+    assert scores["mean"]["known drugs"] == 1
+
+
+def test_effects_of_pairs_add_up_whichever_drug_comes_first() -> None:
+    rng = np.random.default_rng(0)
+    true = np.linspace(-1, 1, 20)
+    cell, first, second = rng.integers(0, 20, (3, 4000))
+    seen = 3 + true[cell] + true[first] + true[second]
+    mean, of_cell, of_drug = effects(cell, [first, second], seen)
+    found = mean + of_cell[cell] + of_drug[first] + of_drug[second]
+    assert found == pytest.approx(seen, abs=0.1)

@@ -265,8 +265,19 @@ def test_splits_by_name_share_no_cell_or_drug_and_by_row_share_them(
         assert not seen[0] & seen[2]
         assert not seen[1] & seen[2]
     rows = {part: np.array(sorted(ids(staged, "row", part))) for part in splits.PARTS}
-    shared = splits.shared(rows, table["cell"].tolist(), table["drug"].tolist())["test"]
+    shared = splits.shared(rows, table["cell"].tolist(), [table["drug"].tolist()])["test"]
     assert shared.known_rows == shared.rows
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(12, 30))
+def test_pairs_of_split_drug_have_no_drug_in_two_parts(seed: int, drugs: int) -> None:
+    rng = np.random.default_rng(seed)
+    columns = [[f"d{n}" for n in rng.integers(0, drugs, 200)] for _ in range(2)]
+    parts = splits.by_name(np.arange(200), columns, "x")
+    used = [{column[row] for column in columns for row in rows} for rows in parts.values()]
+    assert not used[0] & used[1] | used[0] & used[2] | used[1] & used[2]
+    known = splits.shared(parts, ["c"] * 200, columns)["test"]
+    assert (known.known_drugs, known.known_rows) == (0, 0)
 
 
 def test_the_simulation_is_as_hard_as_it_says() -> None:

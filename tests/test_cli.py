@@ -72,6 +72,11 @@ def test_debug_before_the_verb_shows_the_traceback_too(
         assert "NotFoundError" in json.loads(debug.stderr)["traceback"]
 
 
+def test_a_choice_that_is_missing_is_asked_for_without_escapes() -> None:
+    told = run("export", "x").stderr
+    assert ("Choose from: bibtex, card," in told, "\\t" in told) == (True, False)
+
+
 def test_the_help_says_where_results_and_errors_go() -> None:
     text = " ".join(run("--help").stdout.split())
     assert "scidata-error/1, on standard error" in text

@@ -19,6 +19,7 @@ from scidata.resolve import resolve
 from scidata.show import show as show_version
 from scidata.storage.memory import MemoryStore
 from scidata.testing.datacite import Double
+from scidata.testing.datacite_rules import metadata_errors
 from scidata.warning import ScidataWarning
 from tests import dois
 from tests.dois import CONCEPT, DOI, SECOND, store_of
@@ -41,6 +42,17 @@ def options(datacite: Double, schemas_if_any: Path | None) -> DoiOptions:
 @pytest.fixture
 def store(tmp_path: Path) -> MemoryStore:
     return store_of(tmp_path, "1.0.0", "1.1.0")
+
+
+def test_a_rehearsal_without_the_official_schema_allows_what_that_would(
+    store: MemoryStore,
+) -> None:
+    with dois.double(None) as double:
+        done = publish("bare@1.0.0", store, options=dois.options(double, None))
+        newer = [{"date": "1950/2026", "dateType": "Coverage"}]
+        stated = {**double.dois[DOI].attributes, "dates": newer}
+    assert done.state == "findable"
+    assert metadata_errors(DOI, stated, None) == []
 
 
 def relations(double: Double, doi: str) -> set[tuple[str, str]]:

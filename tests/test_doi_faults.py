@@ -9,6 +9,7 @@ import pytest
 import urllib3
 
 from scidata.doi import DoiOptions, Patience, preview, publish
+from scidata.doi.session import check_page
 from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from scidata.formats.datacite import SCHEMA_VERSION
 from scidata.storage.memory import MemoryStore
@@ -16,6 +17,7 @@ from scidata.testing.datacite import SECRET, Double, Fault
 from scidata.testing.faults import Crash, FaultyStore
 from tests import dois
 from tests.dois import CONCEPT, DOI, SECOND, Counted, store_of
+from tests.servers import free_port
 
 SENT_AGAIN = [
     Fault("status", 429, retry_after="7"),
@@ -82,6 +84,16 @@ def test_a_silent_or_dripping_server_is_not_waited_for(
         assert time.monotonic() - began < 5
     datacite.faults = []
     assert publish("bare@1.0.0", store, options=options).doi == DOI
+
+
+def test_who_does_not_listen_is_told_from_who_is_silent(
+    store: MemoryStore, options: DoiOptions
+) -> None:
+    nobody = changed(options, api=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(StorageError, match="did not answer 3 times: it cannot be reached"):
+        publish("bare@1.0.0", store, options=nobody)
+    with pytest.raises(StorageError, match="page does not answer: it cannot be reached"):
+        check_page(f"{nobody.api}/bare/", DOI, options.patience)
 
 
 def test_the_pause_is_the_one_that_the_server_asks_for(

@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scidata.errors import InvalidError, NotFoundError
 from scidata.loaders.order import SHUFFLES, Order, Shuffle
@@ -109,3 +113,81 @@ def test_two_variables_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_rows_of_more_than_their_share_of_the_memory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="'features' has 112 bytes, which is more than"):
         Stream(_source(tmp_path), Order(batch_size=1), memory=800)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    drugs=st.integers(1, 6),
+    shuffle=st.sampled_from(SHUFFLES),
+    labelled=st.booleans(),
+)
+def test_two_gathers_of_one_asset_are_what_two_merges_give(
+    seed: int, drugs: int, shuffle: Shuffle, *, labelled: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(drugs) * 3 + 1 if labelled else np.arange(drugs)
+    table = pd.DataFrame(labels[rng.integers(0, drugs, (30, 2))], columns=["first", "second"])
+    features = rng.normal(size=drugs).astype(np.float32)
+    held = pd.DataFrame({"drug": labels, "strength": features})
+    merged = table
+    for by in ("first", "second"):
+        own = held.rename(columns={"drug": by, "strength": f"{by}_strength"})
+        merged = merged.merge(own, on=by, how="left")
+    with TemporaryDirectory() as folder:
+        place = Path(folder)
+        rows = xr.Dataset({name: ("row", table[name]) for name in table})
+        rows.to_zarr(place / "table.zarr", consolidated=False)
+        drug = xr.Dataset({"strength": ("drug", features)})
+        if labelled:
+            drug = drug.assign_coords(drug=labels)
+        drug.to_zarr(place / "drugs.zarr", consolidated=False)
+        source = streams.source_of(
+            streams.asset_of(place / "table.zarr", consolidated=False),
+            Samples(
+                asset="table",
+                each=("row",),
+                inputs=("first",),
+                joins=tuple(
+                    Join(
+                        by=by, asset="drugs", variables=("strength",), names=(f"{by}_strength",)
+                    )
+                    for by in ("first", "second")
+                ),
+            ),
+            joined={"drugs": streams.asset_of(place / "drugs.zarr", consolidated=False)},
+            dimension="row",
+            ids=tuple(sorted(map(str, range(30)))),
+        )
+        stream = Stream(source, Order(batch_size=7, shuffle=shuffle))
+        seen = 0
+        for batch in stream:
+            at = batch["row"].numpy()
+            seen += len(at)
+            for name in ("first_strength", "second_strength"):
+                assert np.array_equal(batch[name].numpy(), merged[name].to_numpy()[at])
+        stream.close()
+    assert seen == 30
+
+
+def test_rows_that_two_joins_gather_are_in_memory_once(tmp_path: Path) -> None:
+    source = _source(tmp_path)
+    both = tuple(
+        Join(by="cell", asset="cells", variables=("features",), names=(name,))
+        for name in ("one", "other")
+    )
+    twice = replace(source, samples=source.samples.model_copy(update={"joins": both}))
+    # One is 112 bytes, and what is gathered may take an eighth of the memory.
+    stream = Stream(twice, Order(batch_size=1), memory=8 * 112 + 400)
+    batch = next(iter(stream))
+    assert np.array_equal(batch["one"], batch["other"])
+    stream.close()
+
+
+@pytest.mark.parametrize("names", [("growth",), ()])
+def test_a_record_whose_batches_would_hold_a_name_twice_is_refused(
+    names: tuple[str, ...],
+) -> None:
+    join = Join(by="cell", asset="cells", variables=("features",), names=names)
+    with pytest.raises(ValueError, match="would hold two variables"):
+        Samples(asset="t", each=("row",), inputs=("growth",), joins=(join, join))

@@ -87,9 +87,10 @@ def test_what_a_delta_refers_to_is_not_purged(bare: Path) -> None:
         purge("bare@1.0.0", "r", store)
     assert "scidata materialize bare@1.1.0" in caught.value.fix
     assert {f.key for f in store.list()} == before
-    purge("bare@1.1.0", "r", store)
+    (told,) = purge("bare@1.1.0", "r", store).warnings
+    assert "files that bare@1.1.0 inherits from bare@1.0.0 stay" in told
     assert verify("bare@1.0.0", store).damage == ()
-    purge("bare@1.0.0", "r", store)
+    assert purge("bare@1.0.0", "r", store).warnings == ()
     assert payload(store) == payload(store, "1.1.0") == []
 
 

@@ -122,8 +122,10 @@ def test_the_records_of_the_founding_datasets_have_no_error(name: str) -> None:
 def test_every_founding_dataset_has_its_record() -> None:
     assert [name.removesuffix(".yaml") for name in FOUNDING] == [
         "candle-uno-ccle",
+        "candle-uno-ctrp-gdsc",
         "candle-uno-gdsc2",
         "candle-uno-mini",
+        "candle-uno-pairs-mini",
         "candle-uno",
         "cloudmask-aatsr",
         "cloudmask-landsat8",

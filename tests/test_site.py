@@ -1,6 +1,7 @@
 """A site of a store: what its pages show, and what a build writes and leaves alone."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,12 @@ def test_a_purged_version_has_a_tombstone_and_no_files(site: Path) -> None:
     assert "The data of this version were removed A person withdrew their consent." in text
     assert "Their names and digests stay in manifest-sha256.txt" in text
     assert "Access data removed" in text
+    assert re.search(r"Size \d files?, removed ", text)
+    assert re.search(r"1\.0\.0 purged 2026-01-02 removed ", text), "nor in the history"
+
+
+def test_the_index_is_headed_by_whoever_publishes_all_of_it(site: Path) -> None:
+    assert "CERN: datasets 3 datasets" in shown(site, ".")
 
 
 def test_a_dataset_without_any_offered_version_says_so(site: Path) -> None:

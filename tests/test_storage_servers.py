@@ -126,6 +126,7 @@ def test_a_bucket_that_does_not_exist_is_a_storage_error(s3_url: str) -> None:
         with pytest.raises(StorageError, match="the bucket does not exist") as caught:
             act()
         assert "--store" not in caught.value.fix, "it may be that of --to or --from"
+        assert caught.value.where.startswith("s3://no-such-bucket-here"), "no key of ours"
 
 
 @pytest.fixture

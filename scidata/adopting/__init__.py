@@ -17,7 +17,7 @@ from scidata.adopting.digests import (
     refuse_changes,
     stored_digests,
 )
-from scidata.adopting.referring import can_be_referred, refer
+from scidata.adopting.referring import refer, unreferred
 from scidata.adopting.sources import (
     SourceFile,
     SourceOptions,
@@ -169,6 +169,7 @@ def adopt(
     parsed = _record(record, name)
     published_numbers(opened, name, version)  # before the bytes are read, which may take hours
     files = _files(source, opened, options)
+    _wants_references(files, options)  # before the bytes are read, which may take hours
     state = State(_state_file(options, opened, name, version))
     if options.read:
         digests = read_digests(files, state, progress=progress)
@@ -209,7 +210,7 @@ def plan_adopt(
         files=len(files),
         bytes=sum(file.size for file in files),
         to_read=sum(file.size for file in rest) if options.read else 0,
-        references=options.references and can_be_referred(files),
+        references=_wants_references(files, options),
     )
 
 
@@ -247,9 +248,21 @@ def _files(source: str, store: Store, options: AdoptOptions) -> tuple[SourceFile
 def _refer(
     files: Sequence[SourceFile], options: AdoptOptions
 ) -> tuple[bytes, Referenced] | None:
-    if not options.references or not can_be_referred(files):
-        return None
-    return refer(files, options.along)
+    return refer(files, options.along) if _wants_references(files, options) else None
+
+
+def _wants_references(files: Sequence[SourceFile], options: AdoptOptions) -> bool:
+    """Tell whether an index is made; whoever says along what must get one."""
+    if not options.references:
+        return False
+    fault = unreferred(files)
+    if fault and options.along:
+        raise InvalidError(
+            f"the files cannot be opened as one along {options.along!r}: {fault}",
+            where=files[0].place.url,
+            fix="adopt files of HDF5 or NetCDF alone, such as by --list; or leave out --along",
+        )
+    return not fault
 
 
 def _prepare(store: Store, parsed: Record, path: Path, version: str, found: _Found) -> Prepared:

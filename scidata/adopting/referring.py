@@ -19,10 +19,12 @@ NEW = "file"
 """The new dimension along which files are stacked, if none is named."""
 
 
-def can_be_referred(files: Sequence[SourceFile]) -> bool:
-    """Tell whether files are of a sort, and in one place, so that one index can hold them."""
-    kinds = {media_type(file.path) in {HDF5, NETCDF} for file in files}
-    return kinds == {True} and len({file.place.url for file in files}) == 1
+def unreferred(files: Sequence[SourceFile]) -> str:
+    """Say why no index of references can hold these files; empty if one can."""
+    others = [file.path for file in files if media_type(file.path) not in {HDF5, NETCDF}]
+    if others:
+        return f"{others[0]!r} is neither HDF5 nor NetCDF"
+    return "" if len({file.place.url for file in files}) == 1 else "they lie in several places"
 
 
 def refer(files: Sequence[SourceFile], along: str | None) -> tuple[bytes, Referenced]:

@@ -98,7 +98,16 @@ def list_source(source: str, options: SourceOptions, *, near: bool) -> tuple[Sou
     scheme = source.partition("://")[0] if "://" in source else "file"
     if scheme in {"http", "https"}:
         return _from_index(source, options, near=near)
-    url = local_folder(source).as_uri() if "://" not in source else source.rstrip("/")
+    url = source.rstrip("/")
+    if "://" not in source:
+        folder = local_folder(source)
+        if not folder.is_dir():
+            raise NotFoundError(
+                f"{source!r} is no folder",
+                where=str(folder.parent),
+                fix="check the path; a list of addresses is adopted with --list",
+            )
+        url = folder.as_uri()
     place = _place(url, options, near=near)
     listed = [f for f in place.store.list() if not f.key.endswith("/")]
     return _checked(_listed(place, listed), source)

@@ -106,8 +106,12 @@ def command(
     candle-uno           the published top_21_auc_1fold.uno.h5, or a folder of the
                          tab-separated tables that it was made from
     candle-uno-ccle      a folder of CCLE doses, features and SMILES as CSV
+    candle-uno-ctrp-gdsc
+                         a folder of DrugCell's CTRP and GDSC AUC, and CCLE features
     candle-uno-gdsc2     a folder of GDSC2 ln IC50, features and SMILES as CSV
     candle-uno-mini      nothing: it is simulated
+    candle-uno-pairs-mini
+                         nothing: it is simulated, two drugs at once
     tevolop-mini         nothing: it is simulated
     """
     place = out or Path("staged") / name

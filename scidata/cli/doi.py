@@ -19,6 +19,7 @@ from scidata.cli.output import (
 )
 from scidata.doi import DoiOptions, Done, draft, hide, preview, publish, register, show, update
 from scidata.storage import open_store
+from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.warning import warn
 
@@ -227,6 +228,7 @@ def show_command(*, reference: str, **given: Any) -> None:  # Any: of click
     if as_json:
         print_json("scidata-doi-show/1", vars(seen))
         return
+    again = f"{seen.name} {options_of(store)}"
     reserved = "" if seen.reserved else " (not reserved yet)"
     print_field("doi", f"{seen.doi}{reserved}")
     print_field("dataset", seen.concept)
@@ -234,9 +236,9 @@ def show_command(*, reference: str, **given: Any) -> None:  # Any: of click
     if seen.url:
         print_field("page", seen.url)
     if seen.state == "findable" and not seen.noted_findable:
-        print_field("note", f"the store does not say so yet: scidata doi publish {seen.name}")
+        print_field("note", f"the store does not say so yet: scidata doi publish {again}")
     if seen.differs:
-        print_field("differs", f"{', '.join(seen.differs)}; scidata doi update {seen.name}")
+        print_field("differs", f"{', '.join(seen.differs)}; scidata doi update {again}")
 
 
 def _run(verb: Callable[..., Done], reference: str, **given: Any) -> None:  # Any: of click

@@ -52,8 +52,10 @@ from scidata.wording import amount, counted
 @click.option(
     "--replace-damaged",
     is_flag=True,
-    help="In a store, delete a damaged object once its replacement is here and sound, and "
-    "create it anew; in between readers find no object [default: repair missing ones only].",
+    help="Of a version in a store, replace damaged objects, too. No store overwrites: the "
+    "sound object is fetched and compared, the damaged one deleted, and for a moment readers "
+    "find none. In a folder damaged files are always replaced [default: create missing "
+    "objects only].",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be brought; write nothing.")
 @store_options

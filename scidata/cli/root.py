@@ -163,7 +163,8 @@ def _report_usage(error: click.ClickException, *, as_json: bool) -> None:
     if not as_json:
         text = io.StringIO()
         error.show(text)
-        say(*text.getvalue().removesuffix("\n").split("\n"), err=True)
+        said = text.getvalue().removesuffix("\n").replace("\n\t", " ")  # click's lists
+        say(*said.split("\n"), err=True)
         return
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "scidata"

@@ -176,9 +176,9 @@ def _print(found: Verified, remedy: str) -> None:
         lines = [_line(item) for item in found.damage if item.state == state]
         if lines:
             say(*capped(lines, what=f" {state}"))
-    if found.unverifiable:
-        lines = [f"unverifiable {item.path}: {item.reason}" for item in found.unverifiable]
-        say(*capped(lines, what=" unverifiable"))
+    for reason, paths in _unverifiable(found).items():
+        more = f" and {len(paths) - 1:,} more (--json lists all)" if paths[1:] else ""
+        say(f"unverifiable {paths[0]}{more}: {reason}")
     counts = f"{counted(found.files - found.tags, 'file')}, {counted(found.tags, 'tag file')}"
     digest = found.digest or "no sha256 manifest"
     say(f"{_verdict(found)}  {found.name or found.target}  {digest}  {counts}, {_how(found)}")
@@ -193,6 +193,14 @@ def _print(found: Verified, remedy: str) -> None:
     elif not found.complete:
         fix = "read these: the same command without --remote, with --glob to choose them"
         say(f"fix:  {fix}", err=True)
+
+
+def _unverifiable(found: Verified) -> dict[str, list[str]]:
+    """Sort files by why they could not be compared: it is one server, so reasons are few."""
+    by_reason: dict[str, list[str]] = {}
+    for item in found.unverifiable:
+        by_reason.setdefault(item.reason, []).append(item.path)
+    return by_reason
 
 
 def _how(found: Verified) -> str:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 RECIPES = {
     "candle-uno": "scidata.datasets.candle_uno.published",
     "candle-uno-ccle": "scidata.datasets.candle_uno.ccle",
+    "candle-uno-ctrp-gdsc": "scidata.datasets.candle_uno.ctrp_gdsc",
     "candle-uno-gdsc2": "scidata.datasets.candle_uno.gdsc2",
     "candle-uno-mini": "scidata.datasets.candle_uno.mini",
+    "candle-uno-pairs-mini": "scidata.datasets.candle_uno.pairs",
     "cloudmask": "scidata.datasets.cloudmask.recipe",
     "cloudmask-aatsr": "scidata.datasets.cloudmask.aatsr",
     "cloudmask-landsat8": "scidata.datasets.cloudmask.landsat8",

@@ -127,7 +127,7 @@ class Registry:
         if isinstance(answer, Answer):
             raise meaning(answer.status, answer.document, doi=doi, api=self.api)
         raise StorageError(
-            f"DataCite did not answer {self.patience.tries} times: {_shortly(answer)}",
+            f"DataCite did not answer {self.patience.tries} times: {shortly(answer)}",
             where=f"{method} {doi} at {self.api}",
             fix="run the same command again: it finds out how far this one came",
         ) from answer
@@ -211,14 +211,16 @@ def _seconds(retry_after: str | None) -> float | None:
         return None
 
 
-def _shortly(error: Exception) -> str:
+def shortly(error: Exception) -> str:
     """Say what kind of failure it was; an error's own words may repeat what was sent."""
+    if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+        return shortly(error.reason)
+    if isinstance(error, urllib3.exceptions.NewConnectionError):  # to urllib3 a timeout, too
+        return "it cannot be reached"
     if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
         return "it is silent"
     if isinstance(error, urllib3.exceptions.SSLError):
         return "its certificate is not trusted"
-    if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return "it cannot be reached"
     return "the connection ended before the answer"
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from scidata.errors import InvalidError, Problem
 from scidata.facts import Facts
 from scidata.formats.datacite import attributes
-from scidata.identifiers import check_url
+from scidata.identifiers import check_address
 from scidata.record import Record
 from scidata.status import Status
 
@@ -81,14 +81,7 @@ def page_of(base_url: str, dataset: str, version: str | None = None) -> str:
     >>> page_of("https://data.example.org", "tevolop", "1.0.0")
     'https://data.example.org/tevolop/v1.0.0/'
     """
-    try:
-        check_url(base_url)
-    except InvalidError as error:
-        raise InvalidError(
-            f"{base_url!r} is no address for landing pages",
-            where="--base-url",
-            fix="write https:// and where the pages of the datasets are",
-        ) from error
+    check_address(base_url, where="--base-url or $SCIDATA_BASE_URL")
     return f"{base_url.rstrip('/')}/{dataset}/" + (f"v{version}/" if version else "")
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import urllib3
 
-from scidata.doi.client import Patience, Registry, seen_state
+from scidata.doi.client import Patience, Registry, seen_state, shortly
 from scidata.doi.credentials import (
     BASE_URL,
     PREFIX,
@@ -278,7 +278,7 @@ def check_page(url: str, doi: str, patience: Patience) -> str:
             answer.release_conn()
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise StorageError(
-            f"the landing page cannot be reached: {type(error).__name__}", where=url, fix=fix
+            f"the landing page does not answer: {shortly(error)}", where=url, fix=fix
         ) from error
     if answer.status != 200:  # noqa: PLR2004 - OK
         raise StorageError(

@@ -61,7 +61,7 @@ def _read(source: Path) -> tuple[str, Fields]:
         raise NotFoundError(
             f"there is nothing at {str(source)!r}",
             where=str(source),
-            fix="give a file or a folder that exists",
+            fix="give a file or a folder that exists; fetch what lies on the web first",
         ) from error
     except OSError as error:
         if isinstance(error, StorageError):

@@ -104,13 +104,16 @@ def _over(parts: "Iterator[xr.DataArray]", methods: str, along: str) -> tuple[Fl
     top: Any = -np.inf
     taken = zeros = 0
     for part in parts:
-        values = part.to_numpy().astype(float)
+        values = part.to_numpy()
         taken += values.shape[0]
         known = np.isfinite(values)
-        zeros += int((values == 0).sum())
+        zeros += values.size - int(np.count_nonzero(values))
         count = count + known.sum(axis=0)
-        total = total + np.where(known, values, 0).sum(axis=0)
-        top = np.fmax(top, np.where(known, values, -np.inf).max(axis=0))
+        low = values
+        if not known.all():
+            values, low = np.where(known, values, 0), np.where(known, values, -np.inf)
+        total = total + values.sum(axis=0, dtype=float)
+        top = np.fmax(top, low.max(axis=0).astype(float))
     empty = count == 0
     summed = any(m.strip().endswith(f"{along}: sum") for m in methods.split(";"))
     if summed:

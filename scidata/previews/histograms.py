@@ -1,7 +1,7 @@
 """How the values of columns and variables are distributed."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,12 +96,20 @@ def _values(arrays: Arrays, name: str) -> npt.NDArray[np.float64]:
     share = -(-array.size // (_MAX_VALUES - 10_000)) or 1
     found = []
     for part in blocks(array, longest):
-        values = part.to_numpy().ravel().astype(float)
-        known = values[np.isfinite(values)]
-        found.append(values[::share])
-        if share > 1 and known.size:
-            found.append(np.array([known.min(), known.max()]))
+        values = part.to_numpy().ravel()
+        found.append(values[::share].astype(float))
+        if share > 1:
+            found.append(_extremes(values))
     return np.concatenate(found)
+
+
+def _extremes(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:  # Any: any type of number
+    """Return the least and the greatest value, or nothing if none is known."""
+    found = np.array([values.min(), values.max()], dtype=float)
+    if np.isfinite(found).all():  # so are all between; else a copy of the known ones is made
+        return found
+    known = values[np.isfinite(values)]
+    return np.array([known.min(), known.max()] if known.size else [], dtype=float)
 
 
 def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity) -> str:

@@ -112,7 +112,7 @@ def mean_along(array: "xr.DataArray", along: str) -> Line:
     group = -(-array.sizes[along] // MAX_STEPS) or 1
     times, rows, taken = [], [], 0
     for part in blocks(array, along):
-        values = part.transpose(along, ...).to_numpy().astype(float)
+        values = part.transpose(along, ...).to_numpy()
         values = values.reshape(len(values), -1)
         here = part[along].to_numpy().astype("datetime64[us]")
         taken += len(values)
@@ -121,7 +121,7 @@ def mean_along(array: "xr.DataArray", along: str) -> Line:
             known = chunk[np.isfinite(chunk)]
             if known.size:
                 times.append(here[n])
-                rows.append((known.mean(), *np.percentile(known, [5, 95])))
+                rows.append((known.mean(dtype=float), *np.percentile(known, [5, 95])))
     if not rows:
         raise ValueError(f"{array.name!r} holds no value")
     mean, low, high = np.array(rows, dtype=float).T

@@ -82,7 +82,6 @@ def render(draw: Callable[[], Drawing]) -> tuple[bytes, Drawing]:
             format="png",
             dpi=DPI,
             metadata={"Software": None},
-            pil_kwargs={"optimize": True},
         )
     return out.getvalue(), drawn
 

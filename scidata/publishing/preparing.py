@@ -14,6 +14,7 @@ from scidata.errors import (
 )
 from scidata.formats import Placed
 from scidata.hashing import Progress
+from scidata.identifiers import check_address
 from scidata.inventory import read_history
 from scidata.locations import read_locations
 from scidata.measure import Measured, Surveyed, measure
@@ -40,6 +41,9 @@ from scidata.storage.base import Store
 from scidata.surroundings import Surroundings
 from scidata.version import CommitRecord, VersionNumber
 from scidata.wording import counted
+
+_FETCHED = ("https", "http", "s3", "file")
+"""Schemes of the address from which BagIt tools complete a delta."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,8 @@ def prepare(
     """
     options = options or PublishOptions()
     number = VersionNumber.parse(version)
+    if options.fetch_from:  # goes into the version, for ever
+        check_address(options.fetch_from, where="--fetch-from", schemes=_FETCHED)
     begun_ns = int(options.surroundings.now().timestamp() * 10**9)
     record, record_bytes, data = _record(staged)
     # Before the bytes are read, which may take hours: can the store be reached at all?

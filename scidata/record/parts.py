@@ -309,6 +309,23 @@ class Join(Part):
     dimension, or a number from 0 if it has no labels."""
     asset: Name
     variables: Annotated[Filled[Name], AfterValidator(check_distinct)]
+    names: Annotated[tuple[Name, ...], AfterValidator(check_distinct)] = ()
+    """Of the variables in a batch, in the same order, where their own would be there twice, as
+    with two drugs in one sample. By default their own."""
+
+    @field_validator("names", mode="after")
+    @classmethod
+    def _name_of_each(cls, names: tuple[str, ...], read: ValidationInfo) -> tuple[str, ...]:
+        variables = read.data.get("variables", names)
+        if names and len(names) != len(variables):
+            message = f"{len(names)} names for {len(variables)} variables"
+            raise refusal("names", message, "write one for each variable, or remove names")
+        return names
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Name in a batch by variable."""
+        return dict(zip(self.variables, self.names or self.variables, strict=True))
 
 
 class Window(Part):
@@ -340,6 +357,16 @@ class Samples(Part):
     targets_at: Literal["window", "last"] = "window"
     """Targets are taken in the whole window, or at its last step."""
     joins: tuple[Join, ...] = ()
+
+    @field_validator("joins", mode="after")
+    @classmethod
+    def _names_in_a_batch(
+        cls, joins: tuple[Join, ...], read: ValidationInfo
+    ) -> tuple[Join, ...]:
+        held = {*read.data.get("inputs", ()), *read.data.get("targets", ())}
+        joined = (name for join in joins for name in join.named.values())
+        check_unique((*held, *joined), "a batch would hold two variables:")
+        return joins
 
     @field_validator("crops", mode="after")
     @classmethod

@@ -70,5 +70,5 @@ def write_new(path: Path, data: bytes) -> None:
         raise StorageError(
             f"{str(path)!r} cannot be written: {error.strerror}",
             where=str(path),
-            fix="choose a folder that you may write to, with --out FILE",
+            fix="choose another place with --out FILE, where you may write and there is room",
         ) from error

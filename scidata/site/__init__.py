@@ -13,7 +13,7 @@ from scidata.diff import Difference, compare
 from scidata.doi.ledger import Ledger
 from scidata.errors import IntegrityError, InvalidError, NotFoundError, Problem, ScidataError
 from scidata.formats.text import to_json
-from scidata.identifiers import check_url
+from scidata.identifiers import check_address
 from scidata.listing import Listing, read_listing
 from scidata.site import drawing, feeds, rendering, searching
 from scidata.site.addresses import Addresses, page_path
@@ -150,10 +150,7 @@ def _addresses(store: Store, options: SiteOptions) -> Addresses:
     base_url = options.base_url or options.environ.get(BASE_URL) or LOCAL
     data_url = options.data_url or _public(store) or base_url
     for url, name in ((base_url, f"--base-url or ${BASE_URL}"), (data_url, "--data-url")):
-        try:
-            check_url(url, schemes=("https", "http"))
-        except InvalidError as error:  # its problems repeat it
-            raise InvalidError(error.message, where=name, fix=error.fix) from error
+        check_address(url, where=name)
     return Addresses(base_url=base_url.rstrip("/"), data_url=data_url.rstrip("/"))
 
 

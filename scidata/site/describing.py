@@ -194,7 +194,7 @@ def _document(
         "@type": "DataCatalog",
         "@id": addresses.at(),
         "url": addresses.at(),
-        "name": catalog_name(subject.record),
+        "name": catalog_name(subject.record.publisher.name),
     }
     # The manifest first: it is there, whatever a folder's address answers.
     downloads = document["distribution"]
@@ -212,9 +212,9 @@ def _document(
     )
 
 
-def catalog_name(record: Record) -> str:
-    """Return how the collection of a publisher's datasets is called."""
-    return f"Datasets of {record.publisher.name}"
+def catalog_name(publisher: str) -> str:
+    """Return how a collection of datasets is called; without a name it is of several."""
+    return f"{publisher}: datasets" if publisher else "Datasets"
 
 
 def _short(document: Node) -> Node:

@@ -8,6 +8,8 @@ from scidata.doi.ledger import Line
 from scidata.formats import Subject
 from scidata.formats.subject import doi_url, is_file
 from scidata.site.addresses import Addresses, page_path, web
+from scidata.status import State
+from scidata.version import CommitRecord
 from scidata.wording import amount, counted
 
 MAX_FILES = 400
@@ -166,7 +168,7 @@ def history(
                 version=commit.version,
                 href=addresses.link(page, here),
                 date=commit.created[:10],
-                size=amount(commit.bytes),
+                size=size_words(commit, line.history.state),
                 files=counted(commit.files, "file"),
                 state=line.history.state,
                 doi=doi,
@@ -177,6 +179,11 @@ def history(
             )
         )
     return tuple(rows)
+
+
+def size_words(commit: CommitRecord, state: State) -> str:
+    """Return the size of a version, or that its files are gone."""
+    return "removed" if state == "purged" else amount(commit.bytes)
 
 
 def change_words(difference: Difference) -> str:

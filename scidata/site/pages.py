@@ -23,7 +23,7 @@ from scidata.site.describing import (
 from scidata.site.rendering import render
 from scidata.site.snippets import Bucket, snippets
 from scidata.site.sources import Version
-from scidata.wording import amount, counted
+from scidata.wording import counted
 
 MAX_CARDS = 500
 """Datasets that the index shows with all they say; of the others it shows the names."""
@@ -141,7 +141,7 @@ def card(newest: Version, addresses: Addresses) -> Card:
         language=record.language,
         version=commit.version,
         date=commit.created[:10],
-        size=amount(commit.bytes),
+        size=listed.size_words(commit, newest.history.state),
         bytes=commit.bytes,
         files=counted(commit.files, "file"),
         licence=license_label(record),
@@ -165,7 +165,7 @@ def index_page(cards: Sequence[Card], addresses: Addresses) -> bytes:
         "@type": "DataCatalog",
         "@id": addresses.at(),
         "url": addresses.at(),
-        "name": f"Datasets of {only}" if only else "Datasets",
+        "name": catalog_name(only),
         "dataset": [
             {
                 "@type": "Dataset",
@@ -183,7 +183,7 @@ def index_page(cards: Sequence[Card], addresses: Addresses) -> bytes:
         "index.html",
         root="./",
         canonical=addresses.at(),
-        publisher=only,
+        name=catalog_name(only),
         cards=cards[:MAX_CARDS],
         others=cards[MAX_CARDS:],
         document=embedded(document),
@@ -224,7 +224,6 @@ def _shared(
         "facts": subject.facts,
         "commit": commit,
         "correction": version.correction,
-        "catalog": catalog_name(record),
         "summary": _first_words(record.abstract),
         "gone": version.is_gone,
         "state": version.history.state,
@@ -254,7 +253,7 @@ def _shared(
         "license_label": license_label(record),
         "license_href": web(license_url(record)),
         "access": ACCESS[record.access][0],
-        "size": amount(commit.bytes),
+        "size": listed.size_words(commit, version.history.state),
         "files": counted(commit.files, "file"),
         "formats": models.formats(subject),
         "history": listed.history(ledger.lines, addresses, here, {}, current=commit.version),

@@ -224,11 +224,7 @@ class Objects:
         try:
             return self._patiently(call, key)
         except NotFoundError as error:  # of the bucket: a key need not exist to be written
-            raise StorageError(
-                "the bucket does not exist",
-                where=self._where(key),
-                fix="create it, or correct the store's URL",
-            ) from error
+            raise refusals.no_bucket(self._where(key)) from error
 
     def _patiently(self, call: Callable[[], T], key: str) -> T:
         try:

@@ -69,7 +69,7 @@ def from_server(error: Exception, *, where: str) -> ScidataError:
     text = str(error)
     code = _first(_CODE, text)
     if code == "NoSuchBucket":
-        return _no_bucket(where)
+        return no_bucket(where)
     if isinstance(error, obstore.exceptions.NotFoundError | FileNotFoundError):
         return absent(where)
     if isinstance(error, obstore.exceptions.InvalidPathError):
@@ -119,7 +119,7 @@ def from_parts(error: Exception, *, where: str) -> ScidataError:
     if code in {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
         return _refused(_parenthesis(code), where)
     if code == "NoSuchBucket":
-        return _no_bucket(where)
+        return no_bucket(where)
     if type(error).__name__ in {"EndpointConnectionError", "ConnectTimeoutError"}:
         return _unreachable(where)
     if type(error).__name__ == "ReadTimeoutError":
@@ -216,9 +216,12 @@ def hides_what_is_absent(error: StorageError) -> bool:
     return error.message.startswith(_REFUSED)
 
 
-def _no_bucket(where: str) -> StorageError:
+def no_bucket(where: str) -> StorageError:
+    """Say that there is no bucket; of ``KEY in STORE`` only the store matters then."""
     return StorageError(
-        "the bucket does not exist", where=where, fix="create it, or correct the store's URL"
+        "the bucket does not exist",
+        where=where.rpartition(" in ")[2],
+        fix="create it, or correct the store's URL",
     )
 
 

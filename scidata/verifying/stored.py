@@ -85,8 +85,8 @@ def _reason(sha256: str, recorded: Recorded, stored: Stored) -> str:
         if recorded.cut != sha256:
             return "the version's index has the parts of other bytes than the manifest"
         return (
-            f"the store has it in {stored.parts} parts of {stored.part_size} bytes, and the "
-            f"version records the SHA256 of parts of {recorded.parts.size} bytes"
+            f"the store has it in parts of {stored.part_size} bytes, and the version records "
+            f"the SHA256 of parts of {recorded.parts.size} bytes"
         )
     named: tuple[tuple[str, Callable[[Stored], object]], ...] = (
         ("CRC64NVME", lambda it: it.crc64nvme),

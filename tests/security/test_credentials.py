@@ -30,6 +30,13 @@ CREDENTIALS = {
     "AWS_SESSION_TOKEN": TOKEN,
 }
 SHOWN = (KEY, SECRET, TOKEN)
+CARRIERS = (
+    "https://me:hunter2hunter2@host/x",
+    "https://host/x?X-Amz-Signature=hunter2hunter2",
+    "https://host/x#hunter2hunter2",
+    "s3://me:hunter2hunter2@bucket/x",
+    "s3://bucket/x?token=hunter2hunter2",
+)
 
 
 @pytest.fixture
@@ -93,16 +100,7 @@ def test_the_traceback_of_a_bug_shows_no_credential_and_no_escape() -> None:
         assert secret not in said
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://me:hunter2hunter2@host/x",
-        "https://host/x?X-Amz-Signature=hunter2hunter2",
-        "https://host/x#hunter2hunter2",
-        "s3://me:hunter2hunter2@bucket/x",
-        "s3://bucket/x?token=hunter2hunter2",
-    ],
-)
+@pytest.mark.parametrize("url", CARRIERS)
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["", "debug"])
 def test_an_address_with_a_credential_is_refused_and_not_repeated(
     url: str, debug: list[str], capsys: pytest.CaptureFixture[str]
@@ -115,6 +113,24 @@ def test_an_address_with_a_credential_is_refused_and_not_repeated(
             main([*debug, *words])
         assert caught.value.code in {3, 4, 6}
         assert "hunter2" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("url", ["data.example.org", *CARRIERS])
+def test_an_address_that_files_would_hold_for_ever_is_refused_first(
+    url: str, staged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to, folder = ["--store", str(tmp_path / "store")], str(staged)
+    for words in (
+        ["publish", folder, "--version", "1.0.0", "--fetch-from", url, *to],
+        ["export", folder, "--to", "dcat", "--version", "1.0.0", "--base-url", url],
+        ["site", *to[1:], "--out", str(tmp_path / "site"), "--base-url", url],
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        told = "".join(capsys.readouterr())
+        assert (caught.value.code, "where: " + words[words.index(url) - 1] in told) == (4, True)
+        assert "hunter2" not in told
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.usefixtures("credentials")

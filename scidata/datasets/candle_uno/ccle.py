@@ -14,22 +14,21 @@ from scidata.datasets.candle_uno import reading
 from scidata.datasets.candle_uno.chemistry import Described, describe
 from scidata.datasets.candle_uno.content import Block, Content, Features
 from scidata.datasets.candle_uno.hill import FEWEST_DOSES, Curve, fit
-from scidata.datasets.candle_uno.recipe import Files, FromFiles
-from scidata.errors import InvalidError
+from scidata.datasets.candle_uno.recipe import Files, from_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_R2, MOST_EC50SE = 0.3, 3.0
 """Of a curve that the splits may name: the rule of the published response table."""
-_NAMES = {
+NAMES = {
     "doses": "ccle_dose_response.csv",
     "expression": "ccle_rna_50.csv",
     "copy_number": "ccle_cnv_50.csv",
     "mutation": "ccle_mutation_1667.csv",
     "smiles": "ccle_drug_smiles.csv",
 }
-_DIMENSIONS = {"expression": "gene", "copy_number": "copied_gene", "mutation": "mutated_gene"}
+DIMENSIONS = {"expression": "gene", "copy_number": "copied_gene", "mutation": "mutated_gene"}
 _MOLAR = 1e-6
 """mol/l in a micromolar dose."""
 
@@ -43,7 +42,7 @@ RESPONSE_COLUMNS = {
 def read(files: Files, advance: Advance) -> Content:
     """Read the folder, and fit every curve."""
     table = reading.read_table(files["doses"], ("sample", "drug", "dose_uM", "viability_pct"))
-    read_blocks = {name: reading.read_features(files[name]) for name in _DIMENSIONS}
+    read_blocks = {name: reading.read_features(files[name]) for name in DIMENSIONS}
     cells = read_blocks["expression"][0]
     smiles = _smiles(files["smiles"])
     known = table["sample"].isin(cells) & table["drug"].isin(list(smiles))
@@ -60,7 +59,7 @@ def read(files: Files, advance: Advance) -> Content:
             blocks={
                 name: Block(
                     columns=genes,
-                    dimension=_DIMENSIONS[name],
+                    dimension=DIMENSIONS[name],
                     values=reading.aligned(cells, names, values),
                 )
                 for name, (names, genes, values) in read_blocks.items()
@@ -140,13 +139,4 @@ def _smiles(path: Path) -> dict[str, str]:
     return found
 
 
-def _find(source: Path) -> tuple[str, Files]:
-    if not source.is_dir():
-        raise InvalidError(
-            f"{str(source)!r} is no folder", where=str(source), fix=f"give {_WHAT}"
-        )
-    return "CCLE dose responses and features", reading.find(source, _NAMES)
-
-
-_WHAT = f"a folder with {', '.join(_NAMES.values())}, gzipped or not"
-RECIPE = FromFiles("candle-uno-ccle", _WHAT, _find, read)
+RECIPE = from_folder("candle-uno-ccle", "CCLE dose responses and features", NAMES, read)

@@ -65,6 +65,8 @@ class Content:
     drug: Sequence[str]
     columns: Mapping[str, Array]
     """Of the responses, by name; the first is what is to be predicted."""
+    drug2: Sequence[str] = ()
+    """Of each response to a pair of drugs; a pair is in an order, which means nothing."""
     usable: npt.NDArray[np.bool_]
     """(responses,): which of them the splits may name."""
     steps: Sequence[str] = ()
@@ -78,6 +80,11 @@ class Content:
     def assets(self) -> tuple[str, ...]:
         """Keys of the assets."""
         return (CELLS, DRUGS, RESPONSE, *((DOSES,) if self.doses is not None else ()))
+
+    @property
+    def drug_columns(self) -> dict[str, Sequence[str]]:
+        """The drugs of each response, by column: one, or two."""
+        return {"drug": self.drug, **({"drug2": self.drug2} if self.drug2 else {})}
 
     @property
     def target(self) -> str:
@@ -101,7 +108,7 @@ class Content:
     def _strangers(self) -> Iterator[Problem]:
         for kind, named, known in (
             ("cell", self.cell, self.cells.names),
-            ("drug", self.drug, self.drugs.names),
+            ("drug", [*self.drug, *self.drug2], self.drugs.names),
         ):
             if len(set(known)) < len(known):
                 yield Problem(
@@ -132,8 +139,8 @@ def divide(content: Content) -> dict[str, Parts]:
     """Divide the usable responses: by cell, by drug, by row (or as the source has it)."""
     rows = np.flatnonzero(content.usable)
     return {
-        "cell": splits.by_name(rows, content.cell, "candle-uno/cell"),
-        "drug": splits.by_name(rows, content.drug, "candle-uno/drug"),
+        "cell": splits.by_name(rows, [content.cell], "candle-uno/cell"),
+        "drug": splits.by_name(rows, list(content.drug_columns.values()), "candle-uno/drug"),
         "row": content.given.get("row", splits.by_row(rows)),
     }
 
@@ -152,7 +159,7 @@ def write(content: Content, data: Path) -> dict[str, dict[str, Shared]]:
             path = data.parent / split.split_path(name, part)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(split.to_text(map(str, rows.tolist())))
-        found[name] = splits.shared(lists, content.cell, content.drug)
+        found[name] = splits.shared(lists, content.cell, list(content.drug_columns.values()))
     _write_statistics(data / "statistics.json", content, parts["cell"]["train"])
     return found
 
@@ -185,7 +192,9 @@ def complete(
 
 def _names(content: Content) -> Iterator[str]:
     """Yield every variable that is written."""
-    yield from ("cell", "drug", "cell_number", "drug_number", *content.columns)
+    for column in ("cell", *content.drug_columns):
+        yield from (column, f"{column}_number")
+    yield from content.columns
     if content.doses is not None:
         yield from content.doses.column_names
     for features in (content.cells, content.drugs):
@@ -216,21 +225,15 @@ def _write_features(path: Path, kind: str, title: str, features: Features) -> No
 
 
 def _responses(content: Content) -> pa.Table:
+    named = {"cell": content.cell, **content.drug_columns}
     numbers = {
-        f"{kind}_number": _numbers(named, features.names)
-        for kind, named, features in (
-            ("cell", content.cell, content.cells),
-            ("drug", content.drug, content.drugs),
+        f"{column}_number": _numbers(
+            names, (content.cells if column == "cell" else content.drugs).names
         )
+        for column, names in named.items()
     }
-    return pa.table(
-        {
-            "cell": pa.array(content.cell, pa.string()),
-            "drug": pa.array(content.drug, pa.string()),
-            **numbers,
-            **content.columns,
-        }
-    )
+    texts = {column: pa.array(names, pa.string()) for column, names in named.items()}
+    return pa.table({**texts, **numbers, **content.columns})
 
 
 def _numbers(named: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.int32]:
@@ -251,11 +254,12 @@ def _write_statistics(path: Path, content: Content, train: npt.NDArray[np.int64]
         moments.add(values[train])
         columns[name] = moments.report()
     documents[RESPONSE] = {"over": "cell/train", "variables": columns}
-    for key, named, features in (
-        (CELLS, content.cell, content.cells),
-        (DRUGS, content.drug, content.drugs),
+    for key, columns_of, features in (
+        (CELLS, [content.cell], content.cells),
+        (DRUGS, [*content.drug_columns.values()], content.drugs),
     ):
-        chosen = np.unique(_numbers([named[int(n)] for n in train], features.names))
+        named = [names[int(n)] for names in columns_of for n in train]
+        chosen = np.unique(_numbers(named, features.names))
         blocks = {}
         for name, block in features.blocks.items():
             moments = Moments()

@@ -1,7 +1,5 @@
 """How candle-uno-gdsc2 is built: ln IC50 as published, three kinds of features, SMILES."""
 
-from pathlib import Path
-
 import numpy as np
 
 from scidata.datasets import Advance
@@ -9,8 +7,7 @@ from scidata.datasets.candle_uno import reading
 from scidata.datasets.candle_uno.ccle import drug_features
 from scidata.datasets.candle_uno.chemistry import describe
 from scidata.datasets.candle_uno.content import Block, Content, Features
-from scidata.datasets.candle_uno.recipe import Files, FromFiles
-from scidata.errors import InvalidError
+from scidata.datasets.candle_uno.recipe import Files, from_folder
 
 _NAMES = {
     "response": "baseline_GDSC2_IC50.csv",
@@ -63,13 +60,4 @@ def read(files: Files, advance: Advance) -> Content:
     )
 
 
-def _find(source: Path) -> tuple[str, Files]:
-    if not source.is_dir():
-        raise InvalidError(
-            f"{str(source)!r} is no folder", where=str(source), fix=f"give {_WHAT}"
-        )
-    return "GDSC2 responses and features", reading.find(source, _NAMES)
-
-
-_WHAT = f"a folder with {', '.join(_NAMES.values())}, gzipped or not"
-RECIPE = FromFiles("candle-uno-gdsc2", _WHAT, _find, read)
+RECIPE = from_folder("candle-uno-gdsc2", "GDSC2 responses and features", _NAMES, read)

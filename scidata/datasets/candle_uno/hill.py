@@ -51,14 +51,16 @@ class Curve:
     """Measurements that it was fitted to."""
 
 
-def response(dose: Float, ec50: float, slope: float, einf: float) -> Float:
+def response(
+    dose: Float, ec50: float | Float, slope: float | Float, einf: float | Float
+) -> Float:
     """Hill function: einf + (1 - einf) / (1 + 10^(slope (dose - ec50))).
 
     Parameters
     ----------
     dose : any shape, log10(mol/l)
-    ec50 : float, log10(mol/l)
-    slope, einf : float
+    ec50 : float or as dose, log10(mol/l)
+    slope, einf : float or as dose
     """
     return 1 - (1 - einf) * _effect(dose, ec50, slope)
 

@@ -1,6 +1,6 @@
 """How candle-uno-mini is built: simulated, in the published shapes, with the truth beside."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from scidata.errors import InvalidError
 
 
 class Mini:
-    """The recipe; see `scidata.datasets.Recipe`."""
+    """A recipe that reads nothing; see `scidata.datasets.Recipe`."""
+
+    def __init__(self, name: str, make: Callable[[int], Content]) -> None:
+        self._name, self._make = name, make
 
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
@@ -25,11 +28,11 @@ class Mini:
         """Plan the simulation."""
         if source is not None:
             raise InvalidError(
-                "candle-uno-mini is simulated and reads no source",
+                f"{self._name} is simulated and reads no source",
                 where=str(source),
                 fix=f"leave out --source, or run scidata build candle-uno --source {source}",
             )
-        return _Simulation(int(options["seed"]))
+        return _Simulation(int(options["seed"]), self._make)
 
 
 class _Simulation:
@@ -38,8 +41,8 @@ class _Simulation:
     source = "a simulation"
     files: tuple[tuple[str, Path], ...] = ()
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, make: Callable[[int], Content]) -> None:
+        self._seed, self._make = seed, make
 
     @property
     def form(self) -> str:
@@ -48,7 +51,7 @@ class _Simulation:
 
     def prepare(self, *, now: datetime, advance: Advance) -> Whole:
         """Draw everything."""
-        content = content_of(simulate(self._seed), self._seed)
+        content = self._make(self._seed)
         content.check(self.source)
         advance(1)
         return Whole(content)
@@ -56,20 +59,11 @@ class _Simulation:
 
 def content_of(drawn: Simulated, seed: int) -> Content:
     """Make a dataset of what was drawn."""
+    cells, drugs = features_of(drawn)
     return Content(
         title="Simulated drug response",
-        cells=Features(
-            names=drawn.cells,
-            blocks={"expression": Block(columns=(), dimension="gene", values=drawn.expression)},
-        ),
-        drugs=Features(
-            names=drawn.drugs,
-            blocks={
-                "descriptors": Block(
-                    columns=(), dimension="descriptor", values=drawn.descriptors
-                )
-            },
-        ),
+        cells=cells,
+        drugs=drugs,
         cell=[drawn.cells[n] for n in drawn.cell],
         drug=[drawn.drugs[n] for n in drawn.drug],
         columns={
@@ -87,4 +81,14 @@ def content_of(drawn: Simulated, seed: int) -> Content:
     )
 
 
-RECIPE = Mini()
+def features_of(drawn: Simulated) -> tuple[Features, Features]:
+    """Return the features of the cells and of the drugs."""
+    genes = Block(columns=(), dimension="gene", values=drawn.expression)
+    descriptors = Block(columns=(), dimension="descriptor", values=drawn.descriptors)
+    return (
+        Features(names=drawn.cells, blocks={"expression": genes}),
+        Features(names=drawn.drugs, blocks={"descriptors": descriptors}),
+    )
+
+
+RECIPE = Mini("candle-uno-mini", lambda seed: content_of(simulate(seed), seed))

@@ -19,7 +19,7 @@ def _find(source: Path) -> tuple[str, Files]:
     raise InvalidError(
         f"{str(source)!r} is neither the published file nor its tables",
         where=str(source),
-        fix=f"give {_WHAT}; candle-uno-ccle and candle-uno-gdsc2 read others",
+        fix=f"give {_WHAT}; its relatives read others: scidata build --help",
     )
 
 

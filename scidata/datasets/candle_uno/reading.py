@@ -18,7 +18,7 @@ _MISSING = ("", "na", "NA", "-", "nan", "NaN")
 
 
 def find(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:
-    """Find files by role; ``.gz`` may be appended or missing.
+    """Find files by role, in a folder or those in it; ``.gz`` may be appended or missing.
 
     Raises
     ------
@@ -26,8 +26,10 @@ def find(folder: Path, names: Mapping[str, str]) -> dict[str, Path]:
         With every name that is absent.
     """
     found, absent = {}, []
+    places = (folder, *sorted(path for path in folder.iterdir() if path.is_dir()))
     for role, name in names.items():
-        there = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+        written = (place / each for place in places for each in (name, f"{name}.gz"))
+        there = [path for path in written if path.is_file()]
         if there:
             found[role] = there[0]
         else:
@@ -62,6 +64,25 @@ def read_table(path: Path, columns: Sequence[str] = (), *, sep: str = ",") -> "p
     return table
 
 
+def read_rows(path: Path, columns: int | None, *, sep: str = "\t") -> "pd.DataFrame":
+    """Read a table without a header, of so many columns if that is known.
+
+    Raises
+    ------
+    InvalidError
+        If it is no such table.
+    """
+    import pandas as pd
+
+    try:
+        table: pd.DataFrame = pd.read_csv(path, sep=sep, header=None, low_memory=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise refuse(path, "table", f"it cannot be read: {error}") from error
+    if columns is not None and len(table.columns) != columns:
+        raise refuse(path, "columns", f"it has {len(table.columns)} columns, not {columns}")
+    return table
+
+
 def read_features(path: Path, *, sep: str = ",") -> tuple[list[str], list[str], Floats]:
     """Read a table whose first column names the rows: names, columns, (rows, columns) values.
 
@@ -74,13 +95,25 @@ def read_features(path: Path, *, sep: str = ",") -> tuple[list[str], list[str], 
     names = table.iloc[:, 0].astype(str).tolist()
     if len(set(names)) < len(names):
         raise refuse(path, "twice", "a name in its first column is there twice")
+    values = numbers_of(path, table.iloc[:, 1:])
+    return names, [str(name) for name in table.columns[1:]], values
+
+
+def numbers_of(path: Path, table: "pd.DataFrame") -> Floats:
+    """Return what a table holds as numbers.
+
+    Raises
+    ------
+    InvalidError
+        If something in it is no number, or infinite.
+    """
     try:
-        values = table.iloc[:, 1:].to_numpy(np.float32)
+        values = table.to_numpy(np.float32)
     except (TypeError, ValueError) as error:
         raise refuse(path, "numbers", f"not all of it are numbers: {error}") from error
     if np.isinf(values).any():
         raise refuse(path, "numbers", "it holds infinite numbers")
-    return names, [str(name) for name in table.columns[1:]], values
+    return values
 
 
 def aligned(wanted: Sequence[str], names: Sequence[str], values: Floats) -> Floats:

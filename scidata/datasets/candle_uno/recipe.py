@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from scidata.datasets import Advance, Survey
+from scidata.datasets.candle_uno import reading
 from scidata.datasets.candle_uno.content import Content, complete, write
 from scidata.errors import InvalidError, NotFoundError
 from scidata.record import Record
@@ -42,6 +43,20 @@ class FromFiles:
             raise NotFoundError(f"there is no {str(source)!r}", where=str(source), fix=fix)
         form, found = self._find(source)
         return Reading(str(source), form, found, self._read)
+
+
+def from_folder(name: str, form: str, names: Mapping[str, str], read: Reader) -> FromFiles:
+    """Make the recipe of a folder with files of these names, by role."""
+    what = f"a folder with {', '.join(names.values())}, gzipped or not"
+
+    def find(source: Path) -> tuple[str, Files]:
+        if not source.is_dir():
+            raise InvalidError(
+                f"{str(source)!r} is no folder", where=str(source), fix=f"give {what}"
+            )
+        return form, reading.find(source, names)
+
+    return FromFiles(name, what, find, read)
 
 
 class Reading:

@@ -21,6 +21,8 @@ _HIDDEN, _DENSITY = 10, 0.6
 _POTENCY, _SENSITIVITY, _MATCH = 0.6, 0.3, 0.8
 """Spread of log10 EC50 by drug, by cell, and by how they match."""
 _CENTRE = -6.4
+_DOSE = -6.4
+"""log10(mol/l) of each drug of a pair: where half of the drugs act by half."""
 _NOISE_VARIANCE = 0.004
 """Mean over all responses: no model can have a smaller squared error."""
 _BLOCK = 31
@@ -86,6 +88,45 @@ def simulate(seed: int, *, cells: int = 120, drugs: int = 80) -> Simulated:
         ec50=ec50[at].astype(np.float32),
         slope=slope[at].astype(np.float32),
         einf=einf[at].astype(np.float32),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Responses of cells to two drugs at once."""
+
+    cell: npt.NDArray[np.int64]
+    """(pairs,): rows of the cells, as the others of what was drawn."""
+    first: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    growth: Float
+    """Share of the cells that grow, with noise."""
+    noiseless: Float
+
+
+def pair(drawn: Simulated, seed: int, *, pairs: int) -> Pairs:
+    """Draw pairs of the drugs that a cell was given, which act independently (Bliss).
+
+    Each drug alone leaves a share of the cells, at one dose; both leave the product.
+    """
+    rng = np.random.default_rng([seed, 2])
+    curves = (a.astype(np.float64) for a in (drawn.ec50, drawn.slope, drawn.einf))
+    alone = hill.response(np.full(len(drawn.ec50), _DOSE), *curves)
+    order = rng.permuted(np.tile(np.arange(len(drawn.drugs)), (pairs, 1)), axis=1)
+    cell = rng.integers(0, len(drawn.cells), pairs)
+    at = np.full((len(drawn.cells), len(drawn.drugs)), -1)
+    at[drawn.cell, drawn.drug] = np.arange(len(drawn.cell))
+    # The first two in a random order of drugs that the cell was given.
+    given = np.argsort(at[cell[:, None], order] < 0, axis=1, kind="stable")[:, :2]
+    first, second = np.take_along_axis(order, given, axis=1).T
+    noiseless = alone[at[cell, first]] * alone[at[cell, second]]
+    noise = rng.normal(0, np.sqrt(_NOISE_VARIANCE), pairs)
+    return Pairs(
+        cell=cell,
+        first=first,
+        second=second,
+        growth=(noiseless + noise).astype(np.float32),
+        noiseless=noiseless.astype(np.float32),
     )
 
 

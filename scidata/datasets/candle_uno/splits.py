@@ -28,7 +28,7 @@ class Shared:
     known_drugs: int
     rows: int
     known_rows: int
-    """Rows of which both the cell and the drug are in the training part."""
+    """Rows of which the cell and every drug are in the training part."""
 
     @property
     def sentence(self) -> str:
@@ -45,37 +45,41 @@ def by_row(usable: Rows) -> Parts:
     return _cut(order)
 
 
-def by_name(usable: Rows, named: Sequence[str], salt: str) -> Parts:
+def by_name(usable: Rows, named: Sequence[Sequence[str]], salt: str) -> Parts:
     """Divide names 80, 10 and 10 percent in order of a hash; rows follow their name.
 
     Parameters
     ----------
     usable : (N,)
         Row numbers.
-    named : sequence of str
-        The cell or drug of each row of the table.
+    named : sequence of sequence of str
+        The cell or drug of each row of the table; of pairs, one sequence for each drug. A row
+        whose drugs are in two parts is in none.
     salt : str
         Of the hash.
     """
-    names = np.asarray(named, object)[usable]
-    ranked = sorted(set(names.tolist()), key=lambda name: _rank(f"{salt}/{name}"))
+    columns = [np.asarray(each, object)[usable].tolist() for each in named]
+    ranked = sorted(set().union(*columns), key=lambda name: _rank(f"{salt}/{name}"))
     chosen = _cut(np.arange(len(ranked)))
     place = {name: n for n, name in enumerate(ranked)}
-    at = np.array([place[name] for name in names], np.int64)
-    return {part: usable[np.isin(at, numbers)] for part, numbers in chosen.items()}
+    at = np.array([[place[name] for name in names] for names in columns], np.int64)
+    return {part: usable[np.isin(at, numbers).all(axis=0)] for part, numbers in chosen.items()}
 
 
-def shared(parts: Parts, cells: Sequence[str], drugs: Sequence[str]) -> dict[str, Shared]:
-    """Count what each held-out part shares with the first."""
-    cell, drug = np.asarray(cells, object), np.asarray(drugs, object)
+def shared(
+    parts: Parts, cells: Sequence[str], drugs: Sequence[Sequence[str]]
+) -> dict[str, Shared]:
+    """Count what each held-out part shares with the first; of pairs, both drugs count."""
+    cell = np.asarray(cells, object)
+    drug = np.asarray([np.asarray(each, object) for each in drugs], object)
     train = next(iter(parts.values()))
-    known_cells, known_drugs = set(cell[train].tolist()), set(drug[train].tolist())
+    known_cells, known_drugs = set(cell[train].tolist()), set(drug[:, train].ravel().tolist())
     found = {}
     for name, rows in list(parts.items())[1:]:
-        here, there = set(cell[rows].tolist()), set(drug[rows].tolist())
+        here, there = set(cell[rows].tolist()), set(drug[:, rows].ravel().tolist())
         both = sum(
-            c in known_cells and d in known_drugs
-            for c, d in zip(cell[rows], drug[rows], strict=True)
+            c in known_cells and known_drugs.issuperset(pair)
+            for c, pair in zip(cell[rows], drug[:, rows].T.tolist(), strict=True)
         )
         found[name] = Shared(
             cells=len(here),
