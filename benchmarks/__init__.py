@@ -103,7 +103,7 @@ def run_task(
     name : str
         A key of `TASKS`.
     profile : str
-        ``mini``, ``reference``, ``strict`` or ``fixed-model``, as the task has them.
+        ``mini``, ``reference``, ``strict`` or another one that the task has.
     dataset : str, optional
         Reference such as ``tevolop@1.0.0``. By default the newest of the task's dataset.
     store : Store, str or Path, optional

@@ -46,14 +46,16 @@ class Scorer:
         self._streams: dict[str, Stream] = {}
 
     def stream(self, part: str) -> Stream:
-        """Open this process's share of a part, in order."""
+        """Open this process's share of a part."""
         if part not in self._streams:
+            mixed = self._task.mixed
             stream = open_part(
                 self._task,
                 self._setup,
                 part,
                 "score",
                 batch_size=self._setup.settings.score_batch_size,
+                shuffle="window" if mixed and mixed(self._setup) else "none",
                 rank=self._fabric.global_rank,
                 world_size=self._fabric.world_size,
             )

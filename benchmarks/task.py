@@ -83,7 +83,7 @@ class Profile:
     """Rules of evaluation: which data, which split, which habits of the published code."""
 
     name: str
-    """``mini``, ``reference``, ``strict`` or ``fixed-model``."""
+    """``mini``, ``reference``, ``strict``, ``fixed-model``, or one of the task alone."""
     description: str
     settings: Settings
     split: str
@@ -141,7 +141,7 @@ S = TypeVar("S", bound=Setup)
 class Task(Generic[S]):
     """Everything that tells one benchmark from another.
 
-    Four functions are needed, and the baselines; `stream`, `predict` and `schedule` only where
+    Four functions are needed, and the baselines; `stream` and what follows it only where
     a task departs from what all others do.
     """
 
@@ -169,6 +169,9 @@ class Task(Generic[S]):
     """What the model is compared with on a part, by name."""
     stream: Callable[[S, str, Use], StreamOptions] | None = None
     """Further options of a part's stream, such as other samples for whole images."""
+    mixed: Callable[[S], bool] | None = None
+    """Whether a forecast depends on the batch that it stands in: then batches are scored mixed,
+    as in training, in an order that never changes; otherwise as the samples lie."""
     predict: Callable[[S, nn.Module, Batch], Tensor] | None = None
     """How the model is asked when it is scored; by default ``model(*batch.inputs)``."""
     schedule: Callable[[Settings, float, Evaluations], float] | None = None

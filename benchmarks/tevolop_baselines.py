@@ -1,7 +1,7 @@
 """Forecasts of earthquakes that need no network, fitted on the training part alone.
 
 Persistence, climatology, the season, and a smoothed rate: what an Omori law makes of the
-shocks of the last year.
+shocks of the last year. Beside them, where earthquakes are simulated, the best forecast.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from scidata.benchmarks.task import Batch, Forecaster, Samples
 from scidata.benchmarks.tevolop_features import persistence
 from scidata.benchmarks.tevolop_setup import TARGET, Quakes, pixels_of
 from scidata.datasets.tevolop.fortnights import BACK, DAYS
+from scidata.datasets.tevolop.oracle import ASSET, EXPECTED
 
 RATES = 9
 """Columns of `rates`."""
@@ -114,7 +115,23 @@ def forecasters(setup: Quakes, part: str) -> Mapping[str, Forecaster]:
         "climatology": lambda batch: scaled(places.always[places.row(batch.samples), 0]),
         "seasonal": repeat_year,
         "smoothed rate": smooth,
+        **_oracle(setup),
     }
+
+
+def _oracle(setup: Quakes) -> Mapping[str, Forecaster]:
+    """Forecast what the true process makes likely, where the version says so."""
+    if ASSET not in setup.dataset.assets:
+        return {}
+    expected = torch.from_numpy(setup.dataset.to_xarray(ASSET)[EXPECTED].values)
+    expected = expected.to(setup.device)
+
+    def foresee(batch: Batch) -> Tensor:
+        known = expected[batch.samples["location"], batch.samples["time"]]
+        # Where the window ends too late there is no forecast, and no observation either.
+        return setup.scaling.scale(TARGET, known).nan_to_num(nan=0.0)
+
+    return {"oracle": foresee}
 
 
 def _smoothed(setup: Quakes, places: Places) -> Float64:

@@ -178,7 +178,9 @@ def test_the_loss_falls_by_half_in_sixty_steps() -> None:
 def test_a_task_or_profile_that_does_not_exist_is_named() -> None:
     with pytest.raises(NotFoundError, match=r"there are .*tevolop, tevolop-leads"):
         load_task("cloudmusk")
-    with pytest.raises(NotFoundError, match="there are mini, strict, fixed-model, reference"):
+    with pytest.raises(
+        NotFoundError, match="there are mini, simulated, strict, fixed-model, reference"
+    ):
         load_task("tevolop").profile("quick")
 
 

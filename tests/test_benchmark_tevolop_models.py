@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 import scidata
 from scidata.benchmarks import load_task, run_task
 from scidata.benchmarks.baselines import LeastSquares, omori_weights
 from scidata.benchmarks.science_transformer import ScienceTransformer
+from scidata.benchmarks.scoring import Scorer
 from scidata.benchmarks.temporal_fusion import TemporalFusion, Widths
 from scidata.benchmarks.tevolop_leads import COLUMNS, Leads, collate
 from tests.windows import arrays, publish_quakes
@@ -64,6 +66,25 @@ def test_no_lead_sees_what_is_known_only_of_later_leads() -> None:
     assert before.shape == (2, 5, 4)
     assert torch.allclose(before[:, :3], after[:, :3], atol=1e-6)
     assert not torch.allclose(before[:, 3:], after[:, 3:], atol=1e-6)
+
+
+def test_a_network_whose_companions_matter_is_scored_in_mixed_batches(store: Path) -> None:
+    task = load_task("tevolop")
+    opened, profile = scidata.open("quakes@1.0.0", store), task.profile("mini")
+
+    def places(model: str) -> list[int]:
+        changed = {"model": model, "score_stride": 1, "score_batch_size": 16}
+        settings = profile.settings.changed(changed)
+        setup = task.setup(dataset=opened, profile=profile, settings=settings)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        scorer = Scorer(fabric, task, setup, task.model(setup), lambda: None)
+        stream = scorer.stream("validation")
+        found = next(iter(stream))["location"].tolist()
+        stream.close()
+        return [int(place) for place in found]
+
+    assert len(set(places("lstm"))) < len(set(places("science-transformer")))
+    assert places("science-transformer") == places("science-transformer")
 
 
 def test_least_squares_finds_known_coefficients_and_leaves_out_what_is_missing() -> None:

@@ -104,6 +104,7 @@ BUILT = (
     "cloudmask-mini",
     "stemdl-mini",
     "stemdl-reconstruction-mini",
+    "tevolop-mini",
 )
 
 
@@ -137,6 +138,7 @@ def test_every_founding_dataset_has_its_record() -> None:
         "stemdl-mini",
         "stemdl-reconstruction-mini",
         "stemdl-reconstruction",
+        "tevolop-mini",
         "tevolop",
     ]
 

@@ -1,5 +1,8 @@
 """From which magnitude on a catalogue is complete: the estimate finds what was put in."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,10 @@ from scidata.datasets.tevolop.completeness import (
     by_decade,
     completeness,
     maximum_curvature,
+    of_statistics,
+    over_time,
 )
+from scidata.errors import InvalidError
 
 
 def catalogue(
@@ -48,3 +54,22 @@ def test_too_few_earthquakes_have_no_estimate() -> None:
     assert completeness(np.full(FEWEST - 1, 1950), np.full(FEWEST - 1, 2.0)) == ()
     assert completeness(np.zeros(0, np.int64), np.zeros(0)) == ()
     assert b_value(np.full(1, 2.0), 2.0) is None
+
+
+def test_estimates_are_read_from_statistics_as_they_were_written() -> None:
+    years = np.repeat([1950, 1951, 1953], [FEWEST, 1, FEWEST])
+    found = completeness(years, catalogue(2.0, len(years)))
+    kept = json.loads(json.dumps({"completeness": [asdict(each) for each in found]}))
+    assert of_statistics(kept) == found
+    assert of_statistics({}) == ()
+    with pytest.raises(InvalidError, match="completeness"):
+        of_statistics({"completeness": [{"year": 1950}]})
+
+
+def test_completeness_over_time_is_a_step_for_each_estimate_without_a_hole() -> None:
+    years = np.repeat([1950, 1951, 1953, 1954], [FEWEST, 1, FEWEST, 3])
+    found = completeness(years, np.full(len(years), 2.0))
+    edges, magnitude = over_time(found)
+    assert edges.tolist() == [1950, 1951, 1955]
+    assert magnitude.tolist() == [each.magnitude for each in found]
+    assert [len(each) for each in over_time(())] == [0, 0]

@@ -52,7 +52,8 @@ from scidata.wording import counted
     type=click.Choice(["tiny", "small", "native", "mini"]),
     help="cloudmask-mini: scenes of 300 by 375 (tiny), 600 by 750 (small) or 1200 by 1500 "
     "pixels (native) [default: tiny]. stemdl-mini: 24, 180 or 2,400 samples (tiny, small, "
-    "mini) [default: mini].",
+    "mini) [default: mini]. tevolop-mini: 14 years in 96 pixels (tiny) or 60 in 216 (mini) "
+    "[default: mini].",
 )
 @click.option(
     "--scenes",
@@ -62,7 +63,14 @@ from scidata.wording import counted
 @click.option(
     "--seed",
     type=click.Choice([str(n) for n in range(10)]),
-    help="cloudmask-mini, stemdl-mini, candle-uno-mini: seed of the simulation [default: 0].",
+    help="cloudmask-mini, stemdl-mini, candle-uno-mini, tevolop-mini: seed of the simulation "
+    "[default: 0].",
+)
+@click.option(
+    "--completeness",
+    type=click.Choice(["full", "falling"]),
+    help="tevolop-mini: every earthquake of magnitude 2.5 is found (full), or only those from "
+    "3.3 on in the first year and ever smaller ones later (falling) [default: full].",
 )
 @click.option(
     "--scheduler",
@@ -113,6 +121,7 @@ def command(
     candle-uno-mini      nothing: it is simulated
     candle-uno-pairs-mini
                          nothing: it is simulated, two drugs at once
+    tevolop-mini         nothing: it is simulated
     """
     place = out or Path("staged") / name
     with progress_bar("build", shown=not (as_json or quiet), unit="") as progress:

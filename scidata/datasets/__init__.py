@@ -31,6 +31,7 @@ RECIPES = {
     "stemdl-reconstruction": "scidata.datasets.reconstruction.recipe",
     "stemdl-reconstruction-mini": "scidata.datasets.reconstruction.mini",
     "tevolop": "scidata.datasets.tevolop.recipe",
+    "tevolop-mini": "scidata.datasets.tevolop.mini",
 }
 """Module of each dataset that can be built; it has a `Recipe` called ``RECIPE``."""
 

@@ -38,7 +38,7 @@ class Built:
     """What the record is completed with."""
 
     form: str
-    """Key of ``origins.yaml``."""
+    """Key of ``origins.yaml``; empty if the record itself describes where all is from."""
     extract: bool
     """The source is one that the record itself describes."""
     plan: Plan
@@ -50,6 +50,8 @@ class Built:
     """Counts of the benchmark's own files, if those are the source."""
     has_largest: bool = False
     """There is a table of the largest earthquakes."""
+    told: tuple[str, ...] = ()
+    """Of a simulation: how the catalogue came about, in place of what was read."""
 
 
 def is_extract(sha256: str) -> bool:
@@ -59,7 +61,7 @@ def is_extract(sha256: str) -> bool:
 
 def complete(record: Record, built: Built) -> Record:
     """Return the record of what was built: its period, counts, limits, variables and splits."""
-    if not built.extract:
+    if built.form and not built.extract:
         record = _of_form(record, built.form)
     first, last = np.array([built.days[0], built.days[1] - 1]).astype("datetime64[D]")
     steps = tuple(Step(activity=text) for text in _steps(built))
@@ -96,7 +98,8 @@ def _of_form(record: Record, form: str) -> Record:
 
 
 def _steps(built: Built) -> Iterator[str]:
-    if built.catalogue:
+    yield from built.told
+    if built.catalogue and not built.told:
         yield _sentence(built.catalogue.counts)
         yield f"The lowest magnitude of an earthquake is {built.catalogue.magnitude_floor:g}."
     if built.benchmark:
