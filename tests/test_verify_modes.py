@@ -371,6 +371,19 @@ def test_old_files_under_a_new_manifest_are_named_with_the_version_they_are_of(
     assert found.notes == ("1 bad file is of tiny@1.0.0: versions were mixed in one folder",)
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_commit_record_that_counts_other_files_than_the_manifest_is_damage(
+    published: Path, tmp_path: Path, fast: bool
+) -> None:
+    store = Path(shutil.copytree(published, tmp_path / "store"))
+    record = store / "tiny/versions/1.0.0.json"
+    commit = json.loads(record.read_bytes())
+    record.unlink()
+    record.write_text(json.dumps({**commit, "files": commit["files"] + 1}))
+    found = verify("tiny@1.0.0", store, fast=fast)
+    assert named(found) == {("bad", "versions/1.0.0.json")}
+
+
 def test_a_file_of_no_version_is_damage_and_nothing_else(copy: Path, published: Path) -> None:
     (copy / STATISTICS).write_bytes(b"[]")
     assert verify(copy, published).notes == ()

@@ -84,6 +84,7 @@ def verify_version(
         judged = list(_ask(version, {p: chosen[p] for p in stored}, recorded))
         sizes = listing.result()
     damage = [*_pin(version.commit, digest), *version.damage, *found]
+    damage += _miscounted(commit, len(version.payload))
     damage += [item.damage for item in judged if item.damage is not None]
     damage += _absent_and_unexpected(version, sizes, chosen, globs)
     notes += [*version.notes, *([UNLISTED] if sizes is None else [])]
@@ -194,7 +195,14 @@ def _joined(
         depth="fast",
         payload=looked.payload,
         held=looked.payload,
-        damage=compare.ordered([*_pin(commit, digest), *found, *looked.damage]),
+        damage=compare.ordered(
+            [
+                *_pin(commit, digest),
+                *_miscounted(commit, looked.payload),
+                *found,
+                *looked.damage,
+            ]
+        ),
     )
 
 
@@ -206,6 +214,15 @@ def _nothing_matches(
         where=store.url,
         fix="write it as in the manifest, such as 'data/grid.zarr/*'",
     )
+
+
+def _miscounted(commit: CommitRecord, files: int) -> list[Damage]:
+    """Compare what the commit record says; a manifest that cannot be used is damage anyway."""
+    if files in (0, commit.files):
+        return []
+    held = f"{counted(files, 'file')} in the manifest"
+    record = f"versions/{commit.version}.json"
+    return [compare.bad(record, held, counted(commit.files, "file"))]
 
 
 def _list(version: Described) -> Mapping[str, int] | None:
