@@ -79,7 +79,11 @@ from scidata.wording import counted
     "such as tcp://host:8786; the bytes are the same. Of "
     f"{', '.join(SPREADING)}; others are built in one piece [default: one after another].",
 )
-@click.option("--dry-run", is_flag=True, help="Read and check the source, write nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Read and check the source, write nothing; what a bucket holds is fetched, and kept.",
+)
 @json_option
 @quiet_option
 def command(
