@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from scidata.datasets.candle_uno import hill
 from scidata.previews.arrays import evenly
 from scidata.previews.quantity import Quantity, short
 from scidata.previews.sketch import Drawing, Sketch
@@ -48,17 +49,6 @@ class Hill:
     def columns(self) -> list[str]:
         """Names of the three."""
         return [self.ec50.name, self.slope.name, self.einf.name]
-
-
-def hill(dose: Floats, ec50: float, slope: float, einf: float) -> Floats:
-    """Return the responses of a Hill curve; doses and ec50 are logarithms to base 10.
-
-    Examples
-    --------
-    >>> hill(np.array([-9.0, -7.0]), -7.0, 1.0, 0.2).round(2).tolist()
-    [0.99, 0.6]
-    """
-    return einf + (1 - einf) / (1 + 10.0 ** (slope * (dose - ec50)))
 
 
 def find(table: Table) -> Iterator[Sketch]:
@@ -108,7 +98,7 @@ def draw(table: Table, dose: Quantity, response: Quantity, fitted: Hill | None) 
         )  # fmt: skip
         if fit:
             x = np.linspace(middle.index.min(), middle.index.max(), _POINTS)
-            axes.plot(x, hill(x, *fit), color=KINDS[n], linewidth=1.4)
+            axes.plot(x, hill.response(x, *fit), color=KINDS[n], linewidth=1.4)
             drawn += 1
     if doses.min() > 0 and doses.max() / doses.min() > _DECADE:
         axes.set_xscale("log")
@@ -143,7 +133,7 @@ def draw_hills(curves: Hill) -> Drawing:
     axes = figure.subplots()
     for n, name in enumerate(chosen):
         label = short(", ".join(map(str, name)), 30)
-        axes.plot(x, hill(x, *fits[name]), color=KINDS[n], linewidth=1.4, label=label)
+        axes.plot(x, hill.response(x, *fits[name]), color=KINDS[n], linewidth=1.4, label=label)
     dose = Quantity(name="dose", kind="number", units=curves.ec50.units)
     response = Quantity(name="response", kind="number", units="1")
     _finish(axes, dose, response, legend=bool(groups))
