@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CURVES = 6
-MIN_DOSES = 3
 _DOSE = re.compile(r"^(log\w*_)?(dose|doses|conc|concentration)(_|$)", re.IGNORECASE)
 _RESPONSE = re.compile(
     r"^(\w+_)?(response|viability|growth|inhibition|survival)(_|$)", re.IGNORECASE
