@@ -286,6 +286,26 @@ def test_dots_are_what_was_measured_and_lines_the_curves_fitted_to_them(
     assert "curves-doses" not in names  # they are in the other plot
 
 
+def test_no_curve_is_drawn_over_doses_that_are_no_logarithms(tmp_path: Path) -> None:
+    doses = pd.DataFrame({"dose": [0.01, 0.1, 1, 10], "growth": [1, 0.9, 0.4, 0.2]})
+    fitted = pd.DataFrame({"a": [-6.5], "b": [1.0], "c": [0.1]})
+    unit = {"units": "umol/l"}
+    found = version_of(
+        tmp_path,
+        {
+            "variables": [
+                {**notes(dose="dose")[0], **unit},
+                *notes(growth="response", a="ec50", b="slope", c="einf"),
+            ]
+        },
+        doses__parquet=doses.to_parquet,
+        curves__parquet=fitted.to_parquet,
+    )
+    plot = drawing(found, "doses-doses")
+    assert len(plot.figure.axes[0].get_lines()) == 1
+    assert "Hill" not in plot.caption
+
+
 def test_curves_without_doses_are_drawn_from_their_parameters(tmp_path: Path) -> None:
     fitted = pd.DataFrame({"drug": ["x", "y"], "a": [-7.0, -6], "b": [1.0, 2], "c": [0.1, 0]})
     found = version_of(

@@ -55,7 +55,12 @@ def find(table: Table) -> Iterator[Sketch]:
     dose, response = _column(table, "dose", _DOSE), _column(table, "response", _RESPONSE)
     if dose and response:
         fitted = next((h for h in map(hills, table.siblings) if h), None)
-        if fitted and not set(_groups(table)) <= set(fitted.table.quantities):
+        if fitted and not (
+            # Parameters of a curve are of logarithms: over other doses it would lie elsewhere.
+            dose.is_logarithm
+            and dose.units == fitted.ec50.units
+            and set(_groups(table)) <= set(fitted.table.quantities)
+        ):
             fitted = None
         drawn = partial(draw, table, dose, response, fitted)
         yield Sketch(asset=table.key, kind="doses", draw=drawn)
