@@ -120,6 +120,12 @@ def build(
     if isinstance(source, str) and "://" in source:
         bucket = list_bucket(source, endpoint_url=endpoint_url, anonymous=anonymous)
         return _build_fetched(order, bucket)
+    if endpoint_url or anonymous:
+        raise InvalidError(
+            "an endpoint and reading without credentials are for a bucket",
+            where=f"source {source or 'of the dataset itself'}",
+            fix="leave both out, or give --source s3://bucket/prefix",
+        )
     return _build(order, Path(source) if source else None)
 
 

@@ -328,20 +328,19 @@ def test_an_upload_that_another_publisher_completed_is_no_failure() -> None:
 
 @pytest.mark.slow
 def test_a_killed_publisher_sends_only_what_had_not_arrived(
-    s3_url: str, proxy: Proxy, bare: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+    s3_url: str, s3_endpoint: str, bare: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PART_MIB, "5")
     (bare / "data/big.bin").write_bytes(os.urandom(LENGTH))
-    publishing = command(
-        "publish", bare, "--version", "1.0.0", "--store", s3_url, "--endpoint-url", proxy.url
-    )
-    proxy.method, proxy.path, proxy.fault = "PUT", "partNumber=3", "silent"
-    with subprocess.Popen(publishing, stdout=subprocess.DEVNULL) as process:
-        await_(lambda: arrived(client, s3_url) == {1, 2, 4, 5})
-        process.send_signal(signal.SIGKILL)
-    proxy.seen.clear()
-    subprocess.run(publishing, check=True, stdout=subprocess.DEVNULL)
-    assert sent(proxy) == [3]
+    words = ("publish", bare, "--version", "1.0.0", "--store", s3_url, "--endpoint-url")
+    with faulty_proxy(s3_endpoint) as proxy:
+        proxy.method, proxy.path, proxy.fault = "PUT", "partNumber=3", "silent"
+        with subprocess.Popen(command(*words, proxy.url), stdout=subprocess.DEVNULL) as process:
+            await_(lambda: arrived(client, s3_url) == {1, 2, 4, 5})
+            process.send_signal(signal.SIGKILL)
+    with faulty_proxy(s3_endpoint) as again:  # which the killed one cannot have asked
+        subprocess.run(command(*words, again.url), check=True, stdout=subprocess.DEVNULL)
+    assert sent(again) == [3]
     assert verify("bare@1.0.0", s3_url).sound
 
 

@@ -96,6 +96,9 @@ def _drugs(files: Files, drugs: list[str]) -> Features:
     if absent := [drug for drug in drugs if drug not in place]:
         message = f"it lacks {len(absent)} drugs, such as {absent[0]}"
         raise reading.refuse(files["drugs"], "stranger", message)
+    if odd := [place[drug] for drug in drugs if not str(place[drug]).isdecimal()]:
+        message = f"{odd[0]!r} is no number of a row"
+        raise reading.refuse(files["drugs"], "stranger", message)
     bits = reading.read_rows(files["fingerprint"], None, sep=",")
     found = reading.numbers_of(files["fingerprint"], bits)
     at = [int(place[drug]) for drug in drugs]
