@@ -147,7 +147,8 @@ def no_store(where: str, *, is_file: bool) -> NotFoundError:
     return NotFoundError(
         what,
         where=where,
-        fix="check --store, else $SCIDATA_STORE; in a new folder scidata publish creates one",
+        fix="check the address that was given, else $SCIDATA_STORE; in a new folder scidata "
+        "publish creates one",
     )
 
 
