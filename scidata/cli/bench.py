@@ -163,8 +163,8 @@ def run(  # click gives them by name
     if unscored := unscored_parts(result):
         warn(
             f"{result['metric']} of {' and '.join(unscored)} cannot be computed from what was "
-            "scored, so that this run cannot be ranked or submitted: the data are too short, or "
-            "too few samples were scored"
+            "scored, so that this run cannot be ranked or submitted: the data are too short, "
+            "or too few samples were scored"
         )
 
 
