@@ -177,7 +177,7 @@ def _build(order: _Order, source: Path | None, *steps: Step) -> Built:
     choice = choose(name, order.options)
     if scheduler is not None and name not in SPREADING:
         raise InvalidError(
-            f"{name} is built in one piece, which no scheduler can spread",
+            f"no scheduler can spread the build of {name}",
             where="--scheduler",
             fix=f"leave --scheduler out: it is for {', '.join(SPREADING)}",
         )

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
@@ -77,7 +78,8 @@ def list_bucket(
             fix="give a file, a folder or s3://bucket/prefix",
         )
     store = open_store(url, endpoint_url=endpoint_url, anonymous=anonymous)
-    objects = tuple(held for held in store.list() if not held.key.endswith("/"))
+    listed = (held for held in store.list() if not held.key.endswith("/"))
+    objects = tuple(islice(listed, MAX_FILES + 1))
     if not objects:
         raise NotFoundError(
             f"nothing lies below {store.url}",

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.servers import aws_environment, create_bucket
 ROOT = Path(__file__).parent.parent
 HOWTO = sorted((ROOT / "docs/howto").glob("*.md"))
 PAGES = [ROOT / "README.md", *HOWTO]
+MOST_STEPS = 7
 EVERY_PAGE = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
@@ -64,6 +66,21 @@ def test_every_block_of_a_page_does_what_the_page_says(page: Path, reader: Path)
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text())
     assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+@pytest.mark.parametrize("page", HOWTO, ids=lambda page: page.stem)
+def test_a_page_has_at_most_seven_steps(page: Path) -> None:
+    assert len(re.findall(r"(?m)^\d+\. ", page.read_text())) <= MOST_STEPS
+
+
+def test_the_page_on_architecture_has_the_rows_that_imports_are_held_to() -> None:
+    page = (ROOT / "docs/design/architecture.md").read_text()
+    told = [
+        set(re.findall(r"`(\w+)`", row)) for row in re.findall(r"(?m)^\| \d+ \|([^|]+)", page)
+    ]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    held = [set(row.split(" | ")) for row in contracts["contracts"][0]["layers"]]
+    assert told == held
 
 
 @pytest.mark.parametrize("verb", VERBS)

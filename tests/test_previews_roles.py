@@ -14,9 +14,9 @@ import yaml
 
 from scidata import dataset, split
 from scidata.dataset import Dataset
+from scidata.datasets.candle_uno.hill import response
 from scidata.previews import draw_previews, find_sketches, first_sentence, reality
 from scidata.previews.catalogue import per_step, step_of
-from scidata.previews.doses import hill
 from scidata.previews.quantity import Quantity
 from scidata.previews.sketch import Drawing
 from scidata.publishing import publish
@@ -151,7 +151,7 @@ def imaged(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def tabled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Doses, the curves fitted to them, and a list of earthquakes."""
     rows = [
-        {"cell": cell, "drug": drug, "dose": dose, "growth": hill(dose, *curve) + 0.01 * n}
+        {"cell": cell, "drug": drug, "dose": dose, "growth": response(dose, *curve) + 0.01 * n}
         for (cell, drug), curve in CURVES.items()
         for dose in DOSES
         for n in (-1, 0, 1)
@@ -278,12 +278,32 @@ def test_dots_are_what_was_measured_and_lines_the_curves_fitted_to_them(
     for n, curve in enumerate(CURVES.values()):
         dots, line = lines[2 * n : 2 * n + 2]
         assert (dots.get_linestyle(), dots.get_marker()) == ("None", "o")
-        assert np.allclose(dots.get_ydata(), hill(DOSES, *curve))  # medians of three
+        assert np.allclose(dots.get_ydata(), response(DOSES, *curve))  # medians of three
         x = np.asarray(line.get_xdata(), float)
-        assert np.allclose(line.get_ydata(), hill(x, *curve))
+        assert np.allclose(line.get_ydata(), response(x, *curve))
     assert "lines the Hill curves fitted to 3" in plot.caption
     names = {sketch.name for sketch in find_sketches(tabled)}
     assert "curves-doses" not in names  # they are in the other plot
+
+
+def test_no_curve_is_drawn_over_doses_that_are_no_logarithms(tmp_path: Path) -> None:
+    doses = pd.DataFrame({"dose": [0.01, 0.1, 1, 10], "growth": [1, 0.9, 0.4, 0.2]})
+    fitted = pd.DataFrame({"a": [-6.5], "b": [1.0], "c": [0.1]})
+    unit = {"units": "umol/l"}
+    found = version_of(
+        tmp_path,
+        {
+            "variables": [
+                {**notes(dose="dose")[0], **unit},
+                *notes(growth="response", a="ec50", b="slope", c="einf"),
+            ]
+        },
+        doses__parquet=doses.to_parquet,
+        curves__parquet=fitted.to_parquet,
+    )
+    plot = drawing(found, "doses-doses")
+    assert len(plot.figure.axes[0].get_lines()) == 1
+    assert "Hill" not in plot.caption
 
 
 def test_curves_without_doses_are_drawn_from_their_parameters(tmp_path: Path) -> None:
@@ -295,7 +315,7 @@ def test_curves_without_doses_are_drawn_from_their_parameters(tmp_path: Path) ->
     plot = drawing(found, "curves-doses")
     for line, row in zip(plot.figure.axes[0].get_lines(), fitted.to_numpy(), strict=True):
         x = np.asarray(line.get_xdata(), float)
-        assert np.allclose(line.get_ydata(), hill(x, *row[1:].astype(float)))
+        assert np.allclose(line.get_ydata(), response(x, *row[1:].astype(float)))
     assert "2 of 2 Hill curves of drug" in plot.caption
 
 

@@ -77,9 +77,13 @@ from scidata.wording import counted
     metavar="threads|processes|ADDRESS",
     help="Dask's scheduler that works in parallel: all cores of this machine, or a cluster "
     "such as tcp://host:8786; the bytes are the same. Of "
-    f"{', '.join(SPREADING)}; others are built in one piece [default: one after another].",
+    f"{', '.join(SPREADING)} alone [default: one after another].",
 )
-@click.option("--dry-run", is_flag=True, help="Read and check the source, write nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Read and check the source, write nothing; what a bucket holds is fetched, and kept.",
+)
 @json_option
 @quiet_option
 def command(

@@ -94,7 +94,8 @@ def write_samples(
         held = []
         shutil.rmtree(path, ignore_errors=True)
     store = ArrayStore(path, layout.title, resume=bool(held))
-    arrays = _arrays(store, layout, sum(unit.count for unit in units))
+    kept = sum(len(shard.ids) for shard in held)
+    arrays = _arrays(store, layout, kept, sum(unit.count for unit in units))
     _rewrite_journal(journal, layout, held)
     written = Written()
     for shard in held:
@@ -172,12 +173,14 @@ def _produce(unit: Unit) -> Sequence[Sample | Problem]:
     return unit.produce()
 
 
-def _arrays(store: ArrayStore, layout: Layout, samples: int) -> dict[str, Array]:
-    """Create the arrays of all variables, or open those that are there."""
+def _arrays(store: ArrayStore, layout: Layout, kept: int, samples: int) -> dict[str, Array]:
+    """Create the arrays of all variables, or open those that are there with what is kept."""
     arrays: dict[str, Array] = {}
     for name, variable in layout.variables.items():
         array = store.group.get(name) if store.resume else None
         if isinstance(array, zarr.Array):
+            # A shard that is not kept goes: what fills it in part would leave the rest in it.
+            array.resize((kept, *variable.sizes))
             array.resize((samples, *variable.sizes))
             arrays[name] = array
             continue

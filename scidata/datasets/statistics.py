@@ -12,7 +12,7 @@ Document = Mapping[str, object]
 
 
 class Moments:
-    """Running statistics of finite values; merging blocks loses no precision (Chan et al.)."""
+    """Running statistics of values but NaN; merging blocks loses no precision (Chan et al.)."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -1,11 +1,11 @@
 """What DataCite is told of a version and of its dataset, and what differs there. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from scidata.errors import InvalidError, Problem
+from scidata.errors import InvalidError
 from scidata.facts import Facts
 from scidata.formats.datacite import attributes
 from scidata.identifiers import check_address
@@ -161,20 +161,6 @@ def says(document: Mapping[str, Any], kind: str) -> frozenset[str]:
         if (item.get("alternateIdentifierType") or item.get("identifierType")) == kind:
             found.add(str(item.get("alternateIdentifier") or item.get("identifier")))
     return frozenset(found)
-
-
-def check_relations(record: Record) -> Iterator[Problem]:
-    """Find relations in a record that are for scidata to make."""
-    derived = {"IsVersionOf", "HasVersion", "IsNewVersionOf", "IsPreviousVersionOf"}
-    for number, relation in enumerate(record.relations):
-        if relation.type in derived and ".v" in relation.id and "/scidata." in relation.id:
-            yield Problem(
-                code="doi-relation",
-                path=f"relations[{number}]",
-                message=f"{relation.type} {relation.id} is written by scidata itself",
-                fix="leave it out",
-                severity="warning",
-            )
 
 
 def _complete(document: Attributes) -> Attributes:

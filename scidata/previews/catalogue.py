@@ -19,7 +19,6 @@ from scidata.published import read_statistics
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MIN_EVENTS = 100
 MAX_STEPS = 120
 """Points of a curve of rates."""
 MAX_FLOORS = 4

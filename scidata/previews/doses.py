@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from scidata.datasets.candle_uno import hill
 from scidata.previews.arrays import evenly
 from scidata.previews.quantity import Quantity, short
 from scidata.previews.sketch import Drawing, Sketch
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CURVES = 6
-MIN_DOSES = 3
 _DOSE = re.compile(r"^(log\w*_)?(dose|doses|conc|concentration)(_|$)", re.IGNORECASE)
 _RESPONSE = re.compile(
     r"^(\w+_)?(response|viability|growth|inhibition|survival)(_|$)", re.IGNORECASE
@@ -50,23 +50,17 @@ class Hill:
         return [self.ec50.name, self.slope.name, self.einf.name]
 
 
-def hill(dose: Floats, ec50: float, slope: float, einf: float) -> Floats:
-    """Return the responses of a Hill curve; doses and ec50 are logarithms to base 10.
-
-    Examples
-    --------
-    >>> hill(np.array([-9.0, -7.0]), -7.0, 1.0, 0.2).round(2).tolist()
-    [0.99, 0.6]
-    """
-    return einf + (1 - einf) / (1 + 10.0 ** (slope * (dose - ec50)))
-
-
 def find(table: Table) -> Iterator[Sketch]:
     """Yield curves if the table has columns of doses and responses, or of curves alone."""
     dose, response = _column(table, "dose", _DOSE), _column(table, "response", _RESPONSE)
     if dose and response:
         fitted = next((h for h in map(hills, table.siblings) if h), None)
-        if fitted and not set(_groups(table)) <= set(fitted.table.quantities):
+        if fitted and not (
+            # Parameters of a curve are of logarithms: over other doses it would lie elsewhere.
+            dose.is_logarithm
+            and dose.units == fitted.ec50.units
+            and set(_groups(table)) <= set(fitted.table.quantities)
+        ):
             fitted = None
         drawn = partial(draw, table, dose, response, fitted)
         yield Sketch(asset=table.key, kind="doses", draw=drawn)
@@ -108,7 +102,7 @@ def draw(table: Table, dose: Quantity, response: Quantity, fitted: Hill | None) 
         )  # fmt: skip
         if fit:
             x = np.linspace(middle.index.min(), middle.index.max(), _POINTS)
-            axes.plot(x, hill(x, *fit), color=KINDS[n], linewidth=1.4)
+            axes.plot(x, hill.response(x, *fit), color=KINDS[n], linewidth=1.4)
             drawn += 1
     if doses.min() > 0 and doses.max() / doses.min() > _DECADE:
         axes.set_xscale("log")
@@ -143,7 +137,7 @@ def draw_hills(curves: Hill) -> Drawing:
     axes = figure.subplots()
     for n, name in enumerate(chosen):
         label = short(", ".join(map(str, name)), 30)
-        axes.plot(x, hill(x, *fits[name]), color=KINDS[n], linewidth=1.4, label=label)
+        axes.plot(x, hill.response(x, *fits[name]), color=KINDS[n], linewidth=1.4, label=label)
     dose = Quantity(name="dose", kind="number", units=curves.ec50.units)
     response = Quantity(name="response", kind="number", units="1")
     _finish(axes, dose, response, legend=bool(groups))

@@ -135,7 +135,7 @@ def of_statistics(statistics: Mapping[str, Any]) -> tuple[Completeness, ...]:  #
 
 
 def over_time(found: Sequence[Completeness]) -> tuple[Float, Float]:
-    """Return the magnitude of completeness as steps over time: what is drawn.
+    """Return the magnitude of completeness as steps over time, as a drawing needs it.
 
     Returns
     -------
