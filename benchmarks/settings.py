@@ -124,14 +124,14 @@ class Settings:
             if parsed is None:
                 wrong.append(f"{name} {value!r} is not {_wording(kinds[name])}")
             elif not _is_in_range(parsed, known[name].metadata):
-                wrong.append(f"{name} {value} is out of range")
+                wrong.append(f"{name} {value} is out of range: {_range(known[name].metadata)}")
             else:
                 found[name] = parsed
         if wrong:
             raise InvalidError(
                 "; ".join(wrong),
                 where="settings",
-                fix="give a value of that kind and usual size",
+                fix="give a value of that kind, in that range; --dry-run shows all settings",
             )
         held = [
             name
@@ -240,6 +240,12 @@ def _is_in_range(value: Value, limits: Mapping[str, Any]) -> bool:
         and 0 <= value <= limits.get("most", _LARGEST)
         and (value > 0 or bool(limits.get("zero", False)))
     )
+
+
+def _range(limits: Mapping[str, Any]) -> str:
+    """Say which numbers `_is_in_range` takes."""
+    lowest = "0 or more" if limits.get("zero", False) else "more than 0"
+    return f"{lowest}, {limits.get('most', _LARGEST):.10g} at most"
 
 
 def _wording(kind: Any) -> str:  # Any: a type, or a Literal

@@ -153,7 +153,16 @@ def _side(which: str | Path, store: StoreLike | None, progress: Progress | None)
             fix="give an existing folder, or a version such as tevolop@1.0.0",
         )
     opened = open_store(store)
-    commit = resolve(which, opened)
+    try:
+        commit = resolve(which, opened)
+    except (NotFoundError, InvalidError) as error:
+        if "@" in which:
+            raise
+        raise type(error)(
+            f"{which!r} is no folder here, and {error.message}",
+            where=error.where,
+            fix=f"give an existing folder; if a version is meant: {error.fix}",
+        ) from error
     published = read_published(opened, commit)
     statistics = b"{}"
     if STATISTICS in published.manifest:

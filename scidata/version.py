@@ -193,6 +193,13 @@ class CommitRecord(_Frozen):
         """``dataset@version``."""
         return f"{self.dataset}@{self.version}"
 
+    @property
+    def repeated(self) -> str | None:
+        """``dataset@version`` of the parent, if this version has the same data."""
+        if self.parent is None or self.parent.digest != self.digest:
+            return None
+        return f"{self.dataset}@{self.parent.version}"
+
 
 def parse_commit(data: bytes, *, where: str) -> CommitRecord:
     """Read a commit record that is not trusted.

@@ -17,6 +17,7 @@ from scidata.benchmarks.settings import Settings, nearest, read_settings
 from scidata.benchmarks.task import Profile, Target
 from scidata.benchmarks.training import learning_rate, optimizer_of
 from scidata.cli import cli
+from scidata.cli.bench import unscored_parts
 from scidata.dataset import Dataset
 from scidata.errors import InvalidError, NotFoundError
 from tests import tasks
@@ -214,6 +215,12 @@ def test_a_setting_is_read_as_its_field_wants_it(name: str, value: object, parse
 def test_a_setting_of_another_kind_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(InvalidError, match=message):
         BASE.changed({name: value})
+
+
+def test_a_run_names_the_parts_whose_metric_cannot_be_computed() -> None:
+    scored, empty = {"model": {"NNSE": 0.5}}, {"model": {"NNSE": None}}
+    result = {"metric": "NNSE", "scores": {"train": scored, "validation": empty}}
+    assert unscored_parts(result) == ["validation"]
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 
 from scidata.building import build
 from scidata.check import check
-from scidata.cli import main
+from scidata.cli import cli, main
+from scidata.datasets import RECIPES
 from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from scidata.record import load_record
 
@@ -54,6 +56,13 @@ def _decade_rows() -> Iterator[str]:
         size = f"{choose.uniform(0, 20):.1f},{2 + choose.expovariate(1.2):.2f}"
         kind = choose.choice(("eq", "eq", "qb"))
         yield f"ci{n},{when:%Y-%m-%dT%H:%M:%S}Z,{place},{size},l,{kind},A"
+
+
+def test_the_help_has_a_line_for_every_dataset_that_can_be_built() -> None:
+    shown = CliRunner().invoke(cli, ["build", "--help"]).stdout
+    assert "\\b" not in shown
+    table = {line.split()[0] for line in shown.splitlines() if line.strip()}
+    assert table >= RECIPES.keys()
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

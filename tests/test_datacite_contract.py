@@ -21,6 +21,7 @@ import urllib3
 from scidata.doi.credentials import TEST
 from scidata.schemas import SchemaCache, schema_file
 from scidata.testing.datacite import API_KEY, PREFIX, REPOSITORY, SECRET, datacite_double
+from scidata.testing.datacite_rules import metadata_errors
 
 MEDIA_TYPE = "application/vnd.api+json"
 VARIABLES = ("DATACITE_TEST_REPOSITORY", "DATACITE_TEST_PASSWORD", "DATACITE_TEST_PREFIX")
@@ -261,6 +262,12 @@ def test_21_register_then_publish(api: Api) -> None:
 def test_22_hide_keeps_the_reason(api: Api) -> None:
     said = api.put(api.findable(), {"event": "hide", "reason": "withdrawn"})
     assert (said.attributes["state"], said.attributes["reason"]) == ("registered", "withdrawn")
+
+
+def test_a_reason_is_no_metadata_where_only_the_json_schema_judges() -> None:
+    stated = {**WHOLE, "publicationYear": "2026"}
+    assert metadata_errors("10.5072/a", {**stated, "reason": "withdrawn"}, None) == []
+    assert metadata_errors("10.5072/a", {**stated, "reasons": "withdrawn"}, None) != []
 
 
 @pytest.mark.parametrize("event", ["hide", "show", "unknown"])

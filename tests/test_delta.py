@@ -16,10 +16,12 @@ import intake
 import numpy as np
 import pytest
 import zarr
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import scidata
+from scidata.cli.publish import command as publish_command
 from scidata.digest import Digest
 from scidata.errors import ConflictError, IntegrityError, InvalidError, ScidataError
 from scidata.mirroring import mirror
@@ -227,6 +229,19 @@ def test_a_full_version_copies_inside_the_store_what_older_ones_have(bare: Path)
     done = publish(bare, store, version="2.0.0")
     assert (done.copied, store.payload - before) == (2, 0)
     assert done.commit.prefixes == ("v2.0.0",)
+
+
+def test_a_version_with_the_data_of_its_parent_says_so_and_no_layout_wins_silently(
+    bare: Path, tmp_path: Path
+) -> None:
+    first = publish(bare, tmp_path / "store", version="1.0.0")
+    assert first.commit.repeated is None
+    to_store = ["--store", str(tmp_path / "store"), "--version", "1.0.1"]
+    both = CliRunner().invoke(publish_command, [str(bare), *to_store, "--delta", "--full"])
+    assert (both.exit_code, "not both" in both.output) == (2, True)
+    for more in (["--dry-run"], []):
+        said = CliRunner().invoke(publish_command, [str(bare), *to_store, "--delta", *more])
+        assert "bare@1.0.0: no file is new, changed or gone" in said.output
 
 
 def test_a_parent_is_chosen_or_refused(bare: Path) -> None:

@@ -19,6 +19,7 @@ from scidata.errors import InvalidError, NotFoundError
 from scidata.facts import Facts
 from scidata.manifest import Manifest
 from scidata.publishing import PublishOptions, publish
+from scidata.storage.memory import MemoryStore
 from tests.damage import command
 
 
@@ -86,6 +87,11 @@ def test_what_is_neither_a_folder_nor_a_version_is_not_found(staged: Path) -> No
         diff(staged, Path("nowhere"))
     with pytest.raises(NotFoundError, match="no folder"):
         diff(staged, "./nowhere")
+    with pytest.raises(
+        NotFoundError, match="'nowhere' is no folder here, and the store"
+    ) as said:
+        diff(staged, "nowhere", MemoryStore())
+    assert said.value.fix.startswith("give an existing folder; if a version is meant: ")
     with pytest.raises(InvalidError, match="holds no folder data"):
         diff(staged, staged / "data")
 

@@ -170,6 +170,18 @@ def test_a_draft_is_not_hidden(store: MemoryStore, options: DoiOptions) -> None:
         hide("bare@1.0.0", store, options=options)
 
 
+def test_a_withdrawn_version_without_a_doi_is_not_sent_from_one_verb_to_the_other(
+    store: MemoryStore, options: DoiOptions
+) -> None:
+    mark("bare@1.0.0", Mark(state="withdrawn", reason="wrong"), store)
+    with pytest.raises(NotFoundError) as hidden:
+        hide("bare@1.0.0", store, options=options)
+    assert hidden.value.fix == "there is nothing to hide"
+    with pytest.raises(ConflictError) as drafted:
+        draft("bare@1.0.0", store, options=options)
+    assert "doi hide" not in drafted.value.fix
+
+
 def test_pages_that_moved_are_brought_up_to_date(
     store: MemoryStore, options: DoiOptions, datacite: Double
 ) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from click.testing import CliRunner
 
+from scidata.cli.doi import draft_command, show_command
 from scidata.doi import credentials
 from scidata.doi.credentials import PRODUCTION, TEST, Credentials, api_address, credentials_of
 from scidata.errors import NotFoundError
@@ -100,6 +102,17 @@ def test_each_failure_has_its_exit_code_and_shows_no_secret(
     assert SECRET not in done.stderr
     assert "wrong-password" not in done.stderr
     assert datacite.dois == {}
+
+
+def test_show_says_that_credentials_may_be_wrong_where_a_reserved_doi_is_not_seen(
+    store: Path, datacite: Double
+) -> None:
+    there = ["bare@1.0.0", "--store", str(store)]
+    assert "check DATACITE" not in CliRunner().invoke(show_command, there).stdout
+    assert CliRunner().invoke(draft_command, there).exit_code == 0
+    assert "draft at " in CliRunner().invoke(show_command, there).stdout
+    wrong = {"DATACITE_PASSWORD": "wrong-password"}
+    assert "check DATACITE" in CliRunner(env=wrong).invoke(show_command, there).stdout
 
 
 def test_debug_shows_no_secret_either(store: Path, datacite: Double) -> None:

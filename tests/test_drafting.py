@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scidata.drafting import Draft, draft
+from scidata.drafting.from_stac import read_stac
 from scidata.drafting.settling import settle
 from scidata.errors import InvalidError, NotFoundError
 from scidata.formats import FORMS, stac
@@ -142,6 +143,21 @@ def test_what_schema_org_can_say_comes_back(
         "subjects",
     )
     assert {k: found.fields.get(k) for k in kept} == {k: said.get(k) for k in kept}
+
+
+def test_the_producers_of_a_stac_collection_are_its_creators_where_nobody_is_named() -> None:
+    document = {
+        "type": "Collection",
+        "stac_version": "1.0.0",
+        "providers": [
+            {"name": "NSIDC", "roles": ["producer", "licensor"]},
+            {"name": "CERN", "roles": ["host"]},
+            "none",
+        ],
+    }
+    fields = read_stac(document)
+    assert fields["creators"] == [{"name": "NSIDC"}]
+    assert fields["publisher"] == {"name": "CERN"}
 
 
 @FEW

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from scidata.cli.list import command as list_command
 from scidata.cli.purge import command
 from scidata.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
 from scidata.index import rebuild
@@ -66,6 +67,13 @@ def test_a_purged_version_is_listed_as_such_and_no_catalog_offers_its_bytes(
     assert "v1.1.0" in catalog
     assert "catalog-1.0.0" not in catalog
     assert b"data/one.txt" not in store.read("bare/item-1.0.0.json")
+
+
+def test_a_list_shows_no_size_of_a_purged_version(bare: Path, tmp_path: Path) -> None:
+    purge("bare@1.0.0", "r", filled(open_store(tmp_path / "store"), bare))
+    shown = CliRunner().invoke(list_command, ["bare", "--store", str(tmp_path / "store")])
+    _, first, second = shown.stdout.splitlines()
+    assert (" removed " in first, " removed " in second) == (True, False)
 
 
 def test_purging_the_only_version_leaves_a_store_that_says_so(bare: Path) -> None:

@@ -64,8 +64,9 @@ def test_a_digest_means_the_version_that_has_it(store: Store, staged: Path) -> N
 
 def test_what_was_never_committed_is_not_listed(store: Store) -> None:
     assert list_datasets(store) == ("tiny",)
-    with pytest.raises(NotFoundError, match="never-committed"):
-        resolve("never-committed", store)
+    with pytest.raises(NotFoundError, match="never-commited") as caught:
+        resolve("never-commited", store)
+    assert "never-committed" not in caught.value.fix
 
 
 def test_an_unknown_dataset_is_answered_with_similar_names(store: Store) -> None:

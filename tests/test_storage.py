@@ -15,6 +15,7 @@ from scidata.storage.addresses import options_of
 from scidata.storage.base import Store
 from scidata.storage.local import LocalStore
 from scidata.storage.memory import MemoryStore
+from scidata.storage.refusals import from_server
 from scidata.testing.contracts import StoreContract
 from tests.servers import free_port
 
@@ -228,3 +229,11 @@ def test_a_store_travels_to_another_process_of_ours(
     there: Store = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own, as spawn has it
     assert (type(there), there.address, there.url) == (type(store), store.address, store.url)
     assert there.writable == store.writable
+
+
+@pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch"])
+def test_a_wrong_key_is_told_as_such_whatever_status_the_server_answers(code: str) -> None:
+    error = RuntimeError(f"status 400: <Error><Code>{code}</Code></Error>")
+    said = from_server(error, where="k in s3://bucket")
+    assert "run the same command again" not in said.fix
+    assert code in said.message

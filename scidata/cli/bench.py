@@ -18,6 +18,7 @@ from scidata.cli.output import (
     say,
     store_options,
 )
+from scidata.warning import warn
 
 if TYPE_CHECKING:
     from scidata.loaders.trial import Epoch
@@ -159,6 +160,18 @@ def run(  # click gives them by name
         print_json(result["schema"], result)
     else:
         _print(result, folder)
+    if unscored := unscored_parts(result):
+        warn(
+            f"{result['metric']} of {' and '.join(unscored)} cannot be computed from what was "
+            "scored, so that this run cannot be ranked or submitted: the data are too short, "
+            "or too few samples were scored"
+        )
+
+
+def unscored_parts(result: Mapping[str, Any]) -> list[str]:  # Any: JSON
+    """Return the parts of which the model has no value of the metric."""
+    scores = result["scores"]
+    return [part for part in scores if scores[part]["model"].get(result["metric"]) is None]
 
 
 @command.command("check-log", epilog=exits(2, 3, 4))

@@ -52,7 +52,8 @@ from scidata.wording import counted
     type=click.Choice(["tiny", "small", "native", "mini"]),
     help="cloudmask-mini: scenes of 300 by 375 (tiny), 600 by 750 (small) or 1200 by 1500 "
     "pixels (native) [default: tiny]. stemdl-mini: 24, 180 or 2,400 samples (tiny, small, "
-    "mini) [default: mini]. tevolop-mini: 14 years in 96 pixels (tiny) or 60 in 216 (mini) "
+    "mini) [default: mini]. stemdl-reconstruction-mini has the same three sizes "
+    "[default: mini]. tevolop-mini: 14 years in 96 pixels (tiny) or 60 in 216 (mini) "
     "[default: mini].",
 )
 @click.option(
@@ -63,8 +64,7 @@ from scidata.wording import counted
 @click.option(
     "--seed",
     type=click.Choice([str(n) for n in range(10)]),
-    help="cloudmask-mini, stemdl-mini, candle-uno-mini, tevolop-mini: seed of the simulation "
-    "[default: 0].",
+    help="of what is called mini: seed of the simulation [default: 0].",
 )
 @click.option(
     "--completeness",
@@ -99,7 +99,7 @@ def command(
     quiet: bool,
     **options: str | None,
 ) -> None:
-    r"""Turn source files into a staged dataset, ready for `scidata publish`.
+    """Turn source files into a staged dataset, ready for `scidata publish`.
 
     The form of each file is told by its content. Every bad row or file is named, and then no
     dataset is made. Running it again says that it is done; a build of cloudmask or
@@ -109,6 +109,10 @@ def command(
     stemdl-classification
                          the archive's batch_{train,dev,test}_*.h5, or sample-*.npz
     stemdl-mini          nothing, or a folder of CIF files: it is simulated
+    stemdl-reconstruction
+                         LMDB environments batch_{train,eval}_*.db
+    stemdl-reconstruction-mini
+                         nothing: it is simulated
     tevolop              SCEDC yearly catalogues, a USGS ComCat CSV, an extract as
                          CSV, or the benchmark's own EarthquakeDec2020/
     cloudmask            the benchmark's own S3A_SL_1_RBT*.hdf, in training/ and
@@ -126,7 +130,7 @@ def command(
     candle-uno-pairs-mini
                          nothing: it is simulated, two drugs at once
     tevolop-mini         nothing: it is simulated
-    """
+    """  # noqa: D301 - a raw text would have two signs where click looks for one
     place = out or Path("staged") / name
     with progress_bar("build", shown=not (as_json or quiet), unit="") as progress:
         built = build(

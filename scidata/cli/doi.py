@@ -233,6 +233,12 @@ def show_command(*, reference: str, **given: Any) -> None:  # Any: of click
     print_field("doi", f"{seen.doi}{reserved}")
     print_field("dataset", seen.concept)
     print_field("state", f"{seen.state} at {seen.api}")
+    if seen.state == "absent" and seen.reserved:
+        print_field(
+            "note",
+            "the store has reserved it. What is not findable is shown to its own repository "
+            "alone: check DATACITE_REPOSITORY and DATACITE_PASSWORD, or DATACITE_API_KEY",
+        )
     if seen.url:
         print_field("page", seen.url)
     if seen.state == "findable" and not seen.noted_findable:

@@ -73,10 +73,10 @@ def _document(found: Listing, url: str) -> dict[str, object]:
 def _print(found: Listing, *, one_dataset: bool) -> None:
     if one_dataset:
         shown = [c for commits in found.versions.values() for c in commits]
-        rows = [[c.name, *_row(c)] for c in shown]
+        rows = [[c.name, *_row(c, found.history(c))] for c in shown]
     else:
         shown = [c for c in map(found.newest, found.versions) if c is not None]
-        rows = [[c.dataset, c.version, *_row(c)] for c in shown]
+        rows = [[c.dataset, c.version, *_row(c, found.history(c))] for c in shown]
     head = ["VERSION"] if one_dataset else ["DATASET", "NEWEST"]
     head += ["FILES", "SIZE", "CREATED", "DIGEST"]
     states = [found.history(c).state for c in shown]
@@ -102,5 +102,6 @@ def _fields(commit: CommitRecord, history: History) -> dict[str, object]:
     }
 
 
-def _row(commit: CommitRecord) -> list[object]:
-    return [f"{commit.files:,}", amount(commit.bytes), commit.created, commit.digest]
+def _row(commit: CommitRecord, history: History) -> list[object]:
+    size = "removed" if history.state == "purged" else amount(commit.bytes)
+    return [f"{commit.files:,}", size, commit.created, commit.digest]

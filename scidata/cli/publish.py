@@ -58,13 +58,16 @@ MAX_STEPS = 5
     help="Version that this one continues.  [default: the newest]",
 )
 @click.option(
-    "--full/--delta",
-    "full",
-    default=None,
-    help="Full: all files lie in the version's own folder; those that older versions have are "
-    "copied there inside the store. Delta: unchanged files stay in the folders of older "
-    "versions.  [default: delta for a minor version or patch that would inherit 1 GiB or "
-    "10,000 files, else full]",
+    "--full",
+    is_flag=True,
+    help="All files lie in the version's own folder; those that older versions have are "
+    "copied there inside the store.",
+)
+@click.option(
+    "--delta",
+    is_flag=True,
+    help="Unchanged files stay in the folders of older versions.  [default: delta for a minor "
+    "version or patch that would inherit 1 GiB or 10,000 files, else full]",
 )
 @click.option(
     "--rehash",
@@ -91,7 +94,8 @@ def command(
     takeover: bool,
     key_file: Path | None,
     parent: str | None,
-    full: bool | None,
+    full: bool,
+    delta: bool,
     rehash: bool,
     fetch_from: str,
     dry_run: bool,
@@ -107,6 +111,8 @@ def command(
     store and checked; from then on it never changes. Run the same command again to continue
     after an interruption. A store that ignores conditional writes is refused with exit code 6.
     """
+    if full and delta:
+        raise click.UsageError("say --full or --delta, not both")
     store = open_store(store_url, endpoint_url=endpoint_url, anonymous=anonymous)
     # Before the upload, which may take hours: so that a passphrase is asked for now.
     key = load_key(key_file, asker(key_file)) if key_file else None
@@ -114,7 +120,7 @@ def command(
         single_writer=single_writer,
         takeover=takeover,
         parent=parent,
-        layout=None if full is None else "full" if full else "delta",
+        layout="full" if full else "delta" if delta else None,
         rehash=rehash,
         fetch_from=fetch_from,
         signing_key=key,
@@ -163,6 +169,8 @@ def _print_plan(planned: Plan | CommitRecord, url: str, *, as_json: bool) -> Non
         older = ", ".join(commit.prefixes[:-1])
         say(f"would leave {counted(inherited, 'unchanged file')} in {older}")
     say(f"digest {commit.digest}")
+    if commit.repeated:
+        say(f"the data are those of {commit.repeated}: no file is new, changed or gone")
 
 
 def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> None:
@@ -188,6 +196,8 @@ def _print(done: Published, url: str, commands: list[str], *, as_json: bool) -> 
     say(f"uploaded  {counted(done.uploaded, 'object')}{copied}, {done.skipped:,} there before")
     if commit.prefixes[1:]:
         say(f"inherits  unchanged files of {', '.join(commit.prefixes[:-1])}")
+    if commit.repeated:
+        say(f"same as   {commit.repeated}: no file is new, changed or gone")
     say(f"where     {url}/{commit.dataset}/{commit.prefixes[-1]}/")
     if done.signed is not None:
         say(f"signed    by {done.signed.key}, {done.signed.path}")
@@ -208,4 +218,5 @@ def _fields(commit: CommitRecord, url: str) -> dict[str, object]:
         "prefixes": list(commit.prefixes),
         "new_files": commit.new_files,
         "new_bytes": commit.new_bytes,
+        "same_as": commit.repeated,
     }

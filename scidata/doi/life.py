@@ -219,7 +219,13 @@ def hide(
             f"{options_of(session.store)}",
         )
     registry = session.registry()
-    found = _found(session, registry)
+    found = registry.get(session.doi)
+    if found is None:
+        raise NotFoundError(
+            f"DataCite has no DOI {session.doi}, of {session.commit.name}",
+            where=session.api,
+            fix="there is nothing to hide",
+        )
     if seen_state(found) == "draft":
         raise InvalidError(
             f"{session.doi} is a draft, which nobody can find",
@@ -329,10 +335,12 @@ def _page_check(session: Session, work: Work, document: Attributes) -> Callable[
 def _refuse_withdrawn(session: Session) -> None:
     history, name = session.line.history, session.commit.name
     if not history.is_offered:
+        known = session.line.reserved is not None
+        hiding = f"hide its DOI: scidata doi hide {name} {options_of(session.store)}"
         raise ConflictError(
             f"{name} is {history.state}",
             where=name,
-            fix=f"hide its DOI: scidata doi hide {name} {options_of(session.store)}",
+            fix=hiding if known else "give a DOI to a version that people are to use",
         )
 
 

@@ -38,7 +38,7 @@ def read_stac(document: Json) -> Fields:
         {
             "title": line(document.get("title")),
             "abstract": text(document.get("description")),
-            "creators": [_who(who) for who in people if "creator" in _roles(who)],
+            "creators": _creators(document, people),
             "contributors": list(_contributors(people)),
             "contact": _contact(people),
             "publisher": _publisher(document),
@@ -51,6 +51,17 @@ def read_stac(document: Json) -> Fields:
             "relations": list(_papers(document)),
         }
     )
+
+
+def _creators(document: Json, people: list[Any]) -> list[Fields]:  # Any: JSON
+    """Return who is called a creator; where nobody is, the organisations that made the data."""
+    named = [_who(who) for who in people if "creator" in _roles(who)]
+    makers = [p for p in listed(document.get("providers")) if "producer" in _roles(mapping(p))]
+    return named or each(makers, _provider)
+
+
+def _provider(provider: Json) -> Fields:
+    return known({"name": line(provider.get("name")), "ror": ror(provider.get("url"))})
 
 
 def _roles(who: Json) -> list[Any]:  # Any: JSON
@@ -88,14 +99,7 @@ def _contact(people: list[Any]) -> Fields:  # Any: JSON
 def _publisher(document: Json) -> Fields | None:
     providers = [p for p in listed(document.get("providers")) if isinstance(p, dict)]
     ranked = sorted(providers, key=lambda p: "host" not in listed(p.get("roles")))
-    return next(
-        iter(
-            each(
-                ranked, lambda p: known({"name": line(p.get("name")), "ror": ror(p.get("url"))})
-            )
-        ),
-        None,
-    )
+    return next(iter(each(ranked, _provider)), None)
 
 
 def _license(document: Json) -> Fields | str | None:

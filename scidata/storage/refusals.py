@@ -20,6 +20,7 @@ from scidata.errors import (
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z ]{1,40})")
 # Words only: a server that was sent a key or a token could answer with it.
 _CODE = re.compile(r"<Code>([A-Z](?=[A-Za-z]*[a-z])(?:[A-Za-z]|SHA256){1,48})</Code>")
+_REFUSED_CODES = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _SPOILT_CODES = ("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
 _BUSY = re.compile(
     r"status code: (?:429|500|502|503|504)|<Code>(?:SlowDown|"
@@ -78,7 +79,8 @@ def from_server(error: Exception, *, where: str) -> ScidataError:
             where=where,
             fix="find it with `aws s3 ls --recursive`, and remove it",
         )
-    if isinstance(
+    # Some servers answer 400 to a wrong key, which obstore takes for any other failure.
+    if code in _REFUSED_CODES or isinstance(
         error,
         obstore.exceptions.PermissionDeniedError | obstore.exceptions.UnauthenticatedError,
     ):
@@ -116,7 +118,7 @@ def from_parts(error: Exception, *, where: str) -> ScidataError:
     code = _botocore_code(error)
     if code in {"404", "NoSuchKey"}:
         return absent(where)
-    if code in {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
+    if code in _REFUSED_CODES:
         return _refused(_parenthesis(code), where)
     if code == "NoSuchBucket":
         return no_bucket(where)
@@ -147,7 +149,8 @@ def no_store(where: str, *, is_file: bool) -> NotFoundError:
     return NotFoundError(
         what,
         where=where,
-        fix="check --store, else $SCIDATA_STORE; in a new folder scidata publish creates one",
+        fix="check the address that was given, else $SCIDATA_STORE; in a new folder scidata "
+        "publish creates one",
     )
 
 

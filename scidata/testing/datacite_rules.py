@@ -47,6 +47,8 @@ SINGLE = (
     "schemaVersion",
     "reason",
 )
+_BESIDE = {"reason"}
+"""Attributes that are DataCite's own, and no part of the metadata."""
 EVENTS: Mapping[tuple[str, str], str] = {
     ("draft", "register"): "registered",
     ("draft", "publish"): "findable",
@@ -186,7 +188,9 @@ def _by_xsd(doi: str, attributes: Attributes, schema: Path | None) -> Iterator[d
     if xml.find(f"{_NAMESPACE}creators") is None:  # an empty one is part of DataCite's own XML
         xml.insert(1, etree.Element(f"{_NAMESPACE}creators"))
     if schema is None:
-        stated = {k: v for k, v in attributes.items() if v not in (None, "")}
+        stated = {
+            k: v for k, v in attributes.items() if v not in (None, "") and k not in _BESIDE
+        }
         stated["types"] = {k: v for k, v in stated["types"].items() if k not in _TYPES}
         for error in schema45.validator.iter_errors({**stated, "doi": doi}):
             if error.validator == "enum" and error.instance in _SINCE_45:
