@@ -230,6 +230,11 @@ def test_unknown_names_options_and_sources_are_refused(tmp_path: Path) -> None:
         build("tevolop", tmp_path / "gone", tmp_path / "out")
 
 
+def test_options_of_a_bucket_are_refused_for_a_folder(little: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidError, match="for a bucket"):
+        build("tevolop", little, tmp_path / "staged", anonymous=True)
+
+
 def test_an_out_that_cannot_be_made_is_a_storage_error(little: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="little"):
         build("tevolop", little, little / "out", now=NOW)

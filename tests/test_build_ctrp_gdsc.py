@@ -90,6 +90,7 @@ def _rows(store: xr.Dataset, name: str) -> list[tuple[object, np.ndarray]]:
     ("file", "text", "said"),
     [
         ("drug2ind.txt", "0\tCO\n", "it lacks .* drugs"),
+        ("drug2ind.txt", "".join(f"-1\t{drug}\n" for drug in DRUGS), "-1 is no number"),
         ("drug2fingerprint.txt.gz", None, "drug2fingerprint.txt"),
         ("drugcell_val.txt", "a\tb\n", "2 columns, not 3"),
         ("drugcell_test.txt", f"{CELLS[0]}\t{DRUGS[0]}\tmuch\n", "not all of it are numbers"),
