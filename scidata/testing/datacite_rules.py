@@ -177,7 +177,6 @@ def xml_of(doi: str, attributes: Attributes) -> str:
 
 
 def _by_xsd(doi: str, attributes: Attributes, schema: Path | None) -> Iterator[dict[str, str]]:
-    from datacite import schema45
     from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # no stubs
 
     try:
@@ -188,15 +187,7 @@ def _by_xsd(doi: str, attributes: Attributes, schema: Path | None) -> Iterator[d
     if xml.find(f"{_NAMESPACE}creators") is None:  # an empty one is part of DataCite's own XML
         xml.insert(1, etree.Element(f"{_NAMESPACE}creators"))
     if schema is None:
-        stated = {
-            k: v for k, v in attributes.items() if v not in (None, "") and k not in _BESIDE
-        }
-        stated["types"] = {k: v for k, v in stated["types"].items() if k not in _TYPES}
-        for error in schema45.validator.iter_errors({**stated, "doi": doi}):
-            if error.validator == "enum" and error.instance in _SINCE_45:
-                continue
-            source = str(next(iter(error.path), "metadata"))
-            yield {"source": source, "title": error.message, "uid": doi}
+        yield from _by_package(doi, attributes)
         return
     judge = _parsed(schema)
     judge.validate(xml)
@@ -207,6 +198,21 @@ def _by_xsd(doi: str, attributes: Attributes, schema: Path | None) -> Iterator[d
         if source not in seen:
             seen.add(source)
             yield {"source": source, "title": words.replace(_NAMESPACE, ""), "uid": doi}
+
+
+def _by_package(doi: str, attributes: Attributes) -> Iterator[dict[str, str]]:
+    """Judge by the package's JSON schema, which is older than DataCite's XSD."""
+    from datacite import schema45
+
+    stated = {k: v for k, v in attributes.items() if v not in (None, "") and k not in _BESIDE}
+    if "publicationYear" in stated:  # the server takes numbers as well
+        stated["publicationYear"] = str(stated["publicationYear"])
+    stated["types"] = {k: v for k, v in stated["types"].items() if k not in _TYPES}
+    for error in schema45.validator.iter_errors({**stated, "doi": doi}):
+        if error.validator == "enum" and error.instance in _SINCE_45:
+            continue
+        source = str(next(iter(error.path), "metadata"))
+        yield {"source": source, "title": error.message, "uid": doi}
 
 
 @cache
