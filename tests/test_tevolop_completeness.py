@@ -1,21 +1,19 @@
 """From which magnitude on a catalogue is complete: the estimate finds what was put in."""
 
-import json
-from dataclasses import asdict
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from scidata.datasets.tevolop.completeness import (
     FEWEST,
+    Completeness,
     b_value,
     by_decade,
     completeness,
     maximum_curvature,
-    of_statistics,
-    over_time,
 )
-from scidata.errors import InvalidError
+from scidata.previews.catalogue import Complete
 
 
 def catalogue(
@@ -56,20 +54,13 @@ def test_too_few_earthquakes_have_no_estimate() -> None:
     assert b_value(np.full(1, 2.0), 2.0) is None
 
 
-def test_estimates_are_read_from_statistics_as_they_were_written() -> None:
-    years = np.repeat([1950, 1951, 1953], [FEWEST, 1, FEWEST])
-    found = completeness(years, catalogue(2.0, len(years)))
-    kept = json.loads(json.dumps({"completeness": [asdict(each) for each in found]}))
-    assert of_statistics(kept) == found
-    assert of_statistics({}) == ()
-    with pytest.raises(InvalidError, match="completeness"):
-        of_statistics({"completeness": [{"year": 1950}]})
+def test_pages_read_what_is_written() -> None:
+    assert {held.name for held in fields(Complete)} <= {
+        held.name for held in fields(Completeness)
+    }
 
 
-def test_completeness_over_time_is_a_step_for_each_estimate_without_a_hole() -> None:
+def test_estimates_follow_each_other_without_a_hole() -> None:
     years = np.repeat([1950, 1951, 1953, 1954], [FEWEST, 1, FEWEST, 3])
     found = completeness(years, np.full(len(years), 2.0))
-    edges, magnitude = over_time(found)
-    assert edges.tolist() == [1950, 1951, 1955]
-    assert magnitude.tolist() == [each.magnitude for each in found]
-    assert [len(each) for each in over_time(())] == [0, 0]
+    assert [(each.first_year, each.last_year) for each in found] == [(1950, 1950), (1951, 1954)]

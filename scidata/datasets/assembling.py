@@ -1,12 +1,13 @@
 """What stands beside the samples that were written: splits, statistics, and the record."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from scidata import split
 from scidata.datasets import statistics
+from scidata.datasets.damage import Damage
 from scidata.datasets.sample_store import Written
 from scidata.datasets.samples import Layout
 from scidata.datasets.statistics import Moments
@@ -18,15 +19,15 @@ Parts: TypeAlias = Mapping[str, list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Assembled:
-    """What the record is completed with."""
+    """A store of samples that was written, with what was seen on the way."""
 
+    origin: str
+    """Begins the sentence on what was done."""
     layout: Layout
-    steps: Sequence[str]
-    """What was done, in sentences."""
+    written: Written
     parts: Mapping[str, Parts]
     """By split, the default first."""
-    samples: Samples | None
-    limitations: Sequence[Limitation] = field(default_factory=list)
+    damage: Damage
 
 
 def divide(data: Path, layout: Layout, written: Written, parts: Mapping[str, Parts]) -> None:
@@ -65,24 +66,35 @@ def write_parts(data: Path, parts: Mapping[str, Parts]) -> None:
             path.write_bytes(split.to_text(ids))
 
 
-def complete(record: Record, built: Assembled) -> Record:
+def complete(
+    record: Record,
+    built: Assembled,
+    *,
+    steps: Sequence[str],
+    samples: Samples | None,
+    limitations: Sequence[Limitation] = (),
+) -> Record:
     """Return the record of what was built.
 
-    Its variables are those of the store, its splits those that there are; the steps and
-    limitations come after what the record said before.
+    Its variables are those of the store, its splits those that there are; steps, limitations
+    and what was left out as damaged come after what the record said before.
     """
     layout = built.layout
     known = {layout.dimension, *layout.variables, *layout.facts, *layout.coordinates}
     provenance = record.provenance
     none = () if built.parts else (f"No splits: there are too few {layout.dimension}s.",)
-    steps = tuple(Step(activity=text) for text in (*built.steps, *none))
+    more = tuple(Step(activity=text) for text in (*steps, *none))
     return record.model_copy(
         update={
-            "provenance": provenance.model_copy(update={"steps": provenance.steps + steps}),
-            "limitations": (*record.limitations, *built.limitations),
+            "provenance": provenance.model_copy(update={"steps": provenance.steps + more}),
+            "limitations": (
+                *record.limitations,
+                *limitations,
+                *built.damage.limitations(),
+            ),
             "variables": tuple(v for v in record.variables if v.name in known),
             "splits": split_rules(record, built.parts, layout.asset, layout.dimension),
-            "samples": built.samples,
+            "samples": samples,
         }
     )
 

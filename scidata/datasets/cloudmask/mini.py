@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from scidata.datasets import Advance, Survey
-from scidata.datasets.assembling import divide
+from scidata.datasets.assembling import Assembled, divide
 from scidata.datasets.cloudmask import bayes, published
 from scidata.datasets.cloudmask.folder import Role, SceneFile
 from scidata.datasets.cloudmask.layout import ASSET, PIXELS, layout, sample_of
 from scidata.datasets.cloudmask.names import parse_name
-from scidata.datasets.cloudmask.provenance import Assembled, complete
+from scidata.datasets.cloudmask.provenance import complete
 from scidata.datasets.cloudmask.scene import Scene
 from scidata.datasets.cloudmask.simulate import simulate
 from scidata.datasets.cloudmask.splits import Divided, divided
@@ -217,12 +217,13 @@ class _Scenes:
             Assembled(
                 origin=f"Simulated with seed {survey.seed}; the label differs from the truth "
                 f"in {wrong:.1%} of the pixels",
-                label="bayes",
                 layout=self.layout,
                 written=self.written,
-                divided=self.divided,
+                parts=self.divided.parts,
                 damage=Damage(source=survey.source, skip=False),
             ),
+            label="bayes",
+            orbits_apart=self.divided.orbits_apart,
         )
 
 

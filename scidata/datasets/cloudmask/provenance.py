@@ -1,16 +1,12 @@
 """What a build knows of its scenes, as fields of the record: nothing of it is typed by hand."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scidata.datasets import assembling
+from scidata.datasets.assembling import Assembled
 from scidata.datasets.cloudmask.geometry import centre_crop, patch_of
 from scidata.datasets.cloudmask.layout import ASSET, CLOUDY, PIXELS
-from scidata.datasets.cloudmask.splits import Divided
-from scidata.datasets.damage import Damage
 from scidata.datasets.sample_store import Written
-from scidata.datasets.samples import Layout
 from scidata.record import Period, Record, Samples, Window
 
 _SUMMARY = (
@@ -26,38 +22,31 @@ _SIMULATED = {
 """What the record of published files says instead, if they cannot be those."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assembled:
-    """What the record is completed with."""
+def complete(record: Record, built: Assembled, *, label: str, orbits_apart: int) -> Record:
+    """Return the record of what was built: its period, counts, limits, splits and samples.
 
-    origin: str
-    """Begins the sentence on what was built."""
-    label: str
-    layout: Layout
-    written: Written
-    divided: Divided
-    damage: Damage
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of a scene."""
-        area = self.layout.variables["bayes"].shape
-        return area["y"], area["x"]
-
-
-def complete(record: Record, built: Assembled) -> Record:
-    """Return the record of what was built: its period, counts, limits, splits and samples."""
-    truth = "truth" in built.layout.variables
-    completed = assembling.complete(
-        record,
-        assembling.Assembled(
-            layout=built.layout,
-            steps=list(_steps(built)),
-            parts=built.divided.parts,
-            samples=samples_of(*built.size, truth=truth),
-            limitations=list(built.damage.limitations()),
-        ),
-    )
+    Parameters
+    ----------
+    record : Record
+    built : Assembled
+    label : str
+        Which mask of the source is the label.
+    orbits_apart : int
+        Files that are in no part of the split by orbit.
+    """
+    variables = built.layout.variables
+    size = variables["bayes"].shape["y"], variables["bayes"].shape["x"]
+    steps = [_summary(built, size)]
+    if label == "summary":
+        steps.append(_SUMMARY)
+    if orbits_apart:
+        steps.append(
+            f"{orbits_apart} inference files are in no part of the split by orbit: a training "
+            "file is of the same orbit."
+        )
+    truth = "truth" in variables
+    samples = samples_of(*size, truth=truth)
+    completed = assembling.complete(record, built, steps=steps, samples=samples)
     says = _SIMULATED if truth and not record.synthetic else {}
     return completed.model_copy(update={"temporal": _period(built.written), **says})
 
@@ -88,19 +77,11 @@ def _period(written: Written) -> Period:
     return Period(start=first, end=last)
 
 
-def _steps(built: Assembled) -> Iterator[str]:
+def _summary(built: Assembled, size: tuple[int, int]) -> str:
     written = built.written
     count, days = len(written.ids), sum(facts["day"] for facts in written.facts)
     cloudy = written.total(CLOUDY) / max(written.total(PIXELS), 1)
-    yield (
-        f"{built.origin}: {count} scenes of {built.size[0]} by {built.size[1]} pixels, {days} "
-        f"by day and {count - days} by night; the label says cloud in {cloudy:.1%} of the "
-        "pixels."
+    return (
+        f"{built.origin}: {count} scenes of {size[0]} by {size[1]} pixels, {days} by day and "
+        f"{count - days} by night; the label says cloud in {cloudy:.1%} of the pixels."
     )
-    if built.label == "summary":
-        yield _SUMMARY
-    if built.divided.orbits_apart:
-        yield (
-            f"{built.divided.orbits_apart} inference files are in no part of the split by "
-            "orbit: a training file is of the same orbit."
-        )

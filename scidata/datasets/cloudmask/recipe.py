@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from scidata.datasets import Advance, Survey
-from scidata.datasets.assembling import divide
+from scidata.datasets.assembling import Assembled, divide
 from scidata.datasets.cloudmask import product, published
 from scidata.datasets.cloudmask.folder import SceneFile, list_scenes
 from scidata.datasets.cloudmask.layout import ASSET, layout, sample_of
-from scidata.datasets.cloudmask.provenance import Assembled, complete
+from scidata.datasets.cloudmask.provenance import complete
 from scidata.datasets.cloudmask.scene import Scene
 from scidata.datasets.cloudmask.splits import Divided, divided
 from scidata.datasets.damage import Damage
@@ -167,12 +167,13 @@ class _Scenes:
             record,
             Assembled(
                 origin=f"Read from {self.survey.form}",
-                label=self.survey.label,
                 layout=self.layout,
                 written=self.written,
-                divided=self.divided,
+                parts=self.divided.parts,
                 damage=self.damage,
             ),
+            label=self.survey.label,
+            orbits_apart=self.divided.orbits_apart,
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from scidata.datasets import Advance, Survey
-from scidata.datasets.assembling import Parts, divide
+from scidata.datasets.assembling import Assembled, Parts, divide
 from scidata.datasets.damage import Damage
 from scidata.datasets.reconstruction.environment import write_environment
 from scidata.datasets.reconstruction.layout import (
@@ -21,7 +21,7 @@ from scidata.datasets.reconstruction.layout import (
     Shape,
     layout,
 )
-from scidata.datasets.reconstruction.provenance import Assembled, complete
+from scidata.datasets.reconstruction.provenance import complete
 from scidata.datasets.reconstruction.raster import Scan, simulate
 from scidata.datasets.sample_store import Written, write_samples
 from scidata.datasets.samples import Sample

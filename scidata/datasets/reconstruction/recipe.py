@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from scidata.datasets import Advance, Survey
-from scidata.datasets.assembling import Parts, divide
+from scidata.datasets.assembling import Assembled, Parts, divide
 from scidata.datasets.damage import Damage
 from scidata.datasets.reconstruction.environment import opened, require_lmdb
 from scidata.datasets.reconstruction.layout import ASSET, Shape, layout, problem
-from scidata.datasets.reconstruction.provenance import Assembled, complete
+from scidata.datasets.reconstruction.provenance import complete
 from scidata.datasets.sample_store import Written, write_samples
 from scidata.datasets.samples import Sample
 from scidata.errors import InvalidError, NotFoundError, Problem

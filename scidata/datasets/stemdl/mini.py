@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from scidata.datasets import Advance, Survey
-from scidata.datasets.assembling import Parts, divide
+from scidata.datasets.assembling import Assembled, Parts, divide
 from scidata.datasets.damage import Damage
 from scidata.datasets.sample_store import Written, write_samples
 from scidata.datasets.samples import Facts, Sample
@@ -18,7 +18,7 @@ from scidata.datasets.stemdl import published
 from scidata.datasets.stemdl.crystals import Crystal, prototypes, read_cif, require_extra
 from scidata.datasets.stemdl.homologues import homologues
 from scidata.datasets.stemdl.layout import ASSET, FACTS, VARIABLE, layout
-from scidata.datasets.stemdl.provenance import Assembled, complete, parts_of
+from scidata.datasets.stemdl.provenance import complete, parts_of
 from scidata.datasets.stemdl.scaling import Float, log_scale
 from scidata.datasets.stemdl.simulate import Optics, patterns, semi_angle
 from scidata.datasets.stemdl.zones import zones

@@ -2,32 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from scidata.datasets import assembling
-from scidata.datasets.assembling import Parts
-from scidata.datasets.damage import Damage
+from scidata.datasets.assembling import Assembled, Parts
 from scidata.datasets.sample_store import Written
-from scidata.datasets.samples import Facts, Layout
+from scidata.datasets.samples import Facts
 from scidata.datasets.stemdl.layout import ASSET, VARIABLE
 from scidata.datasets.stemdl.splits import as_found, at_random, by_key, shared
 from scidata.record import Limitation, Record, Samples
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assembled:
-    """What the record is completed with."""
-
-    origin: str
-    """Begins the sentence on what was built."""
-    layout: Layout
-    written: Written
-    parts: Mapping[str, Parts]
-    damage: Damage
-    overlap: Mapping[str, int] | None = None
-    """Materials that the source's own training folder shares with its other folders."""
 
 
 def parts_of(written: Written, roles: Mapping[str, str] | None = None) -> dict[str, Parts]:
@@ -69,19 +53,26 @@ def overlap(written: Written, parts: Parts) -> dict[str, int]:
     return shared(parts, materials)
 
 
-def complete(record: Record, built: Assembled) -> Record:
-    """Return the record of what was built: its counts, limits, variables, splits, samples."""
+def complete(
+    record: Record, built: Assembled, overlapping: Mapping[str, int] | None = None
+) -> Record:
+    """Return the record of what was built: its counts, limits, variables, splits, samples.
+
+    Parameters
+    ----------
+    record : Record
+    built : Assembled
+    overlapping : mapping, optional
+        By part, the materials that the source's own training folder shares with it.
+    """
     return assembling.complete(
         record,
-        assembling.Assembled(
-            layout=built.layout,
-            steps=[_summary(built)],
-            parts=built.parts,
-            samples=Samples(
-                asset=ASSET, each=("sample",), inputs=(VARIABLE,), targets=("space_group",)
-            ),
-            limitations=[*_limitations(built), *built.damage.limitations()],
+        built,
+        steps=[_summary(built)],
+        samples=Samples(
+            asset=ASSET, each=("sample",), inputs=(VARIABLE,), targets=("space_group",)
         ),
+        limitations=list(_limitations(built.written, overlapping or {})),
     )
 
 
@@ -95,14 +86,14 @@ def _summary(built: Assembled) -> str:
     )
 
 
-def _limitations(built: Assembled) -> Iterator[Limitation]:
-    for part, count in (built.overlap or {}).items():
+def _limitations(written: Written, overlapping: Mapping[str, int]) -> Iterator[Limitation]:
+    for part, count in overlapping.items():
         if count:
             yield Limitation(
                 description=f"{count} materials of the source's training folder are in its "
                 f"{part} folder, too; its parts were not used, and samples divided anew."
             )
-    impossible = sum(_is_impossible(facts) for facts in built.written.facts)
+    impossible = sum(_is_impossible(facts) for facts in written.facts)
     if impossible:
         yield Limitation(
             description=f"{impossible} samples have attributes that no crystal or beam can "

@@ -7,14 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 from scidata.datasets import Advance, Survey
-from scidata.datasets.assembling import Parts, divide
+from scidata.datasets.assembling import Assembled, Parts, divide
 from scidata.datasets.damage import Damage
 from scidata.datasets.sample_store import Written, write_samples
 from scidata.datasets.samples import Unit
 from scidata.datasets.stemdl import npz, published
 from scidata.datasets.stemdl.folder import Found, list_files
 from scidata.datasets.stemdl.layout import ASSET, layout
-from scidata.datasets.stemdl.provenance import Assembled, complete, overlap, parts_of
+from scidata.datasets.stemdl.provenance import complete, overlap, parts_of
 from scidata.datasets.stemdl.scaling import SIDE
 from scidata.datasets.stemdl.splits import as_found
 from scidata.errors import InvalidError, Problem
@@ -163,8 +163,8 @@ class _Samples:
                 written=self.written,
                 parts=self.parts,
                 damage=self.damage,
-                overlap=self.overlap,
             ),
+            self.overlap,
         )
 
     def _roles(self) -> Mapping[str, str] | None:

@@ -119,7 +119,7 @@ class Given:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assembled:
+class Outcome:
     """What was written."""
 
     active: Mapping[Rule, int]
@@ -140,9 +140,7 @@ def plan(days: tuple[int, int], quirks: Quirks) -> Plan:
     )
 
 
-def assemble(
-    daily: Daily, plan: Plan, given: Given, folder: Path, advance: Advance
-) -> Assembled:
+def assemble(daily: Daily, plan: Plan, given: Given, folder: Path, advance: Advance) -> Outcome:
     """Write ``grid.zarr``, the fortnights, ``splits`` and ``statistics.json`` into a folder.
 
     One pass over the days; memory holds one block and the sums of all fortnights.
@@ -173,7 +171,7 @@ def assemble(
         _write_splits(folder / "splits", plan, chosen, given)
     statistics.write(folder / "statistics.json", documents)
     counts = {rule: len(locations) for rule, locations in chosen.items()}
-    return Assembled(active=counts, fault_labels=meaning, gaps=found)
+    return Outcome(active=counts, fault_labels=meaning, gaps=found)
 
 
 def _check_active(locations: Int, given: Given, rule: Rule) -> None:

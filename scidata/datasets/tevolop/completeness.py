@@ -8,15 +8,12 @@ doi:10.1785/0120040007 (the correction); Aki 1965 and Utsu 1965 (b, for binned m
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from scidata.errors import InvalidError
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -114,36 +111,3 @@ def _estimate(magnitude: Float, first: int, last: int) -> Completeness:
         magnitude=complete,
         b_value=b_value(magnitude, complete),
     )
-
-
-def of_statistics(statistics: Mapping[str, Any]) -> tuple[Completeness, ...]:  # Any: JSON
-    """Take the estimates from a version's statistics of the asset ``events``.
-
-    Raises
-    ------
-    InvalidError
-        If an estimate lacks a field or has another one.
-    """
-    try:
-        return tuple(Completeness(**each) for each in statistics.get("completeness", ()))
-    except TypeError as error:
-        raise InvalidError(
-            f"an estimate of completeness is not as it should be: {error}",
-            where="data/statistics.json, asset 'events'",
-            fix="publish a version that scidata build tevolop made",
-        ) from error
-
-
-def over_time(found: Sequence[Completeness]) -> tuple[Float, Float]:
-    """Return the magnitude of completeness as steps over time, as a drawing needs it.
-
-    Returns
-    -------
-    edges : array, (N + 1,)
-        Years: each estimate holds from the first day of one to that of the next.
-    magnitude : array, (N,)
-    """
-    edges = [float(each.first_year) for each in found] + [
-        each.last_year + 1.0 for each in found[-1:]
-    ]
-    return np.array(edges), np.array([each.magnitude for each in found])

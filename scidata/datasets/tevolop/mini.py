@@ -13,7 +13,7 @@ import xarray as xr
 from scidata.datasets import Advance, Survey
 from scidata.datasets.array_store import ArrayStore
 from scidata.datasets.tevolop import assemble, etas, grid, provenance
-from scidata.datasets.tevolop.assemble import Assembled, Given, Plan, Quirks
+from scidata.datasets.tevolop.assemble import Given, Outcome, Plan, Quirks
 from scidata.datasets.tevolop.etas import YEAR, Background, Parameters, Quakes
 from scidata.datasets.tevolop.events import (
     EARTHQUAKE,
@@ -164,7 +164,7 @@ class Simulated:
         self.truth, self.pixels, self.days = truth, size.pixels, size.days
         self._size, self._seed = size, seed
         self.plan: Plan = assemble.plan(self.days, Quirks.NONE)
-        self.assembled: Assembled | None = None
+        self.assembled: Outcome | None = None
 
     @cached_property
     def catalogue(self) -> Catalogue:

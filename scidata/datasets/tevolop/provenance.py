@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute
 import yaml
 
-from scidata.datasets.tevolop.assemble import ASSET, Assembled, Plan
+from scidata.datasets.tevolop.assemble import ASSET, Outcome, Plan
 from scidata.datasets.tevolop.completeness import by_decade
 from scidata.datasets.tevolop.events import Catalogue, Counts
 from scidata.datasets.tevolop.fortnights import DAYS, Gap, Quirk, Rule
@@ -42,7 +42,7 @@ class Built:
     extract: bool
     """The source is one that the record itself describes."""
     plan: Plan
-    assembled: Assembled
+    assembled: Outcome
     days: tuple[int, int]
     catalogue: Catalogue | None
     """None if there is no event table."""

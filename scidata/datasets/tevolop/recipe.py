@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scidata.datasets import Advance, Survey
 from scidata.datasets.tevolop import assemble, grid, original, provenance
-from scidata.datasets.tevolop.assemble import Assembled, Given, Plan, Quirks
+from scidata.datasets.tevolop.assemble import Given, Outcome, Plan, Quirks
 from scidata.datasets.tevolop.events import Catalogue, read_events, write_events
 from scidata.datasets.tevolop.grid import Days, Pixels
 from scidata.datasets.tevolop.sources import SourceFile, identify, list_files
@@ -91,7 +91,7 @@ class _Events:
         self.catalogue = catalogue
         self.daily = _Daily(catalogue)
         self.plan: Plan = assemble.plan(self.daily.days, survey.quirks)
-        self.assembled: Assembled | None = None
+        self.assembled: Outcome | None = None
 
     @property
     def counts(self) -> Mapping[str, int | float]:
@@ -149,7 +149,7 @@ class _BenchmarkDays:
         self.given = given
         self.daily = original.DailyFiles(survey.layout)
         self.plan = assemble.plan(self.daily.days, survey.quirks)
-        self.assembled: Assembled | None = None
+        self.assembled: Outcome | None = None
 
     @property
     def counts(self) -> Mapping[str, int | float]:
@@ -185,12 +185,12 @@ class _BenchmarkDays:
         return provenance.complete(record, built)
 
 
-def _active(assembled: Assembled | None) -> dict[str, int]:
+def _active(assembled: Outcome | None) -> dict[str, int]:
     counts = assembled.active if assembled else {}
     return {f"active_pixels_{rule}": count for rule, count in counts.items()}
 
 
-def _done(assembled: Assembled | None) -> Assembled:
+def _done(assembled: Outcome | None) -> Outcome:
     if assembled is None:
         msg = "complete() was called before write()"
         raise RuntimeError(msg)
