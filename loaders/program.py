@@ -125,9 +125,14 @@ def _batch_bytes(
             f"memory {memory:,} is too little for {at_once} batches of {order.batch_size} "
             f"samples, or for chunks of {chunk:,} bytes",
             where=source.where,
-            fix=f"give memory={2 * enough:,}, or a smaller batch_size",
+            fix=f"give memory of {_amount(2 * enough)}, or a smaller batch_size",
         )
     return needed
+
+
+def _amount(nbytes: int) -> str:
+    """Write it for Python, where memory is in bytes, and for settings, where it is in MiB."""
+    return f"{nbytes:,} bytes ({-(-nbytes // 2**20):,} MiB)"
 
 
 def _refuse_namesakes(names: Sequence[str], source: Source) -> None:
@@ -255,7 +260,7 @@ def _program(
             f"memory {room.all:,} is too little: {MIN_SLOTS} tiles of {tile:,} bytes, batches "
             "and what is under way do not fit",
             where=source.where,
-            fix=f"give memory={enough:,} or more, a smaller batch_size, or "
+            fix=f"give memory of {_amount(enough)} or more, a smaller batch_size, or "
             "shuffle='exact', which needs no tiles",
         )
     spare = min(free - slots * tile, MOST_IN_FLIGHT_BYTES - room.in_flight)
@@ -305,7 +310,7 @@ def _divide(found: Sequence[Field], limit: int) -> tuple[tuple[Field, ...], tupl
                 f"{field.name!r} has {field.layout.nbytes:,} bytes, which is more than a part "
                 f"of the memory: rows are gathered from arrays in memory",
                 where=field.layout.where,
-                fix=f"give memory={RESIDENT_SHARE * field.layout.nbytes:,} or more",
+                fix=f"give memory of {_amount(RESIDENT_SHARE * field.layout.nbytes)} or more",
             )
     return (
         tuple(f for f in found if f.name in resident),

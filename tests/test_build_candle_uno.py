@@ -1,6 +1,5 @@
 """Building CANDLE-UNO: every source becomes cells, drugs and responses that name both."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from scidata.errors import InvalidError, NotFoundError
 from scidata.publishing import publish
 from scidata.record import load_record
 
-GDSC2 = os.environ.get("SCIDATA_GDSC2")
-"""Folder of the published files, which are too large to ship."""
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DRUGS = {
     f"drug{n}": "C" * (n + 1) + tail
@@ -343,8 +340,8 @@ def test_descriptors_are_those_of_the_molecule_and_bad_smiles_are_named() -> Non
         describe({"good": "CCO", "bad": "C(C"})
 
 
-@pytest.mark.skipif(GDSC2 is None, reason="SCIDATA_GDSC2 names no folder of real files")
-def test_real_files_are_read(tmp_path: Path) -> None:
-    built = build("candle-uno-gdsc2", GDSC2, tmp_path / "staged", now=NOW)
+def test_real_files_are_read(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "candle_uno/gdsc2_tgsa"
+    built = build("candle-uno-gdsc2", source, tmp_path / "staged", now=NOW)
     assert built.counts["responses"] == 82_833
     assert check(tmp_path / "staged").errors == ()

@@ -382,7 +382,7 @@ def test_memory_bounds_tiles_batches_and_what_is_under_way(
 def test_too_little_memory_is_refused_with_how_much_is_enough(source: Source) -> None:
     with pytest.raises(InvalidError, match="memory 60,000 is too little") as caught:
         Stream(source, Order(batch_size=35), memory=60_000)
-    enough = int(caught.value.fix.split()[1].removeprefix("memory=").replace(",", ""))
+    enough = int(caught.value.fix.split()[3].replace(",", ""))
     assert len(Stream(source, Order(batch_size=35), memory=enough)) > 0
 
 

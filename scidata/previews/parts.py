@@ -81,8 +81,11 @@ def draw_table(table: Table, quantity: Quantity) -> Drawing:
         parts = []
         for part in rule.parts[:MAX_PARTS]:
             ids = read_split(table.published, rule, part.name)
-            at = np.array([int(i) for i in ids if i.isdecimal()], dtype=np.int64)
-            chosen = values[at[at < len(values)]]
+            if odd := [i for i in ids if not (i.isdecimal() and int(i) < len(values))]:
+                raise ValueError(
+                    f"{odd[0]!r} of {rule.name}/{part.name} is no row of {table.key!r}"
+                )
+            chosen = values[np.array(ids, dtype=np.int64)]
             parts.append(Part(name=part.name, values=chosen, ids=len(ids), taken=len(chosen)))
         found[rule.name] = parts
     return _draw(found, quantity, quantity.title, table.noun)
@@ -95,13 +98,10 @@ def draw_arrays(arrays: Arrays, name: str) -> Drawing:
     marked = _is_image(arrays, name)
     found = {}
     for rule in _rules(arrays, array.dims):
-        labels = _positions(arrays, rule.dimension)
         parts = []
         for part in rule.parts[:MAX_PARTS]:
             ids = read_split(arrays.published, rule, part.name)
-            at = sorted(
-                labels[m] for m in _meanings(arrays, rule.dimension, ids) if m in labels
-            )
+            at = _at(arrays, rule.dimension, ids)
             few = len(array.dims) > 1
             limit = MAX_IMAGES if marked else MAX_IDS if few else len(at)
             at = [at[n] for n in evenly(len(at), limit)]
@@ -227,20 +227,18 @@ def _rules(held: Table | Arrays, dims: tuple[Hashable, ...] | None = None) -> li
     return sorted(found, key=lambda rule: not rule.default)[:MAX_SPLITS]
 
 
-def _positions(arrays: Arrays, dimension: str) -> dict[int | str, int]:
-    """Return where each entry of a dimension is, by what its label means."""
+def _at(arrays: Arrays, dimension: str, ids: tuple[str, ...]) -> list[int]:
+    """Return the positions of ids along a dimension, in order."""
     labels = arrays.held.variables.get(dimension)
     if labels is None:
-        return {n: n for n in range(arrays.held.sizes[dimension])}
-    return {m: n for n, m in enumerate(split.label_meanings(labels.to_numpy()))}
-
-
-def _meanings(arrays: Arrays, dimension: str, ids: tuple[str, ...]) -> Iterator[int | str]:
-    labels = arrays.held.variables.get(dimension)
-    kind = "i" if labels is None else labels.dtype.kind
-    for one in ids:
-        if (means := split.meaning(one, kind)) is not None:
-            yield means
+        kind, held = "i", list[int | str](range(arrays.held.sizes[dimension]))
+    else:
+        kind, held = labels.dtype.kind, [*split.label_meanings(labels.to_numpy())]
+    positions = {means: n for n, means in enumerate(held)}
+    meant = {one: split.meaning(one, kind) for one in ids}
+    if odd := [one for one, means in meant.items() if means not in positions]:
+        raise ValueError(f"{odd[0]!r} is no {dimension} of {arrays.key!r}")
+    return sorted(positions[means] for means in meant.values() if means is not None)
 
 
 def _values(array: Any, dimension: str, at: list[int], *, marked: bool) -> Floats:
