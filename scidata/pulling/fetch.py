@@ -22,6 +22,10 @@ from scidata.pulling.durable import AHEAD, begin
 from scidata.storage.base import Store
 
 PART = ".part"
+PIECE = 64 << 10
+"""Bytes that are written and then hashed while the processor's cache still has them. Larger ones
+make the kernel look for larger runs of free memory, which a virtual machine may have to ask its
+host for: that costs more than the writing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +157,11 @@ def _blocks(store: Store, item: Fetch, start: int) -> Iterable[Block]:
 
 
 def _pieces(blocks: Iterable[Block]) -> Iterator[memoryview]:
-    """Cut blocks: what is written and hashed in turns is still in the processor's cache."""
+    """Cut blocks into what is written and hashed in turns."""
     for block in blocks:
         whole = memoryview(block)
-        for start in range(0, len(whole), BLOCK):
-            yield whole[start : start + BLOCK]
+        for start in range(0, len(whole), PIECE):
+            yield whole[start : start + PIECE]
 
 
 @contextmanager
