@@ -13,8 +13,8 @@ from scidata.errors import InvalidError, NotFoundError, StorageError
 from scidata.record import load_record
 from scidata.storage import open_store
 from tests.patterns import write_archive
-from tests.test_build_cloudmask import NOW, write_folder
-from tests.test_build_stemdl import files_of
+from tests.samples import files_of
+from tests.scenes import NOW, write_folder
 
 SCENES = "cloudmask"
 PATTERNS = "stemdl-classification"

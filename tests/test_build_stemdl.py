@@ -24,6 +24,7 @@ from scidata.publishing import publish
 from scidata.record import load_record
 from scidata.warning import ScidataWarning
 from tests.patterns import GROUPS, PIXELS, intensity_of, write_archive, write_npz, write_samples
+from tests.samples import files_of
 
 NAME = "stemdl-classification"
 SKIP = {"damaged": "skip"}
@@ -52,14 +53,6 @@ def made(source: Path, out: Path, **options: str) -> xr.Dataset:
     assert check(out).errors == ()
     opened: xr.Dataset = xr.open_zarr(out / "data/patterns.zarr", consolidated=True)
     return opened
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def part(out: Path, split: str, name: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from scidata.datasets.sample_store import Written, write_samples
 from scidata.datasets.samples import Layout, Sample, Variable
 from scidata.errors import Problem
-from tests.test_build_stemdl import files_of
+from tests.samples import files_of
 
 LAYOUT = Layout(
     asset="numbers",
