@@ -102,6 +102,17 @@ def test_what_is_wrong_with_a_file_is_named_and_skipped_only_when_asked_to(
     assert bad.name in (tmp_path / "out/record.yaml").read_text()
 
 
+def test_a_folder_of_which_nothing_is_left_is_refused_though_it_may_be_skipped(
+    tmp_path: Path,
+) -> None:
+    folder = write_folder(tmp_path / "one", training=1, inference=0)
+    with opened(folder / "training" / name_of(0), "a") as file:
+        _all_nan(file)
+    with pytest.raises(InvalidError, match="nothing is left"):
+        build("cloudmask", folder, tmp_path / "out", now=NOW, options=SKIP)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("where", ["header", "chunk"])
 def test_a_corrupt_file_in_the_middle_of_a_folder_is_named(
     where: str, folder: Path, tmp_path: Path
