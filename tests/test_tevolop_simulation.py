@@ -263,10 +263,12 @@ def test_a_place_lies_in_the_pixel_that_a_catalogue_gives_it() -> None:
 
 
 def test_each_pixel_belongs_to_the_nearest_fault() -> None:
-    ends = np.array([[0.0, 0.0, 0.0, REGION[1]], [REGION[0], 0.0, REGION[0], REGION[1]]])
-    faults = fault_of(replace(background(1.0), faults=ends), GRID).reshape(8, 12)
-    assert (faults[:, :6] == 0).all()
-    assert (faults[:, 6:] == 1).all()
+    east = [REGION[0], 0.0, REGION[0], REGION[1]]
+    for west in ([0.0, 0.0, 0.0, REGION[1]], [0.0, 0.0, 1.0, 0.0]):  # the latter is a short one
+        ends = np.array([west, east])
+        faults = fault_of(replace(background(1.0), faults=ends), GRID).reshape(8, 12)
+        assert (faults[:, :3] == 0).all()
+        assert (faults[:, 6:] == 1).all()
 
 
 @pytest.fixture(scope="module")
