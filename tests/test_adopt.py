@@ -450,6 +450,8 @@ def test_a_list_in_the_place_of_a_folder_is_told_apart_from_a_lost_folder(
         with pytest.raises(NotFoundError, match="is no folder") as caught:
             adopt_scenes(str(tmp_path / source), tmp_path / "store", record)
         assert "--list" in caught.value.fix
+    with pytest.raises(InvalidError, match="the store lies in"):
+        adopt_scenes(str(tmp_path), tmp_path / "store", record)
 
 
 def test_random_patches_of_fifty_scenes_stream_as_h5py_reads_them(tmp_path: Path) -> None:

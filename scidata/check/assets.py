@@ -28,7 +28,10 @@ def _opaque(entry: Entry) -> tuple[str, str]:
     """Say why nothing in it was compared, and what its readers can do with it."""
     message = "not looked into: arrays are compared in Zarr v3 stores, tables in Parquet"
     if entry.variables:
-        return message, "it is published as it is; to_xarray reads it, and scidata show lists it"
+        return (
+            message,
+            "it is published as it is; to_xarray reads it, and scidata show lists it",
+        )
     if entry.path.lower().endswith(HDF5_SUFFIXES):
         return (
             "no variable can be read: it is NetCDF-3, empty or damaged",
