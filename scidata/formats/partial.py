@@ -15,7 +15,7 @@ from scidata.manifest import MANIFEST
 
 FETCH = "fetch.txt"
 PARTIAL_VERSION = "PARTIAL-VERSION.txt"
-_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]++")
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*+")
 """Paths that need no escaping in a URL, as nearly all."""
 REMOVE = "remove  "
 """What begins a line that names a file of an older version which this one does not have."""
@@ -36,10 +36,11 @@ def fetch_txt(
 ) -> bytes:
     """Return ``fetch.txt``: URL, bytes and path of each inherited file, by path."""
     top = f"{base}/{facts.dataset}/v"
-    plain = _PLAIN.fullmatch
+    paths = sorted(since)
+    urls = paths if _PLAIN.fullmatch("".join(paths)) else map(quote, paths)
     lines = (
-        f"{top}{since[path]}/{path if plain(path) else quote(path)} {sizes[path]} {path}\n"
-        for path in sorted(since)
+        f"{top}{since[path]}/{url} {sizes[path]} {path}\n"
+        for path, url in zip(paths, urls, strict=True)
     )
     return "".join(lines).encode()
 

@@ -105,7 +105,7 @@ def plan(version: Version, present: Mapping[str, int], *, tool: str, commit_id: 
     """
     base = f"{version.facts.dataset}/{prefix_of(version.facts.version)}"
     payload, tags = _payload(version, base, present), _tags(version, present)
-    commit = _commit(version, tool=tool, commit_id=commit_id)
+    commit = _commit(version, tags, tool=tool, commit_id=commit_id)
     refuse_strangers(payload + tags, present, commit=commit)
     if (size := len(commit_bytes(commit))) > MAX_COMMIT_BYTES:  # nobody would read it
         raise InvalidError(
@@ -220,8 +220,11 @@ def _tags(version: Version, present: Mapping[str, int]) -> tuple[Step, ...]:
     )
 
 
-def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
+def _commit(
+    version: Version, tags: Iterable[Step], *, tool: str, commit_id: str
+) -> CommitRecord:
     facts = version.facts
+    top = f"{facts.dataset}/"
     hrefs = hrefs_of(facts, version.manifest, version.inheritance)
     new = version.manifest.hexes.keys() - version.inheritance.known
     return CommitRecord(
@@ -235,8 +238,8 @@ def _commit(version: Version, *, tool: str, commit_id: str) -> CommitRecord:
         new_bytes=sum(version.sizes[path] for path in new),
         prefixes=version.inheritance.prefixes(facts.version),
         tags={
-            key: TagFile(sha256=Digest.of(data).hex, size=len(data))
-            for key, data in version.tags.items()
+            step.key.removeprefix(top): TagFile(sha256=step.digest.hex, size=step.size)
+            for step in tags
         },
         assets=tuple(
             CommitAsset(

@@ -240,10 +240,12 @@ def _size(store: Store, committed: CommitRecord, key: str) -> int:
 
 
 def _lost(wanted: Mapping[str, int], found: Mapping[str, int]) -> Iterator[Damage]:
-    for key, size in sorted(wanted.items()):
+    lost = [key for key, size in wanted.items() if found.get(key) != size]
+    for key in sorted(lost):
+        size = wanted[key]
         if key not in found:
             yield Damage(path=key, state="missing", expected=f"{size} bytes")
-        elif found[key] != size:
+        else:
             yield Damage(
                 path=key, state="bad", expected=f"{size} bytes", found=f"{found[key]} bytes"
             )
