@@ -85,7 +85,7 @@ def note(
             if one.parts is not None
         },
     }
-    # Level 0, for its checksum alone: packing takes longer than writing the disk space it saves.
+    # Level 0, for its checksum alone: packing takes longer than writing what it would spare.
     packed = zlib.compress(json.dumps(held, separators=(",", ":")).encode(), 0)
     beside = memory.with_suffix(".new")
     with suppress(OSError):

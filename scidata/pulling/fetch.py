@@ -23,9 +23,9 @@ from scidata.storage.base import Store
 
 PART = ".part"
 PIECE = 64 << 10
-"""Bytes that are written and then hashed while the processor's cache still has them. Larger ones
-make the kernel look for larger runs of free memory, which a virtual machine may have to ask its
-host for: that costs more than the writing."""
+"""Bytes that are written, and then hashed while the processor's cache still has them. Larger
+pieces make the kernel take larger runs of free memory, which a virtual machine may have to ask
+its host for: that costs more than the writing."""
 
 
 @dataclass(frozen=True, kw_only=True)
