@@ -18,7 +18,9 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import click
@@ -103,13 +105,14 @@ def main(*, size: str, rounds: int) -> None:
         with serving(folder / "served") as (_writer, endpoint):
             pulls = {n: c["pull"] for n, c in commands(endpoint, staged, BUCKET, out).items()}
             peer = [*pulls["s5cmd"][:-2], f"s3://{BUCKET}/{PREFIX}/*", f"{out}/"]
+            acts: dict[str, Callable[[], Took]] = {
+                "scidata pull": partial(program, pulls["scidata"], endpoint),
+                "s5cmd": partial(program, peer, endpoint),
+                "threads": partial(bare, endpoint, out, names, each, hashed=False),
+                "and sha256": partial(bare, endpoint, out, names, each, hashed=True),
+            }
             for _ in range(rounds):
-                for title, act in (
-                    ("scidata pull", lambda: program(pulls["scidata"], endpoint)),
-                    ("s5cmd", lambda: program(peer, endpoint)),
-                    ("threads", lambda: bare(endpoint, out, names, each, hashed=False)),
-                    ("and sha256", lambda: bare(endpoint, out, names, each, hashed=True)),
-                ):
+                for title, act in acts.items():
                     found.setdefault(title, []).append(act())
                     shutil.rmtree(out)
     for title, took in found.items():
