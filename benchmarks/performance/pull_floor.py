@@ -45,6 +45,7 @@ PIECE = 64 << 10
 THREADS = 8
 Took = tuple[float, float, float]
 """Seconds, CPU seconds of the program, and of the kernel."""
+Act = Callable[[], Took]
 
 
 def bare(endpoint: str, out: Path, names: list[str], each: int, *, hashed: bool) -> Took:
@@ -105,7 +106,7 @@ def main(*, size: str, rounds: int) -> None:
         with serving(folder / "served") as (_writer, endpoint):
             pulls = {n: c["pull"] for n, c in commands(endpoint, staged, BUCKET, out).items()}
             peer = [*pulls["s5cmd"][:-2], f"s3://{BUCKET}/{PREFIX}/*", f"{out}/"]
-            acts: dict[str, Callable[[], Took]] = {
+            acts: dict[str, Act] = {
                 "scidata pull": partial(program, pulls["scidata"], endpoint),
                 "s5cmd": partial(program, peer, endpoint),
                 "threads": partial(bare, endpoint, out, names, each, hashed=False),
