@@ -24,7 +24,7 @@ from scidata.benchmarks.task import Batch
 from scidata.errors import InvalidError, StorageError
 from scidata.loaders.plan import Axis
 from scidata.record import Samples
-from scidata.record.parts import Window
+from scidata.record.contents import Window
 
 SCORES = {"test": {"model": {"NNSE": 0.5}}}
 SUBMISSION = {

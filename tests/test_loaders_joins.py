@@ -17,7 +17,7 @@ from scidata.loaders.order import SHUFFLES, Order, Shuffle
 from scidata.loaders.source import Source
 from scidata.loaders.stream import Stream
 from scidata.record import Samples
-from scidata.record.parts import Join
+from scidata.record.contents import Join
 from tests import streams
 
 RESPONSES, CELLS = 50, 7
