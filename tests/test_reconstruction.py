@@ -166,7 +166,7 @@ def test_what_is_no_environment_or_is_cut_off_is_named(tmp_path: Path) -> None:
     (folder / "batch_train_9.db").write_bytes(b"no LMDB" * 4096)
     with pytest.raises(InvalidError, match="it is no LMDB environment"):
         build(NAME, folder, tmp_path / "out")
-    with pytest.raises(NotFoundError, match="there is no .*nothing"):
+    with pytest.raises(NotFoundError, match=r"there is no .*nothing"):
         build(NAME, tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(InvalidError, match="does not ship"):
         build(NAME, None, tmp_path / "out")

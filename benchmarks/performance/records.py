@@ -18,15 +18,15 @@ def synthetic(
     **sections
         What differs: variables, splits, samples.
     """
-    founders = {"name": "The scidata founders"}
+    founders = "The scidata founders"
     return {
         "format": "scidata-record/1",
         "id": name,
         "title": title,
         "abstract": abstract,
-        "creators": [founders],
-        "contact": {**founders, "email": "nobody@example.org"},
-        "publisher": founders,
+        "creators": [{"name": founders}],
+        "contact": {"name": founders, "email": "nobody@example.org"},
+        "publisher": {"name": founders},
         "license": "CC0-1.0",
         "access": "open",
         "language": "en",
