@@ -76,9 +76,8 @@ from scidata.wording import counted
     "--scheduler",
     metavar="threads|processes|ADDRESS",
     help="Dask's scheduler that works in parallel: all cores of this machine, or a cluster "
-    "such as tcp://host:8786; the bytes are the same. For "
-    "CloudMask and STEMDL where samples are made one by one; others refuse [default: one "
-    "after another].",
+    "such as tcp://host:8786; the bytes are the same. For CloudMask and STEMDL where samples "
+    "are made one by one; other datasets refuse it [default: one after another].",
 )
 @click.option(
     "--dry-run",
