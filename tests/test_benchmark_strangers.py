@@ -62,22 +62,26 @@ def _written(folder: Path, text: str, **others: bytes) -> Path:
     size=st.integers(1, 5),
     lead=st.integers(0, 3),
     windowed=st.booleans(),
+    first=st.booleans(),
     data=st.data(),
 )
 def test_touched_are_the_steps_of_all_windows_and_up_to_their_targets(
-    length: int, size: int, lead: int, *, windowed: bool, data: st.DataObject
+    length: int, size: int, lead: int, *, windowed: bool, first: bool, data: st.DataObject
 ) -> None:
     size, lead = (size, lead) if windowed else (1, 0)
     places = st.sets(st.integers(0, length - size - lead))
     starts = sorted(data.draw(places))
     windows = (Window(dimension="time", size=size),) if windowed else ()
+    if not first:  # targets come after the first window, along whichever dimension that is
+        windows = (Window(dimension="height", size=1), *windows)
     each = ("place",) if windowed else ("time",)
     samples = Samples(asset="a", each=each, windows=windows, lead=lead, inputs=("x",))
     stream: Any = SimpleNamespace(
         source=SimpleNamespace(dimension="time", samples=samples),
         axes={"time": Axis("time", length, np.array(starts, np.int64), size)},
     )
-    expected = {at for start in starts for at in range(start, start + size + lead)}
+    ends = size + (lead if first else 0)
+    expected = {at for start in starts for at in range(start, start + ends)}
     assert set(np.flatnonzero(touched(stream)).tolist()) == expected
 
 

@@ -222,20 +222,29 @@ def _last_window_first(train: Any, test: Any) -> Any:  # Any: streams
     return SimpleNamespace(source=test.source, axes={**test.axes, "time": axis})
 
 
+@pytest.mark.parametrize("declared", [False, True])
 @pytest.mark.parametrize("leak", [lambda train, test: train, _last_window_first])
-def test_a_split_whose_parts_share_samples_or_time_is_caught(
-    leak: Callable[[Any, Any], Any], folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_split_whose_parts_share_samples_or_time_is_caught_unless_that_is_declared(
+    leak: Callable[[Any, Any], Any],
+    declared: bool,
+    folder: Path,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = harness.prepare
 
     def leaking(*given: Any, **named: Any) -> Any:  # Any: as prepare has them
         job, streams = found(*given, **named)
+        if declared:  # by the task, though not by the submission
+            job = replace(job, profile=replace(job.profile, leaks=("parts overlap",)))
         return job, {**streams, "test": leak(streams["train"], streams["test"])}
 
     monkeypatch.setattr("scidata.benchmarks.checking.prepare", leaking)
     with pytest.raises(InvalidError) as caught:
         check_submission(folder, store=store)
     assert "leaking-split" in {problem.code for problem in caught.value.problems}
+    said = {problem.message.partition(", too, ")[2] for problem in caught.value.problems}
+    assert ("and no leak is declared" in said) is not declared
 
 
 def _leave_out_test(folder: Path) -> None:
