@@ -383,7 +383,8 @@ def test_a_commit_record_that_counts_other_files_than_the_manifest_is_damage(
     found = verify("tiny@1.0.0", store, fast=fast)
     assert named(found) == {("bad", "versions/1.0.0.json")}
     # Without a manifest nothing is counted, and it is not the record that is to blame.
-    (store / "tiny/v1.0.0/manifest-sha256.txt").unlink()
+    for name in ("manifest-sha256.txt", "manifest.parquet"):
+        (store / "tiny/v1.0.0" / name).unlink()
     assert ("bad", "versions/1.0.0.json") not in named(verify("tiny@1.0.0", store, fast=fast))
 
 
