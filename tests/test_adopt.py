@@ -265,6 +265,8 @@ def test_a_list_in_the_place_of_a_folder_is_told_apart_from_a_lost_folder(
         with pytest.raises(NotFoundError, match="is no folder") as caught:
             adopt_scenes(str(tmp_path / source), tmp_path / "store", record)
         assert "--list" in caught.value.fix
+    with pytest.raises(InvalidError, match="the store lies in"):
+        adopt_scenes(str(tmp_path), tmp_path / "store", record)
 
 
 def put_checked(endpoint: str, bucket: str, files: list[Path]) -> None:

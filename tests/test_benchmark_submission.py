@@ -78,6 +78,44 @@ def submitted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(submit(run, org="Institute", system="One node", out=out)["folder"])
 
 
+def _rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    result = json.loads((folder / "result.json").read_text())
+    change(result)
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "fix"),
+    [
+        (
+            lambda f: _rewrite(f, lambda r: r["scores"]["test"]["model"].update(NNSE=None)),
+            "NNSE of test cannot be computed from what was scored",
+            "the same run would give the same: run it on a longer dataset",
+        ),
+        (
+            lambda f: (f / "result.json").unlink(),
+            "the run has not ended",
+            "continue it: repeat its scidata bench run",
+        ),
+        (
+            lambda f: _rewrite(f, lambda r: r.pop("hyperparameters")),
+            "is not a result: KeyError 'hyperparameters'",
+            "into another --out",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_submitted_is_told_what_helps(
+    run: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str, fix: str
+) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    (copy / "checkpoint.pt").touch()
+    spoil(copy)
+    with pytest.raises((InvalidError, NotFoundError), match=said) as caught:
+        submit(copy, org="Institute", system="One node", out=tmp_path / "out")
+    assert fix in caught.value.fix
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def folder(submitted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(submitted, tmp_path / "copy"))

@@ -111,6 +111,10 @@ def test_what_is_no_bucket_holds_nothing_or_leads_out_of_the_folder_is_refused(
         build(SCENES, "https://example.org/scenes", tmp_path / "out")
     with pytest.raises(NotFoundError, match="nothing lies below"):
         build(SCENES, f"{s3_url}/nothing", tmp_path / "out")
+    for name in ("a", "a/b"):
+        open_store(f"{s3_url}/twofold").create(name, name.encode())
+    with pytest.raises(InvalidError, match="a: its key is both a file and a folder"):
+        build(SCENES, f"{s3_url}/twofold", tmp_path / "out")
     url = send(write_folder(tmp_path / "in", 1, 0), f"{s3_url}/hostile")
     monkeypatch.setattr(fetching, "path_fault", lambda key: "leaves its folder")
     with pytest.raises(InvalidError, match="leaves its folder"):

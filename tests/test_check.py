@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from scidata.check import check
@@ -133,7 +134,20 @@ def test_variables_of_a_form_that_is_not_looked_into_are_believed(staged: Path) 
 
     checked = change_record(staged, change)
     assert checked.errors == ()
-    assert ("not-looked-into", "data/notes.csv") in [(p.code, p.path) for p in checked.warnings]
+    (staged / "data" / "more.csv.gz").touch()
+    (staged / "data" / "cut.nc").write_bytes(b"\x89HDF")
+    (staged / "data" / "picture.tif").touch()
+    with h5py.File(staged / "data" / "scene.h5", "w") as file:
+        file["refs"] = [1.0]
+    warnings = {p.path: p for p in check(staged).warnings if p.code == "not-looked-into"}
+    assert {path: warning.fix.partition("; ")[2] for path, warning in warnings.items()} == {
+        "data/notes.csv": "to_pandas reads it, and streams do not",
+        "data/more.csv.gz": "to_pandas reads it, and streams do not",
+        "data/cut.nc": "it is published as it is",
+        "data/picture.tif": "readers fetch it with scidata pull",
+        "data/scene.h5": "to_xarray reads it, and scidata show lists it",
+    }
+    assert "NetCDF-3, empty or damaged" in warnings["data/cut.nc"].message
 
 
 def test_samples_of_a_form_that_is_not_streamed_are_named(staged: Path) -> None:
