@@ -138,7 +138,8 @@ def test_futures_of_a_past_are_drawn_apart_and_as_many_as_expected() -> None:
 
 def test_each_aftershock_is_of_its_parent_s_future_time_and_place() -> None:
     apart = one(5.0, 40)
-    parents = replace(apart, x=1e6 * apart.draw, time=1e3 * apart.draw)
+    number = apart.draw.astype(np.float64)
+    parents = replace(apart, x=1e6 * number, time=1e3 * number)
     found = etas.triggered(LAW, parents, (0, 1e5), np.random.default_rng(6))
     assert len(found) > 100
     # Nine of ten lie so near to their parent; none is older than it.
