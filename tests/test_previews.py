@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 from scidata import dataset
 from scidata.dataset import Dataset
 from scidata.previews import Preview, arrays, draw_previews, series, tables
-from scidata.previews.images import frame_of, size_words
+from scidata.previews.images import frame_of, size_words, varied
 from scidata.previews.quantity import Quantity
 from scidata.publishing import publish
 from scidata.warning import ScidataWarning
@@ -306,6 +307,18 @@ def test_sides_samples_and_channels_of_images_are_told_apart(
     frame = frame_of(xr.DataArray(np.zeros(shape, dtype="i1"), dims=dims))
     assert frame is not None
     assert (frame.sides, frame.samples, frame.channels) == (sides, samples, channels)
+
+
+def test_a_night_is_seen_among_days_however_rare() -> None:
+    held = xr.Dataset({"refs": (("scene", "y", "x"), np.zeros((9, 32, 32)))})
+    held["day"] = "scene", np.array([1, 1, 0, 1, 1, 1, 1, 1, 1], "u1")
+    frame = frame_of(held["refs"])
+    assert frame is not None
+    samples = SimpleNamespace(targets=("day",))
+    shown: Any = SimpleNamespace(held=held, record=SimpleNamespace(samples=samples))
+    chosen = varied(shown, frame, 3)
+    assert len(chosen) == 3
+    assert 2 in chosen
 
 
 def test_vectors_and_small_tables_are_no_images() -> None:
