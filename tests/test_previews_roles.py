@@ -342,6 +342,18 @@ def test_rates_count_every_event_once_and_those_from_a_magnitude_on(tabled: Data
     assert "magnitude 2 and above" in plot.caption
 
 
+def test_a_rate_counts_events_without_a_magnitude_too(tmp_path: Path) -> None:
+    found = version_of(
+        tmp_path,
+        {},
+        shocks__parquet=pd.DataFrame(
+            {"time": TIMES, "longitude": 0.0, "latitude": 0.0}
+        ).to_parquet,
+    )
+    (line,) = drawing(found, "shocks-rate").figure.axes[0].get_lines()
+    assert np.nansum(np.asarray(line.get_ydata(), float)) == len(TIMES)
+
+
 def test_a_rate_has_steps_that_fit_its_time() -> None:
     days = np.array(["2001-01-01", "2001-01-01T12", "2001-01-04"], dtype="M8[s]")
     assert step_of(days) == "h"
