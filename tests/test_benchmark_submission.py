@@ -200,6 +200,10 @@ def _forge_nothing(folder: Path) -> None:
     _edit(folder, lambda d: d["scores"]["test"]["persistence"].update(NNSE=None))
 
 
+def _claim_more(folder: Path) -> None:
+    _edit(folder, lambda d: d["scores"]["test"].update(oracle={"NNSE": 0.1}))
+
+
 def _leave_out_baseline(folder: Path) -> None:
     _edit(folder, lambda d: d["scores"]["test"].pop("persistence"))
 
@@ -213,6 +217,7 @@ def _leave_out_baseline(folder: Path) -> None:
         (_forge_split, "its splits are not those of the version"),
         (_forge_predictions, "test/model/.* is claimed"),
         (_forge_nothing, "test/persistence/NNSE: None is claimed"),
+        (_claim_more, "test/oracle/NNSE: only one of claim and recomputation"),
         (_leave_out_baseline, "test/persistence/.*: only one of claim and recomputation"),
     ],
 )
