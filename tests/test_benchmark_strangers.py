@@ -116,7 +116,7 @@ def test_a_description_that_would_mislead_is_refused(
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": 1, "a": 2}', "[" * 100_000, '{"a": "' + "9" * 9_000_000 + '"}', "[]"],
+    ['{"a": 1, "a": 2}', "[" * 100_000, "{}" + " " * 9_000_000, "[]"],
     ids=["twice", "deep", "long", "a list"],
 )
 def test_json_that_readers_would_not_agree_on_is_refused(text: str, tmp_path: Path) -> None:
