@@ -184,6 +184,27 @@ def test_rows_that_two_joins_gather_are_in_memory_once(tmp_path: Path) -> None:
     stream.close()
 
 
+def test_variables_of_one_name_in_two_assets_are_told_apart(tmp_path: Path) -> None:
+    source = _source(tmp_path)
+    others = xr.Dataset({"features": (("cell", "gene"), -FEATURES)})
+    others.to_zarr(tmp_path / "others.zarr", consolidated=False)
+    held = streams.asset_of(tmp_path / "others.zarr", consolidated=False)
+    joins = tuple(
+        Join(by="cell", asset=asset, variables=("features",), names=(asset,))
+        for asset in ("cells", "others")
+    )
+    both = replace(
+        source,
+        samples=source.samples.model_copy(update={"joins": joins}),
+        joined={**source.joined, "others": held},
+    )
+    stream = Stream(both, Order(batch_size=25))
+    batch = next(iter(stream))
+    assert np.array_equal(batch["cells"], -batch["others"])
+    assert np.array_equal(batch["cells"], FEATURES[ROWS[batch["row"].numpy()]])
+    stream.close()
+
+
 @pytest.mark.parametrize("names", [("growth",), ()])
 def test_a_record_whose_batches_would_hold_a_name_twice_is_refused(
     names: tuple[str, ...],
