@@ -17,7 +17,7 @@ from scidata.benchmarks import predictions
 from scidata.benchmarks.mllog import DIVISION
 from scidata.benchmarks.submission import DESCRIPTION, MANIFEST, SCHEMA, Named
 from scidata.errors import Damage, IntegrityError, InvalidError, NotFoundError
-from scidata.manifest import path_fault
+from scidata.paths import path_fault
 
 MOST_FILES = 100
 MOST_DEPTH = 3

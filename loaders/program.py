@@ -26,7 +26,7 @@ from scidata.loaders.plan import Axis, Tiling, cut, whole
 from scidata.loaders.reader import IN_FLIGHT_BYTES, Reader
 from scidata.loaders.samples import Field, fields, joined, lengths, select
 from scidata.loaders.source import Asset, Source
-from scidata.record.parts import Join
+from scidata.record.contents import Join
 
 RESIDENT_SHARE = 8
 """Variables that are small as a whole may take this part of the memory: one in eight."""

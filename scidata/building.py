@@ -12,7 +12,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from scidata.about import TOOL, __version__
-from scidata.datasets import JOURNAL, SPREADING, Prepared, Survey, choose
+from scidata.datasets import JOURNAL, Prepared, Survey, choose, spreading
 from scidata.errors import ConflictError, InvalidError, ScidataError, StorageError
 from scidata.fetching import Bucket, fetch, list_bucket
 from scidata.hashing import Progress, hash_files
@@ -81,8 +81,8 @@ def build(
     dry_run : bool
         Read and check the source, write nothing but what was fetched.
     scheduler : str, optional
-        Of Dask, as `scidata.spreading.scheduled` takes it, for the datasets of
-        `scidata.datasets.SPREADING`; it changes no byte.
+        Of Dask, as `scidata.spreading.scheduled` takes it, for datasets
+        whose recipe `spreads`; it changes no byte.
     endpoint_url : str, optional
         S3 server of the source; by default the AWS environment's.
     anonymous : bool
@@ -181,11 +181,11 @@ def _build(order: _Order, source: Path | None, *steps: Step) -> Built:
     """Build from files; `steps` came before."""
     name, out, scheduler = order.name, order.out, order.scheduler
     choice = choose(name, order.options)
-    if scheduler is not None and name not in SPREADING:
+    if scheduler is not None and not choice.recipe.spreads:
         raise InvalidError(
             f"no scheduler can spread the build of {name}",
             where="--scheduler",
-            fix=f"leave --scheduler out: it is for {', '.join(SPREADING)}",
+            fix=f"leave --scheduler out: it is for {', '.join(spreading())}",
         )
     survey = choice.recipe.survey(source, choice.options)
     sources = _sources(survey)

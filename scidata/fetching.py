@@ -13,8 +13,9 @@ from pathlib import Path
 
 from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
 from scidata.hashing import Meter, Progress
-from scidata.manifest import MAX_PROBLEMS, folders_of, path_fault
+from scidata.manifest import MAX_PROBLEMS
 from scidata.parallel import each
+from scidata.paths import folders_of, path_fault
 from scidata.storage import open_store
 from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.refusals import out_of_room

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from scidata.errors import InvalidError
-from scidata.manifest import MAX_PATH_BYTES
 from scidata.parts import MAX_PARTS, SHA256_BYTES, Parts
+from scidata.paths import MAX_PATH_BYTES
 
 MAX_TABLE_ROWS = 10_000_000
 MAX_COLUMN_BYTES = 128 * 2**20

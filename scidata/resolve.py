@@ -26,8 +26,9 @@ from scidata.inventory import (
     required,
     version_numbers,
 )
-from scidata.manifest import MANIFEST, Manifest, path_fault
+from scidata.manifest import MANIFEST, Manifest
 from scidata.parallel import each
+from scidata.paths import path_fault
 from scidata.status import History, caution, gone
 from scidata.storage import StoreLike, open_store
 from scidata.storage.addresses import options_of

@@ -18,7 +18,7 @@ import threading
 import time
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -163,21 +163,21 @@ def faulty_proxy(endpoint: str) -> Iterator[Proxy]:
 @contextmanager
 def folder_server(folder: Path) -> Iterator[str]:
     """Serve a folder over http with ranges, as a web server or a public bucket does."""
-    handler = functools.partial(_RangeHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(functools.partial(_RangeHandler, directory=str(folder))) as url:
+        yield url
 
 
 @contextmanager
 def page_server() -> Iterator[str]:
     """Answer whatever is asked with a page and 200, as the servers of some web sites do."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _PageHandler) as server:
+    with listening(_PageHandler) as url:
+        yield url
+
+
+@contextmanager
+def listening(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer on a loopback port in threads, and yield its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

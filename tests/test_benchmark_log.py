@@ -125,6 +125,9 @@ BROKEN: dict[str, tuple[Callable[[Lines], object], str]] = {
     "run without a start": (_drop("run_start"), "run_stop: without run_start"),
     "run without status": (_mark("run_stop", "status", None), "run_stop: no status"),
     "run before init ends": (_move("run_start", "init_stop"), "run_start: before init_stop"),
+    "init after it ended": (_move("init_stop", "init_start"), "init_start: after init_stop"),
+    "epoch after the run": (_move("run_stop", "epoch_start"), "epoch_start: after run_stop"),
+    "evaluation after it": (_move("run_stop", "eval_start"), "eval_start: after run_stop"),
     "a slow start": (_set("init_start", "time_ms", 1), "1,800 s are allowed"),
     "time that runs back": (_set("run_stop", "time_ms", 1), "it ends before line"),
     "epoch without a stop": (_drop("epoch_stop", 1), "epoch_start: started again"),
@@ -189,6 +192,12 @@ class Dialect:
             return bool(eval(condition, state, names))  # noqa: S307 - our own export
         except (LookupError, TypeError):
             return False
+
+
+def test_several_nodes_may_begin_before_one_ends(log: Path, tmp_path: Path) -> None:
+    lines = _lines(log)
+    _repeat("init_start")(lines)
+    assert check(read(_write(tmp_path / "log", lines))) == ()
 
 
 def test_the_exported_rules_accept_what_ours_accept(log: Path) -> None:

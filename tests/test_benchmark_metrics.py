@@ -117,6 +117,20 @@ def test_a_constant_forecast_correlates_with_nothing(value: float) -> None:
     assert _correlation(varied, constant, 3) == 0
 
 
+@pytest.mark.parametrize("value", [300.0, -1e6, 1e-3])
+def test_what_varies_in_its_last_digit_is_constant(value: float) -> None:
+    nearly = torch.full((50,), value)
+    nearly[::2] = torch.nextafter(nearly[::2], torch.zeros(25))
+    assert len(set(nearly.tolist())) == 2
+    assert _correlation(nearly, torch.arange(50.0) % 2, 3) == 0
+
+
+def test_a_correlation_is_at_most_one_however_it_is_rounded() -> None:
+    x = torch.tensor([22.436391562223434, 22.47100079059601], dtype=torch.float64)
+    assert _correlation(x, 2 * x + 1, 1) == 1
+    assert _correlation(x, 1 - 2 * x, 1) == -1
+
+
 def test_a_forecast_that_is_no_number_has_no_correlation() -> None:
     varied = torch.linspace(0, 1, 50)
     assert np.isnan(_correlation(torch.where(varied > 0.9, torch.nan, varied), varied, 1))

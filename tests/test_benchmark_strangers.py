@@ -25,7 +25,7 @@ from scidata.benchmarks.task import Batch
 from scidata.errors import IntegrityError, InvalidError, StorageError
 from scidata.loaders.plan import Axis
 from scidata.record import Samples
-from scidata.record.parts import Window
+from scidata.record.contents import Window
 
 SCORES = {"test": {"model": {"NNSE": 0.5}}}
 SUBMISSION = {
@@ -62,22 +62,26 @@ def _written(folder: Path, text: str, **others: bytes) -> Path:
     size=st.integers(1, 5),
     lead=st.integers(0, 3),
     windowed=st.booleans(),
+    first=st.booleans(),
     data=st.data(),
 )
 def test_touched_are_the_steps_of_all_windows_and_up_to_their_targets(
-    length: int, size: int, lead: int, *, windowed: bool, data: st.DataObject
+    length: int, size: int, lead: int, *, windowed: bool, first: bool, data: st.DataObject
 ) -> None:
     size, lead = (size, lead) if windowed else (1, 0)
     places = st.sets(st.integers(0, length - size - lead))
     starts = sorted(data.draw(places))
     windows = (Window(dimension="time", size=size),) if windowed else ()
+    if not first:  # targets come after the first window, along whichever dimension that is
+        windows = (Window(dimension="height", size=1), *windows)
     each = ("place",) if windowed else ("time",)
     samples = Samples(asset="a", each=each, windows=windows, lead=lead, inputs=("x",))
     stream: Any = SimpleNamespace(
         source=SimpleNamespace(dimension="time", samples=samples),
         axes={"time": Axis("time", length, np.array(starts, np.int64), size)},
     )
-    expected = {at for start in starts for at in range(start, start + size + lead)}
+    ends = size + (lead if first else 0)
+    expected = {at for start in starts for at in range(start, start + ends)}
     assert set(np.flatnonzero(touched(stream)).tolist()) == expected
 
 
@@ -111,7 +115,9 @@ def test_a_description_that_would_mislead_is_refused(
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": 1, "a": 2}', "[" * 100_000, '{"a": ' + "9" * 9_000_000 + "}", "[]"]
+    "text",
+    ['{"a": 1, "a": 2}', "[" * 100_000, "{}" + " " * 9_000_000, "[]"],
+    ids=["twice", "deep", "long", "a list"],
 )
 def test_json_that_readers_would_not_agree_on_is_refused(text: str, tmp_path: Path) -> None:
     folder = _written(tmp_path / "a", text)
@@ -132,12 +138,17 @@ def _sparse(folder: Path, *mebibytes: int) -> None:
             file.truncate(size * 2**20)
 
 
+def _link_a_folder(folder: Path) -> None:
+    (folder.parent / "elsewhere").mkdir()
+    (folder / "more").symlink_to(folder.parent / "elsewhere")
+
+
 @pytest.mark.parametrize(
     ("fill", "said"),
     [
         (lambda f: [(f / f"{n}.txt").touch() for n in range(101)], "more than 100 files"),
         (lambda f: (f / "a/b/c").mkdir(parents=True), "a folder that deep"),
-        (lambda f: (f / "more").symlink_to("/etc"), "a link or no plain file"),
+        (_link_a_folder, "'more': a link or no plain file"),
         (lambda f: _sparse(f, 65), r"'0\.pdf': 68,157,440 bytes"),
         (lambda f: _sparse(f, 40, 40), "with which all files take more"),
     ],

@@ -200,6 +200,10 @@ def _forge_nothing(folder: Path) -> None:
     _edit(folder, lambda d: d["scores"]["test"]["persistence"].update(NNSE=None))
 
 
+def _claim_more(folder: Path) -> None:
+    _edit(folder, lambda d: d["scores"]["test"].update(oracle={"NNSE": 0.1}))
+
+
 def _leave_out_baseline(folder: Path) -> None:
     _edit(folder, lambda d: d["scores"]["test"].pop("persistence"))
 
@@ -213,6 +217,7 @@ def _leave_out_baseline(folder: Path) -> None:
         (_forge_split, "its splits are not those of the version"),
         (_forge_predictions, "test/model/.* is claimed"),
         (_forge_nothing, "test/persistence/NNSE: None is claimed"),
+        (_claim_more, "test/oracle/NNSE: only one of claim and recomputation"),
         (_leave_out_baseline, "test/persistence/.*: only one of claim and recomputation"),
     ],
 )
@@ -260,20 +265,29 @@ def _last_window_first(train: Any, test: Any) -> Any:  # Any: streams
     return SimpleNamespace(source=test.source, axes={**test.axes, "time": axis})
 
 
+@pytest.mark.parametrize("declared", [False, True])
 @pytest.mark.parametrize("leak", [lambda train, test: train, _last_window_first])
-def test_a_split_whose_parts_share_samples_or_time_is_caught(
-    leak: Callable[[Any, Any], Any], folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_split_whose_parts_share_samples_or_time_is_caught_unless_that_is_declared(
+    leak: Callable[[Any, Any], Any],
+    declared: bool,
+    folder: Path,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = harness.prepare
 
     def leaking(*given: Any, **named: Any) -> Any:  # Any: as prepare has them
         job, streams = found(*given, **named)
+        if declared:  # by the task, though not by the submission
+            job = replace(job, profile=replace(job.profile, leaks=("parts overlap",)))
         return job, {**streams, "test": leak(streams["train"], streams["test"])}
 
     monkeypatch.setattr("scidata.benchmarks.checking.prepare", leaking)
     with pytest.raises(InvalidError) as caught:
         check_submission(folder, store=store)
     assert "leaking-split" in {problem.code for problem in caught.value.problems}
+    said = {problem.message.partition(", too, ")[2] for problem in caught.value.problems}
+    assert ("and no leak is declared" in said) is not declared
 
 
 def _leave_out_test(folder: Path) -> None:

@@ -1,6 +1,8 @@
 """The drug response benchmark: model, schedule, baselines and scores, and that it learns."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +10,15 @@ import torch
 
 import scidata
 from scidata.benchmarks import load_task
+from scidata.benchmarks.task import Batch
 from scidata.benchmarks.towers import Towers, drop_always
 from scidata.benchmarks.training import training_stream
-from scidata.benchmarks.uno import collate, predict, rate
+from scidata.benchmarks.uno import ResponseScores, collate, predict, rate
 from scidata.benchmarks.uno_baselines import effects
-from scidata.benchmarks.uno_setup import Responses, UnoSettings
+from scidata.benchmarks.uno_setup import Responses, Scale, Trained, UnoSettings, _moments
 from scidata.building import build
+from scidata.datasets.candle_uno import hill
+from scidata.datasets.candle_uno.simulate import pair, simulate
 from scidata.publishing import publish
 
 
@@ -201,3 +206,46 @@ def test_effects_of_pairs_add_up_whichever_drug_comes_first() -> None:
     mean, of_cell, of_drug = effects(cell, [first, second], seen)
     found = mean + of_cell[cell] + of_drug[first] + of_drug[second]
     assert found == pytest.approx(seen, abs=0.1)
+
+
+def test_effects_of_drugs_that_are_always_together_are_shared() -> None:
+    cell = np.zeros(100, np.int64)
+    first, second = np.repeat([0, 2], 50), np.repeat([1, 3], 50)
+    _, _, of_drug = effects(cell, [first, second], np.repeat([1.0, -1.0], 50))
+    assert of_drug == pytest.approx([0.5, 0.5, -0.5, -0.5], abs=0.05)
+
+
+def test_a_pair_of_drugs_is_known_if_both_are() -> None:
+    first, second = np.array([0, 1]), np.array([1, 2])
+    trained = Trained(np.array([0, 1]), (first, second), np.zeros(2))
+    setup: Any = SimpleNamespace(scale=(0.0, 1.0), trained=trained, drugs=("drug", "drug2"))
+    scores = ResponseScores(setup)
+    numbers = {"cell": [0, 5, 1, 1], "drug": [0, 0, 0, 9], "drug2": [2, 1, 9, 9]}
+    samples = {f"{name}_number": torch.tensor(held) for name, held in numbers.items()}
+    scores.update(torch.zeros(4), Batch((), torch.arange(4.0), samples))
+    found = scores.compute()
+    assert (found["known cells"], found["known drugs"]) == (0.75, 0.5)
+
+
+def test_features_are_scaled_clipped_and_zero_where_there_is_none() -> None:
+    mean, deviation = _moments(np.array([[1.0, 2.0, np.nan], [1.0, 4.0, 5.0]]))
+    assert (mean.tolist(), deviation.tolist()) == ([1, 3, 5], [1, 1, 1])  # flat ones by 1
+    scale = Scale("cell", torch.tensor(mean), torch.tensor(deviation))
+    setup: Any = SimpleNamespace(features={"genes": scale})
+    genes = torch.tensor([[2.0, 50.0, float("nan")], [1.0, -50.0, 6.0]])
+    found = Responses.vector(setup, {"genes": genes}, "cell")
+    assert found.tolist() == [[1, 10, 0], [0, -10, 1]]
+
+
+def test_a_pair_leaves_what_both_drugs_leave_independently() -> None:
+    drawn = simulate(1, cells=12, drugs=6)
+    found = pair(drawn, 1, pairs=50)
+    curves = zip(drawn.ec50, drawn.slope, drawn.einf, strict=True)
+    alone = [float(hill.response(np.array(-6.4), *map(float, curve))) for curve in curves]
+    at = {key: n for n, key in enumerate(zip(drawn.cell, drawn.drug, strict=True))}
+    for cell, first, second, left in zip(
+        found.cell, found.first, found.second, found.noiseless, strict=True
+    ):
+        assert first != second
+        both = alone[at[cell, first]] * alone[at[cell, second]]
+        assert left == pytest.approx(both, abs=1e-5)

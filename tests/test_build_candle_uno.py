@@ -1,5 +1,6 @@
 """Building CANDLE-UNO: every source becomes cells, drugs and responses that name both."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from scidata.building import build
 from scidata.check import check
 from scidata.datasets.candle_uno import hdfstore, hill, splits, tables
 from scidata.datasets.candle_uno.chemistry import describe
+from scidata.datasets.candle_uno.pairs import pairs_of
 from scidata.datasets.candle_uno.simulate import Simulated, simulate
 from scidata.errors import InvalidError, NotFoundError
 from scidata.publishing import publish
@@ -279,6 +281,20 @@ def test_pairs_of_split_drug_have_no_drug_in_two_parts(seed: int, drugs: int) ->
     assert not used[0] & used[1] | used[0] & used[2] | used[1] & used[2]
     known = splits.shared(parts, ["c"] * 200, columns)["test"]
     assert (known.known_drugs, known.known_rows) == (0, 0)
+
+
+def test_a_name_is_in_the_part_that_it_has_always_been_in() -> None:
+    names = [f"n{n}" for n in range(20)]
+    for kind, test in (("cell", [1, 17]), ("drug", [5, 19])):
+        parts = splits.by_name(np.arange(20), [names], f"candle-uno/{kind}")
+        assert parts["test"].tolist() == test
+
+
+def test_a_second_drug_without_features_is_named() -> None:
+    drawn = pairs_of(0)
+    drawn.check("here")
+    with pytest.raises(InvalidError, match="drug nobody: it has no features"):
+        replace(drawn, drug2=[*drawn.drug2[:-1], "nobody"]).check("here")
 
 
 def test_the_simulation_is_as_hard_as_it_says() -> None:

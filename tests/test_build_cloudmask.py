@@ -92,6 +92,15 @@ def test_the_published_draw_is_that_of_scikit_learn_on_the_sorted_list(tmp_path:
     assert len(drawn["train"]) == 8
 
 
+def test_an_inference_file_of_an_orbit_that_trains_is_in_no_part(tmp_path: Path) -> None:
+    scenes, _ = list_scenes(write_folder(tmp_path, training=7, inference=3))
+    found = splits.by_orbit(scenes)
+    assert found is not None
+    parts, left_out = found
+    assert left_out == 1
+    assert parts["test"] == [Path(name_of(n)).stem for n in (8, 9)]
+
+
 def test_samples_are_the_patches_of_the_centre_crop(whole: Path, tmp_path: Path) -> None:
     scenes = made(whole, tmp_path / "out")
     publish(tmp_path / "out", tmp_path / "store", version="1.0.0")

@@ -116,6 +116,8 @@ def test_a_real_scene_becomes_tiles_with_a_split_by_columns(
     own = json.loads((tmp_path / "out/data/statistics.json").read_text())["assets"]["tiles"]
     assert own["over"] == "blocks/train"
     assert 250 < own["variables"]["bts"]["mean"] < 310
+    trained = tiles["bts"].sel(tile=ids["train"]).values
+    assert own["variables"]["bts"]["mean"] == pytest.approx(np.nanmean(trained, dtype="f8"))
     assert own["variables"]["bts"]["min"] > 200  # no code for a missing one is a temperature
     assert record_of_part(tmp_path / "out").endswith("tiles")
     record = load_record(tmp_path / "out/record.yaml")

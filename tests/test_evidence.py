@@ -14,6 +14,7 @@ from scidata.benchmarks.evidence.date_alone import (
     five_year_means,
 )
 from scidata.benchmarks.metrics import nnse
+from scidata.datasets.tevolop.completeness import by_decade
 from scidata.datasets.tevolop.fortnights import DAYS, DROPPED
 from scidata.datasets.tevolop.grid import Pixels, Shocks
 from scidata.datasets.tevolop.recipe import SHIPPED
@@ -71,7 +72,7 @@ def test_completeness_is_printed_as_it_is_estimated_for_the_record() -> None:
     lines = (line.split(" | ") for line in printed.splitlines() if line.startswith("| "))
     rows = {name.removeprefix("| "): cells for name, *cells in lines}
     assert rows["magnitude of completeness"] == rows["with those of 0.0"]
-    found = completeness.by_decade(shipped.completeness).values()
+    found = by_decade(shipped.completeness).values()
     cells = " ".join(rows["magnitude of completeness"])
     assert [float(cell) for cell in re.findall(r"[\d.]+", cells)] == list(found)
 

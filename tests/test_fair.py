@@ -181,6 +181,12 @@ def test_each_rule_can_be_lost_and_says_what_to_do(key: str, best: Evidence) -> 
     assert judge(SPOILED[key](best)).score < 100
 
 
+def test_an_organisation_that_made_the_data_needs_no_orcid(best: Evidence) -> None:
+    made = {"name": "Institute of Waves", "ror": "01ggx4157"}
+    lost = {o.rule.key for o in judge(record(creators=[made])(best)).lost}
+    assert not {"F2-orcid", "F2-ror"} & lost
+
+
 def test_there_is_a_way_to_lose_each_rule_and_a_field_for_each_of_the_record() -> None:
     assert set(SPOILED) == set(ANSWERED)
     fields = set(Record.model_fields)

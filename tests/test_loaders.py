@@ -24,7 +24,7 @@ from scidata.loaders.samples import lengths, select
 from scidata.loaders.source import Source
 from scidata.loaders.stream import Stream
 from scidata.record import Samples
-from scidata.record.parts import Window
+from scidata.record.contents import Window
 from tests import streams, windows
 
 LOCATIONS, TIMES, WINDOW = 21, 40, 6

@@ -17,7 +17,7 @@ from scidata.loaders.order import SHUFFLES, Order, Shuffle
 from scidata.loaders.source import Source
 from scidata.loaders.stream import Stream
 from scidata.record import Samples
-from scidata.record.parts import Join
+from scidata.record.contents import Join
 from tests import streams
 
 RESPONSES, CELLS = 50, 7
@@ -181,6 +181,27 @@ def test_rows_that_two_joins_gather_are_in_memory_once(tmp_path: Path) -> None:
     stream = Stream(twice, Order(batch_size=1), memory=8 * 112 + 400)
     batch = next(iter(stream))
     assert np.array_equal(batch["one"], batch["other"])
+    stream.close()
+
+
+def test_variables_of_one_name_in_two_assets_are_told_apart(tmp_path: Path) -> None:
+    source = _source(tmp_path)
+    others = xr.Dataset({"features": (("cell", "gene"), -FEATURES)})
+    others.to_zarr(tmp_path / "others.zarr", consolidated=False)
+    held = streams.asset_of(tmp_path / "others.zarr", consolidated=False)
+    joins = tuple(
+        Join(by="cell", asset=asset, variables=("features",), names=(asset,))
+        for asset in ("cells", "others")
+    )
+    both = replace(
+        source,
+        samples=source.samples.model_copy(update={"joins": joins}),
+        joined={**source.joined, "others": held},
+    )
+    stream = Stream(both, Order(batch_size=25))
+    batch = next(iter(stream))
+    assert np.array_equal(batch["cells"], -batch["others"])
+    assert np.array_equal(batch["cells"], FEATURES[ROWS[batch["row"].numpy()]])
     stream.close()
 
 

@@ -21,7 +21,7 @@ from scidata.loaders.program import prepare
 from scidata.loaders.source import Source
 from scidata.loaders.stream import Stream
 from scidata.record import Samples
-from scidata.record.parts import Window
+from scidata.record.contents import Window
 from tests import streams, zarrs
 
 pytestmark = pytest.mark.filterwarnings(

@@ -10,6 +10,7 @@ from scidata import manifest
 from scidata.digest import Digest
 from scidata.errors import InvalidError
 from scidata.manifest import Manifest
+from scidata.paths import path_problems
 
 NAMES = st.text(st.sampled_from("abB9_-.~ é:/\\\n%"), max_size=4) | st.sampled_from(
     [
@@ -70,7 +71,7 @@ def test_what_is_read_at_once_is_what_line_by_line_reading_gives(
 @given(paths=st.sets(PATHS, max_size=6))
 def test_a_manifest_is_made_of_paths_exactly_if_each_is_allowed(paths: set[str]) -> None:
     files = dict.fromkeys(paths, Digest("0" * 64))
-    if next(manifest.path_problems(sorted(paths)), None) is None:
+    if next(path_problems(sorted(paths)), None) is None:
         assert list(Manifest(files)) == sorted(paths)
     else:
         with pytest.raises(InvalidError):

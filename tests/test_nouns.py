@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scidata import split
 from scidata.digest import Digest
 from scidata.errors import IntegrityError, InvalidError
-from scidata.manifest import Manifest, path_fault, path_problems
+from scidata.manifest import Manifest
+from scidata.paths import path_fault, path_problems
 from scidata.version import (
     CommitAsset,
     CommitRecord,

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from scidata.benchmarks.performance.goals import Goal, beneath, conclude
+from scidata.benchmarks.performance.listed_version import RECORD
 from scidata.benchmarks.performance.lister import answer
+from scidata.benchmarks.performance.records import RANDOM_BYTES
+from scidata.record import parse_record
 
 FOLDER = Path(__file__).parent.parent / "benchmarks/performance"
 
@@ -24,6 +27,11 @@ def measured(script: str, *options: str) -> dict[str, Any]:  # Any: JSON
     assert document["schema"] == "scidata-performance/2"
     assert document["cpu"]
     return document
+
+
+def test_records_of_what_is_measured_are_sound() -> None:
+    names = [parse_record(data, where="here").id for data in (RANDOM_BYTES.encode(), RECORD)]
+    assert names == ["speed", "many"]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from scidata import dataset
 from scidata.dataset import Dataset
 from scidata.previews import Preview, arrays, draw_previews, series, tables
 from scidata.previews.field_map import as_cells
-from scidata.previews.images import frame_of, size_words
+from scidata.previews.images import frame_of, size_words, varied
 from scidata.previews.quantity import Quantity
 from scidata.publishing import publish
 from scidata.warning import ScidataWarning
@@ -138,13 +139,14 @@ def test_the_same_version_gives_the_same_bytes_whatever_the_user_has_set(
     assert again == drawn
 
 
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
 def test_a_plot_that_cannot_be_drawn_is_named_and_the_others_are_drawn(
-    pictured: Dataset, monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], pictured: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from scidata.previews import over_time
 
     def fail(table: tables.Table) -> None:
-        raise RuntimeError("no ink")
+        raise error("no ink")
 
     monkeypatch.setattr(over_time, "draw", fail)
     with pytest.warns(
@@ -307,6 +309,18 @@ def test_sides_samples_and_channels_of_images_are_told_apart(
     frame = frame_of(xr.DataArray(np.zeros(shape, dtype="i1"), dims=dims))
     assert frame is not None
     assert (frame.sides, frame.samples, frame.channels) == (sides, samples, channels)
+
+
+def test_a_night_is_seen_among_days_however_rare() -> None:
+    held = xr.Dataset({"refs": (("scene", "y", "x"), np.zeros((9, 32, 32)))})
+    held["day"] = "scene", np.array([1, 1, 0, 1, 1, 1, 1, 1, 1], "u1")
+    frame = frame_of(held["refs"])
+    assert frame is not None
+    samples = SimpleNamespace(targets=("day",))
+    shown: Any = SimpleNamespace(held=held, record=SimpleNamespace(samples=samples))
+    chosen = varied(shown, frame, 3)
+    assert len(chosen) == 3
+    assert 2 in chosen
 
 
 def test_vectors_and_small_tables_are_no_images() -> None:

@@ -395,3 +395,23 @@ def test_every_caption_ends_with_what_is_simulated_or_else_real(tabled: Dataset)
 )
 def test_logarithmic_units_are_said_in_words(units: str, label: str) -> None:
     assert Quantity(name="dose", kind="number", units=units).label == label
+
+
+def titled(plot: Drawing) -> dict[str, Any]:
+    return {axes.get_title(loc="left"): axes for axes in plot.figure.axes}
+
+
+def test_the_extremes_of_a_thinned_array_are_in_its_histogram(
+    imaged: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scidata.previews.histograms._MAX_VALUES", 10_100)
+    (steps,) = titled(drawing(imaged, "scenes-values"))["Bts"].patches
+    edges = steps.get_data().edges
+    assert (edges[0], edges[-1]) == pytest.approx((WARMTH.min(), WARMTH.max()))
+
+
+def test_what_is_the_same_in_every_row_is_no_distribution(tmp_path: Path) -> None:
+    table = pd.DataFrame({"height": RNG.random(20), "depth": np.full(20, 3.0)})
+    plot = drawing(version_of(tmp_path, {}, waves__parquet=table.to_parquet), "waves-values")
+    assert [*titled(plot)] == ["Height"]
+    assert "1 other column is not shown" in plot.caption

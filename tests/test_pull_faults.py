@@ -1,6 +1,7 @@
 """Whatever goes wrong, a pull brings right bytes or none, resumes, and stays in its folder."""
 
 import errno
+import functools
 import http.server
 import json
 import os
@@ -45,6 +46,7 @@ from tests.damage import (
     in_memory,
     with_big_file,
 )
+from tests.servers import listening
 from tests.versions import Counting
 
 
@@ -277,17 +279,8 @@ class Throttled(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def throttled(folder: Path) -> Iterator[str]:
-    def handler(*arguments: object) -> Throttled:
-        return Throttled(*arguments, directory=str(folder))  # type: ignore[arg-type] # passed on
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(functools.partial(Throttled, directory=str(folder))) as url:
+        yield url
 
 
 def test_a_killed_pull_fetches_only_what_had_not_arrived(

@@ -1,5 +1,7 @@
 """Purging: the bytes go, for ever and completely; why they went stays."""
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,27 +157,64 @@ def test_a_purged_number_is_not_published_again(bare: Path) -> None:
     assert publish(bare, store, version="1.1.0").commit.parent is None
 
 
+ELSEWHERE = PublishOptions(layout="delta", surroundings=Surroundings(host="elsewhere"))
+
+
+def begun(bare: Path, folder: Path) -> Store:
+    """A store with bare 1.0.0, and an upload of 1.1.0 from another machine that has stopped."""
+    store = open_store(folder)
+    publish(bare, store, version="1.0.0")
+    (bare / "data" / "one.txt").write_text("another one\n")
+    dying = FaultyStore(store, at=1, only=("create",), key="versions/1.1.0.json")
+    with pytest.raises(Crash):
+        publish(bare, dying, version="1.1.0", options=ELSEWHERE)
+    return store
+
+
+def test_a_purge_waits_for_whoever_left_a_claim_that_cannot_be_read(
+    bare: Path, tmp_path: Path
+) -> None:
+    store = begun(bare, tmp_path / "store")
+    claims = [facts.key for facts in store.list("bare/") if "/claims/" in facts.key]
+    assert claims
+    for key in claims:
+        store.replace(key, b"{")
+    with pytest.raises(ConflictError, match="is being published by somebody"):
+        purge("bare@1.0.0", "r", store)
+
+
 def test_a_purge_waits_for_an_upload_that_may_take_its_files_unless_told_that_it_ended(
     bare: Path, tmp_path: Path
 ) -> None:
-    store = open_store(tmp_path / "store")
-    publish(bare, store, version="1.0.0")
-    (bare / "data" / "one.txt").write_text("another one\n")
-    options = PublishOptions(layout="delta", surroundings=Surroundings(host="elsewhere"))
-    dying = FaultyStore(store, at=1, only=("create",), key="versions/1.1.0.json")
-    with pytest.raises(Crash):
-        publish(bare, dying, version="1.1.0", options=options)
+    store = begun(bare, tmp_path / "store")
     words = ["bare@1.0.0", "--reason", "r", "--yes", "--store", str(tmp_path / "store")]
     done = CliRunner().invoke(command, words)
     assert isinstance(done.exception, ConflictError)
     assert "bare@1.1.0 is being published by" in str(done.exception)
     assert len(payload(store)) == 2
+    assert resolve("bare@1.0.0", store)  # nothing says that it was purged
     done = CliRunner().invoke(command, [*words, "--takeover"])
     assert done.exit_code == 0, done.output
     assert payload(store) == []
-    again = replace(options, layout=None, takeover=True)
+    again = replace(ELSEWHERE, layout=None, takeover=True)
     with pytest.raises(ConflictError, match="was purged"):
         publish(bare, store, version="1.1.0", options=again)
+
+
+@pytest.mark.parametrize("why", ["of an older number", "of long ago"])
+def test_a_purge_does_not_wait_for_an_upload_that_cannot_take_its_files(
+    bare: Path, tmp_path: Path, why: str
+) -> None:
+    store, version = begun(bare, tmp_path / "store"), "1.0.0"
+    if why == "of an older number":
+        version = "1.2.0"
+        publish(bare, store, version=version)
+    else:
+        long_ago = time.time() - 8 * 86_400
+        for path in (tmp_path / "store").rglob("*"):
+            os.utime(path, (long_ago, long_ago))
+    purge(f"bare@{version}", "r", store)
+    assert payload(store, version) == []
 
 
 def test_nobody_is_asked_where_nobody_can_answer(bare: Path, tmp_path: Path) -> None:

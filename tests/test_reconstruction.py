@@ -102,8 +102,10 @@ def test_a_single_environment_has_no_split_and_is_left_as_it_was(tmp_path: Path)
     ("key", "value", "message"),
     [
         ("cbed_1", b"\0" * 10, "cbed_1 has 10 bytes, not 512"),
+        ("cbed_1", b"\0" * 1024, "cbed_1 has 1,024 bytes, not 512"),
         ("2d_potential_1", b"\xff" * 128, "values that are not finite"),
         ("cbed_99", b"\0" * 512, "it has one of the two arrays"),
+        ("2d_potential_99", b"\0" * 128, "it has one of the two arrays"),
     ],
 )
 def test_a_damaged_entry_is_named_and_can_be_skipped(
@@ -117,6 +119,22 @@ def test_a_damaged_entry_is_named_and_can_be_skipped(
     assert built.counts["skipped"] == 1
     record = load_record(tmp_path / "out/record.yaml")
     assert any(message in limit.description for limit in record.limitations)
+
+
+@pytest.mark.parametrize(
+    ("bound", "message"),
+    [
+        ("MOST_ENTRIES", "it has more than 3 entries"),
+        ("MOST_PROBES", "no two arrays have the lengths"),
+        ("MOST_SIDE", "no two arrays have the lengths"),
+    ],
+)
+def test_what_is_larger_than_anything_published_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, message: str
+) -> None:
+    monkeypatch.setattr(f"scidata.datasets.reconstruction.environment.{bound}", 3)
+    with pytest.raises(InvalidError, match=message):
+        build(NAME, archive(tmp_path / "in"), tmp_path / "out")
 
 
 def test_a_build_that_was_killed_continues_to_the_same_bytes(
@@ -166,7 +184,7 @@ def test_what_is_no_environment_or_is_cut_off_is_named(tmp_path: Path) -> None:
     (folder / "batch_train_9.db").write_bytes(b"no LMDB" * 4096)
     with pytest.raises(InvalidError, match="it is no LMDB environment"):
         build(NAME, folder, tmp_path / "out")
-    with pytest.raises(NotFoundError, match="there is no LMDB environment"):
+    with pytest.raises(NotFoundError, match=r"there is no .*nothing"):
         build(NAME, tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(InvalidError, match="does not ship"):
         build(NAME, None, tmp_path / "out")

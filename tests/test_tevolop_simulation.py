@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import xarray as xr
@@ -138,7 +137,8 @@ def test_futures_of_a_past_are_drawn_apart_and_as_many_as_expected() -> None:
 
 def test_each_aftershock_is_of_its_parent_s_future_time_and_place() -> None:
     apart = one(5.0, 40)
-    parents = replace(apart, x=1e6 * apart.draw, time=1e3 * apart.draw)
+    number = apart.draw.astype(np.float64)
+    parents = replace(apart, x=1e6 * number, time=1e3 * number)
     found = etas.triggered(LAW, parents, (0, 1e5), np.random.default_rng(6))
     assert len(found) > 100
     # Nine of ten lie so near to their parent; none is older than it.
@@ -296,7 +296,8 @@ def test_a_simulation_builds_a_sound_dataset_with_the_best_forecast(tiny: Path) 
     times = events["time"].to_numpy()
     assert np.datetime64("2000-01-01") <= times.min() < np.datetime64("2000-03-01")
     assert np.datetime64("2013-11-01") < times.max() < np.datetime64("2014-01-01")
-    assert 0 <= pc.min(events["depth"]).as_py() < pc.max(events["depth"]).as_py() <= 20
+    depth = events["depth"].to_numpy()
+    assert 0 <= depth.min() < depth.max() <= 20
     steps = load_record(tiny / "record.yaml").provenance.steps
     assert any("branching ratio 0.900" in step.activity for step in steps)
 

@@ -382,6 +382,10 @@ def test_a_commit_record_that_counts_other_files_than_the_manifest_is_damage(
     record.write_text(json.dumps({**commit, "files": commit["files"] + 1}))
     found = verify("tiny@1.0.0", store, fast=fast)
     assert named(found) == {("bad", "versions/1.0.0.json")}
+    # Without a manifest nothing is counted, and it is not the record that is to blame.
+    for name in ("manifest-sha256.txt", "manifest.parquet"):
+        (store / "tiny/v1.0.0" / name).unlink()
+    assert ("bad", "versions/1.0.0.json") not in named(verify("tiny@1.0.0", store, fast=fast))
 
 
 def test_a_file_of_no_version_is_damage_and_nothing_else(copy: Path, published: Path) -> None:

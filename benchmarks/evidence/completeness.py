@@ -8,6 +8,8 @@ for each 100,000 events.
 
 from collections.abc import Sequence
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from scidata.benchmarks.evidence.catalogue import from_command_line, table
@@ -16,6 +18,8 @@ from scidata.datasets.tevolop.events import Catalogue
 from scidata.datasets.tevolop.grid import LARGE
 
 LIMIT = round(LARGE, 1)
+SHIPPED_FROM = 2.5
+"""Magnitude from which on earthquakes ship with scidata."""
 
 
 def report(catalogue: Catalogue) -> str:
@@ -39,16 +43,30 @@ def report(catalogue: Catalogue) -> str:
             f"\n{len(found) - len(above)} of {len(found)} estimates at {LIMIT} or below; "
             f"the others: {_listed(above)}.",
             f"b below {_LOWEST_B}, so the estimate is too low: {_listed(below)}.",
+            f"Longest pauses of those of {SHIPPED_FROM} and above: {_pauses(catalogue)}.",
         ]
     )
 
 
 _LOWEST_B = 0.5
+_DAY_US = 86_400_000_000
 
 
 def _texts(found: Sequence[Completeness], decades: dict[int, float]) -> list[str]:
     estimates = by_decade(found)
     return [f"{estimates[d]:.1f}" if d in estimates else "" for d in decades]
+
+
+def _pauses(catalogue: Catalogue) -> str:
+    """Name the two longest times without any, in whole days."""
+    magnitudes = catalogue.earthquakes["magnitude"].to_numpy()
+    times = catalogue.earthquakes["time"].cast(pa.int64()).to_numpy()
+    days = times[magnitudes >= SHIPPED_FROM] // _DAY_US
+    between = np.diff(days) - 1
+    longest = np.argsort(-between, kind="stable")[:2]
+    return " and ".join(
+        f"{between[n]} days after {np.datetime64(int(days[n]), 'D')}" for n in longest
+    )
 
 
 def _listed(found: Sequence[Completeness]) -> str:

@@ -12,6 +12,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from scidata.benchmarks.evidence.catalogue import table
@@ -26,7 +27,7 @@ NEAR_KM = 5.0
 
 def report(law: Parameters, size: str, seed: int) -> str:
     """Simulate, and return what is said of it, in Markdown."""
-    kept = float(law.decayed(law.memory) / (law.c ** (1 - law.p) / (law.p - 1)))
+    kept = float(law.decayed(np.array(law.memory)) / (law.c ** (1 - law.p) / (law.p - 1)))
     near = 1 - (law.d / (NEAR_KM + law.d)) ** (law.q - 1)
     return "\n".join(
         [

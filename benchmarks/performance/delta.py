@@ -21,6 +21,7 @@ from typing import Any
 
 import click
 
+from scidata.benchmarks.performance.records import RANDOM_BYTES
 from scidata.publishing import PublishOptions, Surroundings, publish
 from scidata.publishing.remembered import SETTLED_NS
 from scidata.storage import open_store
@@ -32,21 +33,6 @@ ROUNDS = 3
 SIZES = {"full": 20_000, "small": 400}
 CHANGED = 100
 """One of so many files changes."""
-RECORD = """
-id: speed
-title: Random bytes
-abstract: Random bytes in many small files, to measure how fast a few changes are published.
-creators: [{given: Josiah, family: Carberry}]
-contact: {name: Josiah Carberry, email: josiah@example.org}
-publisher: {name: CERN}
-license: CC0-1.0
-access: open
-language: en
-keywords: [random, speed]
-synthetic: true
-synthetic_note: Random bytes.
-provenance: {steps: [{activity: Draw random bytes}]}
-"""
 
 
 class Counted:
@@ -77,7 +63,7 @@ def write(folder: Path, count: int) -> None:
         path = folder / "data/many" / f"{number % FOLDERS:03d}" / f"{number}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(BYTES))
-    (folder / "record.yaml").write_text(RECORD)
+    (folder / "record.yaml").write_text(RANDOM_BYTES)
     time.sleep(2 * SETTLED_NS / 10**9)
 
 

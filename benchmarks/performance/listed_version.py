@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from scidata.benchmarks.performance.records import as_yaml, synthetic
 from scidata.digest import Digest
 from scidata.facts import Asset, Facts
 from scidata.formats import tag_files
@@ -28,21 +29,14 @@ REQUESTS = "/-/requests"
 TIME = "2026-01-01T00:00:00Z"
 SIZE = 1000
 """Bytes of each file, as far as the index and the listings say."""
-RECORD = b"""
-id: many
-title: Many files
-abstract: So many files that a listing of them takes many pages, to measure comparing them.
-creators: [{given: Josiah, family: Carberry}]
-contact: {name: Josiah Carberry, email: josiah@example.org}
-publisher: {name: CERN}
-license: CC0-1.0
-access: open
-language: en
-keywords: [many, files]
-synthetic: true
-synthetic_note: Nobody made them.
-provenance: {steps: [{activity: Name files that are not there}]}
-"""
+RECORD = as_yaml(
+    synthetic(
+        "many",
+        "Many files",
+        "So many files that a listing of them takes many pages, to measure comparing them.",
+        provenance={"steps": [{"activity": "Name files that are not there"}]},
+    )
+).encode()
 
 
 def describe(count: int) -> tuple[dict[str, bytes], dict[str, int]]:

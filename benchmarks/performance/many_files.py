@@ -22,8 +22,8 @@ from socket import create_connection
 
 import click
 
+from scidata.benchmarks.performance.records import RANDOM_BYTES
 from scidata.benchmarks.performance.server import free_port
-from scidata.benchmarks.performance.verify_remote import RECORD
 
 REQUESTS_GOAL = 1.05
 MEMORY_GOAL = 4_096
@@ -41,7 +41,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 def write_staged(folder: Path, count: int) -> Path:
     """Write a staged dataset of small files; returns its folder."""
     folder.mkdir()
-    (folder / "record.yaml").write_text(RECORD)
+    (folder / "record.yaml").write_text(RANDOM_BYTES)
     for number in range(count):
         path = folder / f"data/small/{number // 1000:03d}/{number:06d}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import yaml
+
 
 def synthetic(
     name: str, title: str, abstract: str, **sections: Any
@@ -16,15 +18,15 @@ def synthetic(
     **sections
         What differs: variables, splits, samples.
     """
-    founders = {"name": "The scidata founders"}
+    founders = "The scidata founders"
     return {
         "format": "scidata-record/1",
         "id": name,
         "title": title,
         "abstract": abstract,
-        "creators": [founders],
-        "contact": {**founders, "email": "nobody@example.org"},
-        "publisher": founders,
+        "creators": [{"name": founders}],
+        "contact": {"name": founders, "email": "nobody@example.org"},
+        "publisher": {"name": founders},
         "license": "CC0-1.0",
         "access": "open",
         "language": "en",
@@ -33,3 +35,19 @@ def synthetic(
         "synthetic_note": "Computed from random numbers; nothing was measured.",
         **sections,
     }
+
+
+def as_yaml(record: dict[str, Any]) -> str:  # Any: YAML at the edge
+    """Return ``record.yaml``."""
+    return yaml.safe_dump(record, sort_keys=False)
+
+
+RANDOM_BYTES = as_yaml(
+    synthetic(
+        "speed",
+        "Random bytes",
+        "Random bytes in files, to measure how fast they are sent, fetched and compared.",
+        provenance={"steps": [{"activity": "Draw random bytes"}]},
+    )
+)
+"""The record of files that nobody looks into."""

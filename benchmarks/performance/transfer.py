@@ -30,8 +30,8 @@ from pathlib import Path
 
 import click
 
+from scidata.benchmarks.performance.records import RANDOM_BYTES
 from scidata.benchmarks.performance.server import free_port
-from scidata.benchmarks.performance.verify_remote import RECORD
 
 GOAL = 0.85
 SIZES = {"full": (8, 250_000_000, 20_000), "small": (2, 20_000_000, 200)}
@@ -73,7 +73,7 @@ http {{
 def write_staged(folder: Path, *, large: int, each: int, small: int) -> Path:
     """Write a staged dataset; returns its folder."""
     (folder / "data").mkdir(parents=True)
-    (folder / "record.yaml").write_text(RECORD)
+    (folder / "record.yaml").write_text(RANDOM_BYTES)
     block = os.urandom(1_000_000)
     for number in range(large):
         with (folder / f"data/large{number}.bin").open("wb") as file:

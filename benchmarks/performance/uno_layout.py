@@ -28,10 +28,9 @@ import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 import scidata
-from scidata.benchmarks.performance.records import synthetic
+from scidata.benchmarks.performance.records import as_yaml, synthetic
 from scidata.benchmarks.performance.server import serving
 from scidata.dataset import Dataset
 from scidata.datasets.array_store import ArrayStore
@@ -173,7 +172,7 @@ def publish(data: Path, drawn: Simulated, layout: str, rows: int) -> tuple[str, 
     shutil.rmtree(staged, ignore_errors=True)
     (staged / "data").mkdir(parents=True)
     LAYOUTS[layout](staged / "data", drawn, rows)
-    (staged / "record.yaml").write_text(yaml.safe_dump(record(name, layout), sort_keys=False))
+    (staged / "record.yaml").write_text(as_yaml(record(name, layout)))
     kept = [p for p in (staged / "data").rglob("*") if p.is_file() and "splits" not in p.parts]
     size = sum(path.stat().st_size for path in kept)
     store = data / "bucket/store"

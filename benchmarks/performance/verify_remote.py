@@ -30,6 +30,7 @@ import obstore
 
 from scidata.benchmarks.performance.floor import hashing
 from scidata.benchmarks.performance.goals import Goal, beneath, conclude, machine
+from scidata.benchmarks.performance.records import RANDOM_BYTES
 from scidata.benchmarks.performance.server import serving
 from scidata.benchmarks.performance.tree import SIZES, Size, make_payload
 from scidata.parallel import ONE_REQUEST, REQUESTS
@@ -42,21 +43,6 @@ GOAL = 0.85
 SAME, PLAIN, HASHING = "fetch, same client", "fetch, plain http", "sha256 in memory"
 PREFIX = "speed/v1.0.0/"
 BLOCK = 2**20
-RECORD = """
-id: speed
-title: Random bytes
-abstract: Random bytes in large and small files, to measure how fast they are verified.
-creators: [{given: Josiah, family: Carberry}]
-contact: {name: Josiah Carberry, email: josiah@example.org}
-publisher: {name: CERN}
-license: CC0-1.0
-access: open
-language: en
-keywords: [random, speed]
-synthetic: true
-synthetic_note: Random bytes.
-provenance: {steps: [{activity: Draw random bytes}]}
-"""
 Sizes = dict[str, int]
 Call = Callable[[], None]
 
@@ -67,7 +53,7 @@ def make_store(folder: Path, size: Size) -> None:
         return
     staged = folder / "staged"
     make_payload(staged, size)
-    (staged / "record.yaml").write_text(RECORD)
+    (staged / "record.yaml").write_text(RANDOM_BYTES)
     publish(staged, folder / "bucket", version="1.0.0")
     shutil.rmtree(staged)
 

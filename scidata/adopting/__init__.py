@@ -33,9 +33,10 @@ from scidata.formats import Placed, references_of
 from scidata.formats.manifest_table import Sourced
 from scidata.formats.media import UNKNOWN, media_type
 from scidata.hashing import Progress
-from scidata.manifest import PAYLOAD, Manifest, path_problems
+from scidata.manifest import PAYLOAD, Manifest
 from scidata.measure import Measured, asset_key, measure
 from scidata.measure.files import stamps
+from scidata.paths import path_problems
 from scidata.publishing import (
     Prepared,
     Published,

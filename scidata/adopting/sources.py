@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from scidata.errors import IntegrityError, InvalidError, NotFoundError, Problem, StorageError
-from scidata.manifest import MAX_PROBLEMS, path_fault
+from scidata.manifest import MAX_PROBLEMS
 from scidata.parallel import each
+from scidata.paths import path_fault
 from scidata.storage.addresses import local_folder, split_url
 from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.foreign import open_place, place_fault

@@ -6,7 +6,7 @@ import click
 
 from scidata.building import Built, build
 from scidata.cli.output import exits, json_option, print_json, progress_bar, quiet_option, say
-from scidata.datasets import RECIPES, SPREADING
+from scidata.datasets import RECIPES
 from scidata.wording import counted
 
 
@@ -76,8 +76,8 @@ from scidata.wording import counted
     "--scheduler",
     metavar="threads|processes|ADDRESS",
     help="Dask's scheduler that works in parallel: all cores of this machine, or a cluster "
-    "such as tcp://host:8786; the bytes are the same. Of "
-    f"{', '.join(SPREADING)} alone [default: one after another].",
+    "such as tcp://host:8786; the bytes are the same. For CloudMask and STEMDL where samples "
+    "are made one by one; other datasets refuse it [default: one after another].",
 )
 @click.option(
     "--dry-run",

@@ -35,15 +35,6 @@ RECIPES = {
 }
 """Module of each dataset that can be built; it has a `Recipe` called ``RECIPE``."""
 
-SPREADING = (
-    "cloudmask",
-    "cloudmask-mini",
-    "stemdl-classification",
-    "stemdl-mini",
-    "stemdl-reconstruction-mini",
-)
-"""Datasets whose samples are made one by one, so that a scheduler of Dask can spread them."""
-
 JOURNAL = "journal.jsonl"
 """Beside ``data/`` while a resumable build is under way: what is written already."""
 
@@ -118,6 +109,11 @@ class Recipe(Protocol):
         """The values of each option, the default first."""
         ...
 
+    @property
+    def spreads(self) -> bool:
+        """Whether samples are made one by one, so that a scheduler of Dask can spread them."""
+        ...
+
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Find out what there is to read; without a source, what ships with scidata."""
         ...
@@ -147,7 +143,7 @@ def choose(name: str, options: Mapping[str, str]) -> Choice:
             where="scidata.datasets",
             fix=f"build one of: {', '.join(sorted(RECIPES))}",
         )
-    recipe: Recipe = import_module(RECIPES[name]).RECIPE
+    recipe = _recipe(name)
     for option, value in options.items():
         values = recipe.choices.get(option, ())
         if value not in values:
@@ -157,3 +153,13 @@ def choose(name: str, options: Mapping[str, str]) -> Choice:
             )
     defaults = {option: values[0] for option, values in recipe.choices.items()}
     return Choice(recipe=recipe, options={**defaults, **options})
+
+
+def spreading() -> tuple[str, ...]:
+    """Name the datasets whose build a scheduler can spread; imports every recipe."""
+    return tuple(name for name in RECIPES if _recipe(name).spreads)
+
+
+def _recipe(name: str) -> Recipe:
+    recipe: Recipe = import_module(RECIPES[name]).RECIPE
+    return recipe

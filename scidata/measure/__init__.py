@@ -18,11 +18,12 @@ from scidata.errors import Damage, IntegrityError, InvalidError, Problem
 from scidata.facts import STATISTICS, Asset, AssetKind, Facts, Variable
 from scidata.formats.media import HDF5, NETCDF, PARQUET, TEXT, UNKNOWN, ZARR, media_type
 from scidata.hashing import Hashed, Progress, hash_and_cut
-from scidata.manifest import MAX_PROBLEMS, PAYLOAD, Manifest, path_fault, path_problems
+from scidata.manifest import MAX_PROBLEMS, PAYLOAD, Manifest
 from scidata.measure.files import Known, Stamp, Stamps, stamp_of, walk
 from scidata.measure.hdf5 import file_variables
 from scidata.measure.variables import parquet_variables, zarr_variables
 from scidata.parts import Parts, Sizes
+from scidata.paths import path_fault, path_problems
 from scidata.split import SPLITS
 
 MAX_ASSETS = 100  # more would not fit into a commit record of 64 KiB

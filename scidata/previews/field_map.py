@@ -157,10 +157,10 @@ def as_cells(
         (W,) and (H,) degrees and (H, W) values, masked where no place is; None if the places
         lie on no grid.
     """
-    found = _steps(x), _steps(y)
-    if found[0] is None or found[1] is None:
+    columns, rows = _steps(x), _steps(y)
+    if columns is None or rows is None:
         return None
-    (east, i), (north, j) = found
+    (east, i), (north, j) = columns, rows
     grid = np.full((len(north), len(east)), np.nan)
     grid[j, i] = values
     if np.isfinite(grid).sum() < len(values):  # two in one cell

@@ -39,7 +39,7 @@ class Quantity:
     flagged: bool = False
     """Has CF attributes that name flags."""
     role: str | None = None
-    """As the record's note says, see `scidata.record.parts.Role`."""
+    """As the record's note says, see `scidata.record.contents.Role`."""
 
     @property
     def phrase(self) -> str:

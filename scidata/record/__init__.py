@@ -1,5 +1,6 @@
 """The record: what a dataset is. Its fields, its parts, and how it is read and written."""
 
+from scidata.record.contents import Join, Samples, SplitPart, SplitRule, VariableNote, Window
 from scidata.record.document import (
     check_record,
     load_record,
@@ -16,7 +17,6 @@ from scidata.record.parts import (
     Contributor,
     Creator,
     Funding,
-    Join,
     Limitation,
     NamedLicense,
     Original,
@@ -25,15 +25,10 @@ from scidata.record.parts import (
     Provenance,
     Publisher,
     Relation,
-    Samples,
     Software,
     Source,
-    SplitPart,
-    SplitRule,
     Step,
     Subject,
-    VariableNote,
-    Window,
 )
 
 __all__ = [

@@ -1,6 +1,6 @@
 """The types that fields of a record have: text that was checked.
 
-The fields themselves are in `scidata.record.parts` and `scidata.record.model`.
+The fields themselves are in `parts`, `contents` and `model` beside it.
 """
 
 import re

@@ -18,6 +18,7 @@ from pydantic import (
 from scidata import identifiers
 from scidata.errors import InvalidError, Problem
 from scidata.identifiers import refusal
+from scidata.record.contents import Samples, SplitRule, VariableNote
 from scidata.record.fields import (
     DatasetId,
     Date,
@@ -46,10 +47,7 @@ from scidata.record.parts import (
     Provenance,
     Publisher,
     Relation,
-    Samples,
-    SplitRule,
     Subject,
-    VariableNote,
 )
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
 from scidata.formats import media
-from scidata.manifest import path_fault
+from scidata.paths import path_fault
 from scidata.site.hosting import FILE, SCHEMA
 from scidata.storage.base import Store
 

@@ -55,7 +55,7 @@ class KeepsUnfinished(Protocol):
 class Store(Protocol):
     """Where versions live: a folder, S3, memory, or read-only https.
 
-    Keys are relative, ``/``-separated and obey `scidata.manifest.path_fault`. Every method
+    Keys are relative, ``/``-separated and obey `scidata.paths.path_fault`. Every method
     raises `StorageError` when the store cannot be reached or refuses, after retrying what can
     pass next time; no credential is ever part of a message or of `url`.
     """

@@ -22,7 +22,7 @@ from typing import Any
 import obstore.store
 
 from scidata.errors import InvalidError, NotFoundError, ScidataError, StorageError
-from scidata.manifest import path_fault
+from scidata.paths import path_fault
 from scidata.storage import refusals
 from scidata.storage.addresses import split_url
 from scidata.storage.base import ObjectFacts, Store

@@ -1,7 +1,7 @@
 """Which keys a store accepts, and the name of an object in messages."""
 
 from scidata.errors import InvalidError
-from scidata.manifest import path_fault
+from scidata.paths import path_fault
 
 
 def checked(key: str) -> str:

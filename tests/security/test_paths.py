@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scidata.bag import parse_lines
 from scidata.digest import Digest
 from scidata.errors import ScidataError
-from scidata.manifest import Manifest, path_fault
+from scidata.manifest import Manifest
+from scidata.paths import path_fault
 from scidata.pulling import pull
 from scidata.resolve import resolve
 from scidata.storage import open_store

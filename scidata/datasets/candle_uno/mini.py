@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from scidata.datasets import Advance, Survey
+from scidata.datasets import Advance, Survey, given
 from scidata.datasets.candle_uno.content import Block, Content, Features
 from scidata.datasets.candle_uno.recipe import Whole
 from scidata.datasets.candle_uno.simulate import Simulated, simulate
-from scidata.errors import InvalidError
 
 
 class Mini:
     """A recipe that reads nothing; see `scidata.datasets.Recipe`."""
+
+    spreads = False
 
     def __init__(self, name: str, make: Callable[[int], Content]) -> None:
         self._name, self._make = name, make
@@ -26,12 +27,7 @@ class Mini:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Plan the simulation."""
-        if source is not None:
-            raise InvalidError(
-                f"{self._name} is simulated and reads no source",
-                where=str(source),
-                fix=f"leave out --source, or run scidata build candle-uno --source {source}",
-            )
+        given.none(source, self._name, published="candle-uno")
         return _Simulation(int(options["seed"]), self._make)
 
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from scidata.datasets import Advance, Survey
+from scidata.datasets import Advance, Survey, given
 from scidata.datasets.candle_uno import reading
 from scidata.datasets.candle_uno.content import Content, complete, write
-from scidata.errors import InvalidError, NotFoundError
+from scidata.errors import InvalidError
 from scidata.record import Record
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class FromFiles:
     """A recipe that reads a source which must be given; see `scidata.datasets.Recipe`."""
 
     choices: Mapping[str, tuple[str, ...]] = {}
+    spreads = False
 
     def __init__(self, name: str, what: str, find: Finder, read: Reader) -> None:
         self._name, self._what = name, what
@@ -32,17 +33,9 @@ class FromFiles:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Find the files."""
-        fix = f"give --source {self._what}"
-        if source is None:
-            raise InvalidError(
-                f"{self._name} does not ship with scidata",
-                where=self._name,
-                fix=f"{fix}; scidata build candle-uno-mini simulates some",
-            )
-        if not source.exists():
-            raise NotFoundError(f"there is no {str(source)!r}", where=str(source), fix=fix)
-        form, found = self._find(source)
-        return Reading(str(source), form, found, self._read)
+        place = given.required(source, self._name, self._what, simulated="candle-uno-mini")
+        form, found = self._find(place)
+        return Reading(str(place), form, found, self._read)
 
 
 def from_folder(name: str, form: str, names: Mapping[str, str], read: Reader) -> FromFiles:

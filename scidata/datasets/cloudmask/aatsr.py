@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scidata.datasets import Survey
+from scidata.datasets import Survey, given
 from scidata.datasets.cloudmask.netcdf import NetCdf, opened
 from scidata.datasets.cloudmask.scene import Channel, Scene, check_scene, refuse
-from scidata.datasets.cloudmask.single import Single, require
+from scidata.datasets.cloudmask.single import Single
 from scidata.datasets.cloudmask.tiles import Image, Look
 
 REFLECTANCE = tuple(
@@ -39,6 +39,8 @@ _NAME = "ATS_TOA_1*.nc"
 class Aatsr:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = False
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """There are none."""
@@ -46,7 +48,7 @@ class Aatsr:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Find the one file."""
-        place = require("cloudmask-aatsr", source, "a file ATS_TOA_1*.nc")
+        place = given.required(source, "cloudmask-aatsr", "a file ATS_TOA_1*.nc")
         paths = [place] if place.is_file() else sorted(place.glob(_NAME))
         if len(paths) != 1:
             raise refuse(

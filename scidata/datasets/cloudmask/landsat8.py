@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from scidata.datasets import Survey
+from scidata.datasets import Survey, given
 from scidata.datasets.cloudmask.scene import Channel, Float, Scene, check_scene, refuse
-from scidata.datasets.cloudmask.single import Single, require
+from scidata.datasets.cloudmask.single import Single
 from scidata.datasets.cloudmask.tiff import read_tiff
 from scidata.datasets.cloudmask.tiles import Image, Look
 
@@ -50,6 +50,8 @@ _BAND = re.compile(r"(?P<scene>LC8\w+?)_(?P<band>B\d+)_toa\.tif", re.ASCII)
 class Landsat8:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = False
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """There are none."""
@@ -58,7 +60,7 @@ class Landsat8:
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Find a file of each band."""
         what = "a folder of LC8…_B1_toa.tif to LC8…_B11_toa.tif"
-        place = require("cloudmask-landsat8", source, what)
+        place = given.required(source, "cloudmask-landsat8", what)
         named = {p: _BAND.fullmatch(p.name) for p in sorted(place.glob("*_toa.tif"))}
         scenes = {m["scene"] for m in named.values() if m}
         bands = {m["band"]: path for path, m in named.items() if m}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scidata.datasets import Advance, Survey
+from scidata.datasets import Advance, Survey, given
 from scidata.datasets.assembling import Assembled, divide
 from scidata.datasets.cloudmask import bayes, published
 from scidata.datasets.cloudmask.folder import Role, SceneFile
@@ -20,7 +20,6 @@ from scidata.datasets.cloudmask.splits import Divided, divided
 from scidata.datasets.damage import Damage
 from scidata.datasets.sample_store import Written, write_samples
 from scidata.datasets.samples import Sample
-from scidata.errors import InvalidError
 from scidata.record import Record
 
 TITLE = (
@@ -41,6 +40,8 @@ _FRAME = timedelta(minutes=3)
 class Mini:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = True
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Size and number of scenes, and the seed."""
@@ -52,13 +53,7 @@ class Mini:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Plan which scenes to simulate."""
-        if source is not None:
-            raise InvalidError(
-                "cloudmask-mini is simulated and reads no source",
-                where=str(source),
-                fix="leave out --source, or build real files with: scidata build cloudmask "
-                f"--source {source}",
-            )
+        given.none(source, "cloudmask-mini", published="cloudmask")
         return _Simulation(options)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from scidata.datasets import Advance, Survey
+from scidata.datasets import Advance, Survey, given
 from scidata.datasets.assembling import Assembled, divide
 from scidata.datasets.cloudmask import product, published
 from scidata.datasets.cloudmask.folder import SceneFile, list_scenes
@@ -26,6 +26,8 @@ TITLE = "Sentinel-3 SLSTR scenes with Bayesian cloud flags"
 class CloudMask:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = True
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """What becomes of damaged files, and which flags of a product are the label."""
@@ -33,15 +35,15 @@ class CloudMask:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """List the scenes by their names."""
-        if source is None:
-            raise InvalidError(
-                "cloudmask does not ship with scidata: its files are 163 GB",
-                where="cloudmask",
-                fix="give --source a folder of S3A_SL_1_RBT*.hdf files; "
-                "scidata build cloudmask-mini simulates some",
-            )
-        scenes, strangers = list_scenes(source)
-        return _Files(source, scenes, strangers, options)
+        place = given.required(
+            source,
+            "cloudmask",
+            "a folder of S3A_SL_1_RBT*.hdf files",
+            size="its files are 163 GB",
+            simulated="cloudmask-mini",
+        )
+        scenes, strangers = list_scenes(place)
+        return _Files(place, scenes, strangers, options)
 
 
 class _Files:

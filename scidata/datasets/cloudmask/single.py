@@ -7,29 +7,10 @@ from pathlib import Path
 from scidata.datasets import Advance
 from scidata.datasets.cloudmask import tiles
 from scidata.datasets.cloudmask.tiles import Image, Look, Tiled
-from scidata.errors import InvalidError, NotFoundError
 from scidata.record import Record
 
 Reader = Callable[[Sequence[tuple[str, Path]]], list[Image]]
 """Makes images of the files of a source."""
-
-
-def require(name: str, source: Path | None, what: str) -> Path:
-    """Return the source, which does not ship with scidata.
-
-    Raises
-    ------
-    InvalidError
-        If none was given.
-    NotFoundError
-        If it is not there.
-    """
-    fix = f"give --source {what}"
-    if source is None:
-        raise InvalidError(f"{name} does not ship with scidata", where=name, fix=fix)
-    if not source.exists():
-        raise NotFoundError(f"there is no {str(source)!r}", where=str(source), fix=fix)
-    return source
 
 
 class Single:

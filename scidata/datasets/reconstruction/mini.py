@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scidata.datasets import Advance, Survey
+from scidata.datasets import Advance, Survey, given
 from scidata.datasets.assembling import Assembled, Parts, divide
 from scidata.datasets.damage import Damage
 from scidata.datasets.reconstruction.environment import write_environment
@@ -30,7 +30,6 @@ from scidata.datasets.stemdl.crystals import prototypes, require_extra
 from scidata.datasets.stemdl.mini import Material
 from scidata.datasets.stemdl.splits import by_key
 from scidata.datasets.stemdl.zones import ZONES, zones
-from scidata.errors import InvalidError
 from scidata.record import Record
 
 TITLE = "Simulated rasters of diffraction patterns, and the projected potential of each"
@@ -60,6 +59,8 @@ SIZES = {
 class Mini:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = True
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Number of materials, and the seed."""
@@ -67,13 +68,7 @@ class Mini:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Plan; there is nothing to read."""
-        if source is not None:
-            raise InvalidError(
-                "stemdl-reconstruction-mini is simulated and reads no source",
-                where=str(source),
-                fix="leave out --source, or build published files with: scidata build "
-                f"stemdl-reconstruction --source {source}",
-            )
+        given.none(source, "stemdl-reconstruction-mini", published="stemdl-reconstruction")
         require_extra()
         return _Simulation(options)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from scidata.datasets import Advance, Survey
+from scidata.datasets import Advance, Survey, given
 from scidata.datasets.assembling import Assembled, Parts, divide
 from scidata.datasets.damage import Damage
 from scidata.datasets.reconstruction.environment import opened, require_lmdb
@@ -69,6 +69,8 @@ class Stretch:
 class Reconstruction:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = False
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """What becomes of damaged samples."""
@@ -76,16 +78,16 @@ class Reconstruction:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """List the environments by their names."""
-        if source is None:
-            raise InvalidError(
-                "stemdl-reconstruction does not ship with scidata: 100 GB a process",
-                where="stemdl-reconstruction",
-                fix="give --source batch_train_0.db or a folder of such; "
-                "scidata build stemdl-reconstruction-mini simulates some",
-            )
+        place = given.required(
+            source,
+            "stemdl-reconstruction",
+            "batch_train_0.db or a folder of such",
+            size="100 GB a process",
+            simulated="stemdl-reconstruction-mini",
+        )
         require_lmdb()
-        found, strangers = list_environments(source)
-        return _Environments(source, found, strangers, options)
+        found, strangers = list_environments(place)
+        return _Environments(place, found, strangers, options)
 
 
 def list_environments(source: Path) -> tuple[list[Found], list[Problem]]:

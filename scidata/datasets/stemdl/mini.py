@@ -54,6 +54,8 @@ _UNITS_A_SHARD = 4
 class Mini:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = True
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Number of groups, materials and energies; the seed; what becomes of damaged CIFs."""

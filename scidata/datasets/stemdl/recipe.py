@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from scidata.datasets import Advance, Survey
+from scidata.datasets import Advance, Survey, given
 from scidata.datasets.assembling import Assembled, Parts, divide
 from scidata.datasets.damage import Damage
 from scidata.datasets.sample_store import Written, write_samples
@@ -28,6 +28,8 @@ _CHUNK, _SHARD = 8, 256
 class Stemdl:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = True
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """What becomes of damaged files and samples."""
@@ -35,15 +37,15 @@ class Stemdl:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """List the files by their names."""
-        if source is None:
-            raise InvalidError(
-                "stemdl-classification does not ship with scidata: its files are 549 GB",
-                where="stemdl-classification",
-                fix="give --source a folder of batch_*.h5 or sample-*.npz; "
-                "scidata build stemdl-mini simulates some",
-            )
-        files, strangers = list_files(source)
-        return _Files(source, files, strangers, options)
+        place = given.required(
+            source,
+            "stemdl-classification",
+            "a folder of batch_*.h5 or sample-*.npz",
+            size="its files are 549 GB",
+            simulated="stemdl-mini",
+        )
+        files, strangers = list_files(place)
+        return _Files(place, files, strangers, options)
 
 
 class _Files:

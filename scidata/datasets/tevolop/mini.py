@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import xarray as xr
 
-from scidata.datasets import Advance, Survey
+from scidata.datasets import Advance, Survey, given
 from scidata.datasets.array_store import ArrayStore
 from scidata.datasets.tevolop import assemble, etas, grid, provenance
 from scidata.datasets.tevolop.assemble import Given, Outcome, Plan, Quirks
@@ -24,7 +24,6 @@ from scidata.datasets.tevolop.events import (
 )
 from scidata.datasets.tevolop.grid import Days, Float, Int, Pixels
 from scidata.datasets.tevolop.oracle import ASSET, EXPECTED, Truth, expectation, pixel_size
-from scidata.errors import InvalidError
 from scidata.record import Record
 
 _BEFORE = 100 * YEAR
@@ -82,6 +81,8 @@ FULL, FALLING = "full", "falling"
 class Mini:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = False
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Size and seed; whether all are found, or ever smaller ones as time goes on."""
@@ -93,12 +94,7 @@ class Mini:
 
     def survey(self, source: Path | None, options: Mapping[str, str]) -> Survey:
         """Plan the simulation."""
-        if source is not None:
-            raise InvalidError(
-                "tevolop-mini is simulated and reads no source",
-                where=str(source),
-                fix=f"leave out --source, or run scidata build tevolop --source {source}",
-            )
+        given.none(source, "tevolop-mini", published="tevolop")
         return _Simulation(SIZES[options["size"]], options)
 
 

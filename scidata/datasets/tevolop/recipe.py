@@ -23,6 +23,8 @@ SHIPPED = Path(str(files("scidata") / "catalogs/tevolop/scedc_socal_1950_2026_m2
 class TEvolOp:
     """The recipe; see `scidata.datasets.Recipe`."""
 
+    spreads = False
+
     @property
     def choices(self) -> Mapping[str, tuple[str, ...]]:
         """Which fortnights to make: by both rules, the physical or the published alone."""
