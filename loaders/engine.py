@@ -2,7 +2,8 @@
 
 With the shuffles ``none`` and ``window`` whole tiles are read into a pool, and samples are
 copied out of it; with ``exact`` the chunks that each batch touches are read straight into the
-batch. Variables that are small as a whole are read once and stay.
+batch, and those that a later batch needs stay. Variables that are small as a whole are read
+once and stay.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, count, islice
 from queue import Empty, Full, Queue
 from typing import Any, TypeAlias
@@ -206,20 +207,19 @@ class Engine:
         size = self._program.group
         groups = (numbers[at : at + size] for at in range(0, len(numbers), size))
         todo = (self._plan(course, group, retained) for group in groups)
-        planned, begun = deque[_Group](), deque[_Group]()
+        planned, begun = deque[_Group](), deque[tuple[_Group, Future[None]]]()
         while True:
             # A few at a time: the first batch does not wait for all.
             planned.extend(islice(todo, 1 + PLANNED_AT_ONCE * (len(planned) < PLANNED)))
             if planned:
                 group = planned.popleft()
-                group.come = self._begin(group, retained)
-                begun.append(group)
+                begun.append((group, self._begin(group, retained)))
                 if len(begun) < EXACT_AHEAD and planned:
                     continue
             if not begun:
                 break
-            group = begun.popleft()
-            _wait(group.come, stop)
+            group, come = begun.popleft()
+            _wait(come, stop)
             with self._gauge.timed("assemble"):
                 retained.done(group.plan)
             self._need_resident(stop)
@@ -229,9 +229,7 @@ class Engine:
                 yield number, self._finished(batch)
         self._retained = retained
 
-    def _plan(
-        self, course: "_Course", numbers: Sequence[int], retained: Retained
-    ) -> "_Group":
+    def _plan(self, course: "_Course", numbers: Sequence[int], retained: Retained) -> "_Group":
         reads, batches = list[list[Read]](), []
         for number in numbers:
             parts = [located.starts for _, located in course.parts(number)]
@@ -298,7 +296,6 @@ class _Group:
     reads: list[list[Read]]
     """Of each batch, by the variables."""
     plan: Plan
-    come: Future[None] = field(default_factory=Future)
 
 
 class _Course:
