@@ -109,7 +109,7 @@ def run_task(
     store : Store, str or Path, optional
         As for `scidata.open`.
     out : Path
-        Folder for ``result.json``, ``mllog.txt``, ``config.yaml``, ``curve.png`` and
+        Folder for ``result.json``, ``mllog.txt``, ``settings.yaml``, ``curve.png`` and
         ``checkpoint.pt``.
     settings : mapping, optional
         Hyperparameters that replace the profile's, by name, as values or text: see

@@ -20,14 +20,13 @@ from scidata.benchmarks.folders import Submission, read_files, read_json, read_s
 from scidata.benchmarks.harness import Job, described, prepare, run, verify_read
 from scidata.benchmarks.log_rules import check
 from scidata.benchmarks.rescoring import Rescorer
+from scidata.benchmarks.runs import RESULT, SETTINGS
 from scidata.benchmarks.scoring import MODEL
 from scidata.benchmarks.settings import read_settings
 from scidata.benchmarks.submission import (
     CONFIG,
     DESCRIPTION,
     LOG,
-    RESULT,
-    SETTINGS,
     SYSTEM,
     SYSTEM_FIELDS,
     WRITE_UP,

@@ -224,7 +224,7 @@ def _work(fabric: Fabric, job: Job, progress: Progress) -> dict[str, Any]:  # An
     }
     document: dict[str, Any] = {}
     if first:
-        runs.write_config(job.out, job.settings.to_json())
+        runs.write_settings(job.out, job.settings.to_json())
         curves.draw(job.out / curves.NAME, mllog.plain(result))
         # Last: a folder with a result is a finished run.
         document = runs.write_result(job.out, job.identity, result)

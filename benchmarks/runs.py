@@ -19,7 +19,7 @@ from scidata.benchmarks.mllog import plain
 from scidata.errors import ConflictError, InvalidError, StorageError
 
 SCHEMA = "scidata-result/2"
-RESULT, CHECKPOINT, CONFIG = "result.json", "checkpoint.pt", "config.yaml"
+RESULT, CHECKPOINT, SETTINGS = "result.json", "checkpoint.pt", "settings.yaml"
 
 _DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
 
@@ -60,6 +60,18 @@ def read_result(out: Path, identity: Identity) -> dict[str, Any] | None:  # Any:
     return result
 
 
+def unscored(result: Mapping[str, Any]) -> str:  # Any: JSON
+    """Say of which parts the model has no value of the metric, and why; nothing if of none."""
+    scores, metric = result["scores"], result["metric"]
+    parts = [part for part in scores if scores[part]["model"].get(metric) is None]
+    if not parts:
+        return ""
+    return (
+        f"{metric} of {' and '.join(parts)} cannot be computed from what was scored: the data "
+        "are too short, too few samples were scored, or the training diverged"
+    )
+
+
 def prepare(out: Path) -> None:
     """Make the folder, and find out whether it can be written, before hours of training.
 
@@ -84,9 +96,9 @@ def write_result(out: Path, identity: Identity, result: Mapping[str, Any]) -> di
     return document
 
 
-def write_config(out: Path, settings: Mapping[str, object]) -> None:
+def write_settings(out: Path, settings: Mapping[str, object]) -> None:
     """Write all settings, so that ``--config`` can take them again."""
-    replace(out / CONFIG, yaml.safe_dump(dict(settings), sort_keys=False).encode())
+    replace(out / SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False).encode())
 
 
 class Checkpoints:

@@ -154,7 +154,7 @@ class Settings:
 
 
 def read_settings(file: Path) -> dict[str, Value]:
-    """Read settings by name from a YAML file, such as the ``config.yaml`` of a run.
+    """Read settings by name from a YAML file, such as the ``settings.yaml`` of a run.
 
     Raises
     ------

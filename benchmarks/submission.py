@@ -7,7 +7,8 @@ code, and holds no credential, user or place of the machine.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ import yaml
 
 from scidata.benchmarks import mllog, predictions, runs
 from scidata.benchmarks.log_rules import check
-from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
+from scidata.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    ScidataError,
+    StorageError,
+)
 
 SCHEMA = "scidata-submission/1"
 MANIFEST = "manifest-sha256.txt"
 DESCRIPTION, SYSTEM, LOG = "submission.json", "system.json", "result-1.txt"
-SETTINGS, CONFIG, RESULT = "settings.yaml", "config.yaml", "result.json"
+CONFIG = "config.yaml"
+"""As the guide calls what names code, data and settings."""
 WRITE_UP = "scientific_contribution.md"
 SYSTEM_FIELDS = (
     "submitter", "division", "status", "system_name", "number_of_nodes",
@@ -89,11 +97,40 @@ def plan(
     NotFoundError
         If there is no finished run.
     InvalidError
-        If its log breaks a rule, or it kept no predictions.
+        If its log breaks a rule, it kept no predictions, or it has no score.
     ConflictError
         If its log names another organisation or system.
     """
     result = _result(run)
+    with _understood(run):
+        return _planned(
+            run,
+            result,
+            org=org,
+            system=system,
+            descriptor=descriptor,
+            by_reference=by_reference,
+            doi=doi,
+        )
+
+
+def _planned(
+    run: Path,
+    result: Mapping[str, Any],  # Any: JSON
+    *,
+    org: str,
+    system: str,
+    descriptor: str | None,
+    by_reference: bool,
+    doi: str | None,
+) -> tuple[dict[str, bytes], Path]:
+    if fault := runs.unscored(result):
+        raise InvalidError(
+            fault,
+            where=str(run / runs.RESULT),
+            fix="the same run would give the same: run it on a longer dataset (--dataset), or "
+            "with settings that score more and learn slower (--set), into another --out",
+        )
     seed = result["hyperparameters"]["seed"]
     named = Named(
         org=org, system=system, descriptor=descriptor or f"{result['profile']}-seed{seed}"
@@ -109,8 +146,8 @@ def plan(
         )
     files = {
         LOG: log,
-        RESULT: _json(result),
-        SETTINGS: yaml.safe_dump(result["hyperparameters"], sort_keys=False).encode(),
+        runs.RESULT: _json(result),
+        runs.SETTINGS: yaml.safe_dump(result["hyperparameters"], sort_keys=False).encode(),
         CONFIG: _config(result, doi),
         SYSTEM: _json(_system(result, named, log)),
         DESCRIPTION: _json(_description(result, named, by_reference=by_reference, doi=doi)),
@@ -168,15 +205,16 @@ def _result(run: Path) -> dict[str, Any]:  # Any: JSON
         found: dict[str, Any] = json.loads(path.read_bytes())
         schema = found["schema"]
     except OSError as error:
+        begun = (run / runs.CHECKPOINT).exists()
         raise NotFoundError(
-            f"no finished run: {error.strerror}",
+            "the run has not ended" if begun else f"no finished run: {error.strerror}",
             where=str(path),
-            fix="name the --out of a scidata bench run that has ended",
+            fix="continue it: repeat its scidata bench run with the same --out"
+            if begun
+            else "name the --out of a scidata bench run that has ended",
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InvalidError(
-            f"{runs.RESULT} is not a result: {error}", where=str(run), fix="run it again"
-        ) from error
+        raise _no_result(run, error) from error
     if schema != runs.SCHEMA:
         raise InvalidError(
             f"{runs.RESULT} is of schema {schema!r}, not {runs.SCHEMA}",
@@ -184,6 +222,25 @@ def _result(run: Path) -> dict[str, Any]:  # Any: JSON
             fix="run it again with this scidata",
         )
     return found
+
+
+@contextmanager
+def _understood(run: Path) -> Iterator[None]:
+    """Say that the result is none where its fields make no sense."""
+    try:
+        yield
+    except ScidataError:  # some are a LookupError or a ValueError, too
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _no_result(run, error) from error
+
+
+def _no_result(run: Path, error: Exception) -> InvalidError:
+    return InvalidError(
+        f"{runs.RESULT} is not a result: {type(error).__name__} {error}",
+        where=str(run),
+        fix="somebody changed it: run it again, into another --out",
+    )
 
 
 def _log(run: Path, named: Named) -> bytes:
@@ -249,7 +306,7 @@ def _config(result: Mapping[str, Any], doi: str | None) -> bytes:
     document = {
         "code": {"name": "scidata", "version": code["scidata"], "commit": code["commit"]},
         "data": [{"name": data["name"], "digest": data["digest"], "doi": doi}],
-        "settings": SETTINGS,
+        "settings": runs.SETTINGS,
     }
     return yaml.safe_dump(document, sort_keys=False).encode()
 
@@ -279,7 +336,7 @@ def _script(result: Mapping[str, Any]) -> bytes:
     return (
         "#!/bin/sh\n# Trains and scores again; SCIDATA_STORE names a store with the version.\n"
         f"scidata bench run {result['task']} --profile {result['profile']} \\\n"
-        f"    --dataset {result['dataset']['name']} --config {SETTINGS} --out again\n"
+        f"    --dataset {result['dataset']['name']} --config {runs.SETTINGS} --out again\n"
     ).encode()
 
 

@@ -18,7 +18,7 @@ from scidata.locations import read_index
 from scidata.manifest import Manifest
 from scidata.measure import measure
 from scidata.published import read_facts, read_file, read_published
-from scidata.resolve import resolve
+from scidata.resolve import resolve_or_folder
 from scidata.storage import StoreLike, open_store
 
 MAX_STATISTICS_BYTES = 16 * 2**20
@@ -153,16 +153,7 @@ def _side(which: str | Path, store: StoreLike | None, progress: Progress | None)
             fix="give an existing folder, or a version such as tevolop@1.0.0",
         )
     opened = open_store(store)
-    try:
-        commit = resolve(which, opened)
-    except (NotFoundError, InvalidError) as error:
-        if "@" in which:
-            raise
-        raise type(error)(
-            f"{which!r} is no folder here, and {error.message}",
-            where=error.where,
-            fix=f"give an existing folder; if a version is meant: {error.fix}",
-        ) from error
+    commit = resolve_or_folder(which, opened)
     published = read_published(opened, commit)
     statistics = b"{}"
     if STATISTICS in published.manifest:

@@ -137,6 +137,12 @@ def _staged(
     folder: Path, version: str, created: str, base_url: str | None, progress: Progress | None
 ) -> Subject:
     VersionNumber.parse(version)
+    if folder.is_file():
+        raise InvalidError(
+            f"{str(folder)!r} is a file, not a staged dataset",
+            where=str(folder),
+            fix="give the folder that holds record.yaml and data/",
+        )
     path = folder / "record.yaml"
     record = parse_record(read_record_bytes(path), where=str(path))
     measured = measure(

@@ -6,14 +6,14 @@ What was fetched is kept until the build is done: an interrupted one asks only f
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from scidata.errors import InvalidError, NotFoundError, Problem, StorageError
 from scidata.hashing import Meter, Progress
-from scidata.manifest import MAX_PROBLEMS, path_fault
+from scidata.manifest import MAX_PROBLEMS, folders_of, path_fault
 from scidata.parallel import each
 from scidata.storage import open_store
 from scidata.storage.base import ObjectFacts, Store
@@ -92,16 +92,21 @@ def list_bucket(
             where=store.url,
             fix="give a longer prefix",
         )
+    folders = folders_of(held.key for held in objects)
     faults = [
         Problem(code="path", path=held.key, message=f"its key {fault}", fix="rename it")
         for held in objects
-        if (fault := path_fault(held.key))
+        if (fault := path_fault(held.key) or _twofold(held.key, folders))
     ]
     if faults:
         raise InvalidError.listing(
             faults[:MAX_PROBLEMS], where=store.url, fix="rename what is listed"
         )
     return Bucket(store=store, objects=objects)
+
+
+def _twofold(key: str, folders: Container[str]) -> str | None:
+    return "is both a file and a folder, which no disk can hold" if key in folders else None
 
 
 def fetch(bucket: Bucket, folder: Path, *, progress: Progress | None = None) -> Path:

@@ -355,12 +355,12 @@ def _have_twins(files: Mapping[str, object], unfolded: list[str]) -> bool:
     folded = {path.casefold() for path in unfolded}
     if len(folded) < len(unfolded) or any(p in files for p in folded.difference(unfolded)):
         return True
-    folders = _folders(files)
+    folders = folders_of(files)
     lower = {folder.casefold() for folder in folders} if unfolded else folders
     return len(lower) < len(folders) or any(f in files or f in folded for f in lower)
 
 
-def _folders(paths: Iterable[str]) -> set[str]:
+def folders_of(paths: Iterable[str]) -> set[str]:
     """Return every folder that plain paths lie in, and those that these lie in."""
     folders = {path.rpartition("/")[0] for path in paths}
     for folder in list(folders):

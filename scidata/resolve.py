@@ -166,6 +166,20 @@ def resolve(reference: str, store: StoreLike | None = None) -> CommitRecord:
     return commit
 
 
+def resolve_or_folder(reference: str, store: StoreLike | None = None) -> CommitRecord:
+    """Find a version where a folder could have been meant, too, and was not there."""
+    try:
+        return resolve(reference, store)
+    except (NotFoundError, InvalidError) as error:
+        if "@" in reference:
+            raise
+        raise type(error)(
+            f"{reference!r} is no folder here, and {error.message}",
+            where=error.where,
+            fix=f"give an existing folder; if a version is meant: {error.fix}",
+        ) from error
+
+
 def resolve_any(reference: str, store: StoreLike | None = None) -> CommitRecord:
     """Find the version that a name means without a word: a purged one, too, if it is named.
 

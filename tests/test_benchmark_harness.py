@@ -17,7 +17,6 @@ from scidata.benchmarks.settings import Settings, nearest, read_settings
 from scidata.benchmarks.task import Profile, Target
 from scidata.benchmarks.training import learning_rate, optimizer_of
 from scidata.cli import cli
-from scidata.cli.bench import unscored_parts
 from scidata.dataset import Dataset
 from scidata.errors import InvalidError, NotFoundError
 from tests import tasks
@@ -217,12 +216,6 @@ def test_a_setting_of_another_kind_is_refused(name: str, value: object, message:
         BASE.changed({name: value})
 
 
-def test_a_run_names_the_parts_whose_metric_cannot_be_computed() -> None:
-    scored, empty = {"model": {"NNSE": 0.5}}, {"model": {"NNSE": None}}
-    result = {"metric": "NNSE", "scores": {"train": scored, "validation": empty}}
-    assert unscored_parts(result) == ["validation"]
-
-
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [("lr", "learning_rate"), ("epoch", "epochs"), ("batchsize", "batch_size")],
@@ -237,7 +230,7 @@ def test_the_settings_of_a_run_are_a_file_that_gives_the_same_run(
     quakes: Dataset, tmp_path: Path
 ) -> None:
     first = _run(quakes, tmp_path / "first", learning_rate=0.02, seed=5)
-    settings: dict[str, Any] = dict(read_settings(tmp_path / "first" / "config.yaml"))
+    settings: dict[str, Any] = dict(read_settings(tmp_path / "first" / "settings.yaml"))
     again = _run(quakes, tmp_path / "again", **settings)
     assert again["identity"] == first["identity"]
     assert again["scores"] == first["scores"]

@@ -128,7 +128,15 @@ def test_a_version_keeps_its_doi_when_the_prefix_changes(
         publish("bare@1.0.0", store, options=asked)
     environ = {**options.environ, "DATACITE_PREFIX": "10.5073"}
     other = DoiOptions(**{**vars(options), "environ": environ})
-    assert publish("bare@1.0.0", store, options=other).doi == DOI
+    kept = f"DATACITE_PREFIX is 10.5073, but bare@1.0.0 has the DOI {DOI} already, and keeps it"
+    done = publish("bare@1.0.0", store, options=other)
+    assert (done.doi, kept in done.warnings) == (DOI, True)
+    assert preview("bare@1.0.0", store, options=other).warnings == (kept,)
+    assert show("bare@1.0.0", store, options=other).warnings == (kept,)
+    later = preview("bare@1.1.0", store, options=other)
+    assert (later.doi, len(later.warnings)) == (SECOND, 1)
+    assert later.warnings[0].endswith(f"{CONCEPT}: --prefix 10.5073 gives it another prefix")
+    assert not preview("bare@1.1.0", store, options=options).warnings
     assert set(datacite.dois) == {DOI, CONCEPT}
 
 

@@ -77,6 +77,8 @@ def test_what_cannot_be_exported_is_named(store: Path, tmp_path: Path) -> None:
         export("other", "dcat", store)
     with pytest.raises(NotFoundError, match="no record"):
         export(tmp_path, "dcat")
+    with pytest.raises(InvalidError, match="is a file, not a staged dataset"):
+        export(Path(__file__), "dcat")
     with pytest.raises(InvalidError, match="carries a credential"):
         export("tiny", "dcat", store, base_url="https://user:secret@example.org/")
 

@@ -288,3 +288,5 @@ def test_a_low_score_fails_only_where_more_was_asked(
     assert {rule["state"] for rule in document["rules"]} == {"met", "lost", "unknown"}
     assert run("check", staged, "--at-least", 1) == 2
     assert run("check", "tiny", "--store", staged) == 2
+    assert run("check", "nowhere.yaml", "--fair", "--store", staged) == 3
+    assert "there is no record 'nowhere.yaml'" in capsys.readouterr().err

@@ -229,11 +229,24 @@ def test_the_command_gives_the_report_as_json(store: Store, tmp_path: Path) -> N
     assert not (tmp_path / "store" / "index.yaml").exists()
 
 
-def test_the_command_exits_with_5_if_a_version_is_damaged(store: Store, tmp_path: Path) -> None:
+def test_the_command_exits_with_5_and_a_remedy_for_each_damaged_version(
+    store: Store, staged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from scidata.cli import main
 
+    for number in range(1, 6):
+        write_version(store, staged, f"2.{number}.0")
+        damage(store, f"tiny/v2.{number}.0/meta/facts.json")
     damage(store, "tiny/v1.9.0/meta/facts.json")
     with pytest.raises(SystemExit) as caught:
         main(["index", "--store", str(tmp_path / "store")])
     assert caught.value.code == 5
     assert (tmp_path / "store" / "index.yaml").exists()
+    fix = capsys.readouterr().err.rpartition("fix:")[2]
+    named = [
+        n for n in ("1.9.0", "2.1.0", "2.2.0", "2.5.0") if f"verify tiny@{n} --store" in fix
+    ]
+    assert (named, fix.endswith("; ... and 1 more; --json lists all\n")) == (
+        ["1.9.0", "2.1.0", "2.2.0"],
+        True,
+    )

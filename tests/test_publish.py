@@ -84,6 +84,12 @@ def test_a_record_in_the_place_of_a_staged_dataset_is_refused(
     assert "the folder that holds record.yaml and data/" in caught.value.fix
 
 
+def test_a_store_in_the_data_that_it_is_to_hold_is_refused(staged: Path) -> None:
+    with pytest.raises(InvalidError, match=r"the store lies in '.*data', the files of which"):
+        publish(staged, staged / "data" / "store", version="1.0.0")
+    assert not (staged / "data" / "store").exists()
+
+
 def test_a_published_version_verifies(staged: Path, tmp_path: Path) -> None:
     publish(staged, tmp_path / "store", version="1.0.0")
     assert verify("tiny@1.0.0", tmp_path / "store").damage == ()

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 import scidata
 from scidata import signing
-from scidata.errors import ConflictError, IntegrityError, InvalidError, SignatureError
+from scidata.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    SignatureError,
+)
 from scidata.mirroring import mirror
 from scidata.publishing import PublishOptions, publish
 from scidata.pulling import pull
@@ -229,6 +235,9 @@ def test_a_copy_is_compared_with_the_signed_commit_record_of_the_store(
         verify(copy, store, trusted=trusted)
     signing.sign("tiny", load_key(keys / "ed25519"), store)
     assert verify(copy, store, trusted=trusted).signer == trusted[0]
+    with pytest.raises(NotFoundError, match="signatures lie in the store") as told:
+        verify(copy, trusted=trusted)
+    assert "--store URL" in told.value.fix
     (copy / "data/splits").mkdir(exist_ok=True)
     (copy / "meta/record.yaml").write_text("forged")
     found = verify(copy, store, trusted=trusted)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from obstore.exceptions import InvalidPathError
@@ -52,6 +53,18 @@ def test_a_wrong_endpoint_fails_within_ten_seconds_and_is_named(s3_url: str) -> 
     assert time.monotonic() - begun < 10
     assert wrong in str(caught.value)
     assert "--endpoint-url" in caught.value.fix
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_that_is_empty_means_aws(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    view: Any = open_store("s3://bucket/x", anonymous=True).objects()
+    assert "https://s3.eu-west-1.amazonaws.com" in view.config.values()
 
 
 def test_wrong_credentials_are_a_storage_error_that_does_not_repeat_them(

@@ -175,6 +175,10 @@ def test_a_path_that_does_not_exist_is_not_found(tmp_path: Path) -> None:
     for target in (tmp_path / "absent", str(tmp_path / "absent"), "./absent"):
         with pytest.raises(NotFoundError, match="no folder"):
             verify(target)
+    with pytest.raises(
+        NotFoundError, match="'absent' is no folder here, and there is no store"
+    ):
+        verify("absent", tmp_path / "store")
 
 
 def test_a_manifest_larger_than_the_limit_is_refused(

@@ -48,6 +48,7 @@ from scidata.publishing import (
 from scidata.record import Record, read_record_bytes
 from scidata.references import Referenced
 from scidata.storage import StoreLike, open_store
+from scidata.storage.addresses import file_url_folder, local_folder, refuse_inside
 from scidata.storage.base import Store
 from scidata.storage.foreign import is_near
 from scidata.version import OutsidePlace
@@ -240,6 +241,10 @@ def _state_file(options: AdoptOptions, store: Store, name: str, version: str) ->
 def _files(source: str, store: Store, options: AdoptOptions) -> tuple[SourceFile, ...]:
     near = is_near(store.address)
     if not options.listed:
+        if source.startswith("file://"):
+            refuse_inside(store, file_url_folder(source))
+        elif "://" not in source:
+            refuse_inside(store, local_folder(source))
         return list_source(source, options.reached, near=near)
     data = read_list_file(Path(source))
     return read_list(data, options.reached, where=source, near=near)

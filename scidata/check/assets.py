@@ -1,23 +1,45 @@
 """The array stores and tables of a staged dataset, as far as their metadata tell."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from scidata.errors import Problem
 from scidata.facts import Variable
-from scidata.measure import Surveyed
+from scidata.formats.media import CSV, HDF5_SUFFIXES, TSV, media_type
+from scidata.measure import Entry, Surveyed
 
 Assets: TypeAlias = Mapping[str, tuple[Variable, ...]]
 """The variables of each array store and table, by the asset's key."""
 
+_PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
+
 
 def opaque_warnings(surveyed: Surveyed) -> Iterator[Problem]:
     """Say once of each asset of another form that nothing in it was compared."""
-    for path in surveyed.opaque.values():
-        message = "not looked into: arrays are read from Zarr v3 stores, tables from Parquet"
-        fix = "publish it as it is; to_xarray, to_pandas and streams do not read it"
-        yield warning("not-looked-into", path, message, fix)
+    opaque = set(surveyed.opaque.values())
+    for entry in surveyed.entries:
+        if entry.path in opaque:
+            yield warning("not-looked-into", entry.path, *_opaque(entry))
+
+
+def _opaque(entry: Entry) -> tuple[str, str]:
+    """Say why nothing in it was compared, and what its readers can do with it."""
+    message = "not looked into: arrays are compared in Zarr v3 stores, tables in Parquet"
+    if entry.variables:
+        return (
+            message,
+            "it is published as it is; to_xarray reads it, and scidata show lists it",
+        )
+    if entry.path.lower().endswith(HDF5_SUFFIXES):
+        return (
+            "no variable can be read: it is NetCDF-3, empty or damaged",
+            "open it with ncdump -h or h5dump -H; it is published as it is",
+        )
+    if media_type(_PACKED.sub("", entry.path)) in {CSV, TSV}:
+        return message, "it is published as it is; to_pandas reads it, and streams do not"
+    return message, "it is published as it is; readers fetch it with scidata pull"
 
 
 def table_files(entry: Path) -> list[Path]:

@@ -78,7 +78,7 @@ def list_tasks(*, as_json: bool) -> None:
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="YAML file of settings, such as the config.yaml of another run.",
+    help="YAML file of settings, such as the settings.yaml of another run.",
 )
 @click.option(
     "--set",
@@ -133,6 +133,7 @@ def run(  # click gives them by name
     all its processes train together, and the first one prints.
     """
     from scidata.benchmarks import plan_task, run_task, torchrun
+    from scidata.benchmarks.runs import unscored
     from scidata.storage import open_store
 
     settings = _settings(config, chosen, given)
@@ -160,18 +161,8 @@ def run(  # click gives them by name
         print_json(result["schema"], result)
     else:
         _print(result, folder)
-    if unscored := unscored_parts(result):
-        warn(
-            f"{result['metric']} of {' and '.join(unscored)} cannot be computed from what was "
-            "scored, so that this run cannot be ranked or submitted: the data are too short, "
-            "or too few samples were scored"
-        )
-
-
-def unscored_parts(result: Mapping[str, Any]) -> list[str]:  # Any: JSON
-    """Return the parts of which the model has no value of the metric."""
-    scores = result["scores"]
-    return [part for part in scores if scores[part]["model"].get(result["metric"]) is None]
+    if fault := unscored(result):
+        warn(f"{fault}; this run cannot be ranked or submitted")
 
 
 @command.command("check-log", epilog=exits(2, 3, 4))

@@ -123,6 +123,7 @@ def preview_command(*, reference: str, **given: Any) -> None:  # Any: of click
             "judges": list(seen.verdict.judges),
             "absent": list(seen.verdict.absent),
             "problems": [vars(problem) for problem in seen.verdict.problems],
+            "warnings": list(seen.warnings),
         }
         print_json("scidata-doi-preview/1", fields)
     else:
@@ -132,6 +133,8 @@ def preview_command(*, reference: str, **given: Any) -> None:  # Any: of click
         say(f"judged by {', '.join(seen.verdict.judges)}", err=True)
         for text in seen.verdict.absent:
             warn(f"not judged by {text}")
+        for text in seen.warnings:
+            warn(text)
     if seen.verdict.problems:
         click.get_current_context().exit(4)
 
@@ -245,6 +248,8 @@ def show_command(*, reference: str, **given: Any) -> None:  # Any: of click
         print_field("note", f"the store does not say so yet: scidata doi publish {again}")
     if seen.differs:
         print_field("differs", f"{', '.join(seen.differs)}; scidata doi update {again}")
+    for text in seen.warnings:
+        warn(text)
 
 
 def _run(verb: Callable[..., Done], reference: str, **given: Any) -> None:  # Any: of click

@@ -1,10 +1,11 @@
 """``scidata index``: rebuild the catalogs of a store."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 import click
 
-from scidata.cli.output import exits, json_option, print_json, say, store_options
+from scidata.cli.output import capped, exits, json_option, print_json, say, store_options
 from scidata.errors import IntegrityError
 from scidata.warning import warn
 from scidata.wording import counted
@@ -49,10 +50,14 @@ def command(
         )
     for text in report.warnings:
         warn(text)
-    if report.damaged:
+    if damaged := report.damaged:
         raise IntegrityError(
-            "not listed, because damaged: "
-            + "; ".join(f"{p.path}: {p.message}" for p in report.damaged),
+            f"not listed, because damaged: {_some(f'{p.path}: {p.message}' for p in damaged)}",
             where=store.url,
-            fix=report.damaged[0].fix,
+            fix=_some(dict.fromkeys(p.fix for p in damaged)),
         )
+
+
+def _some(texts: Iterable[str]) -> str:
+    (*lines,) = texts
+    return "; ".join(capped(lines, most=5))

@@ -24,7 +24,8 @@ from scidata.wording import counted
     type=click.Path(path_type=Path),
     metavar="FILE|DIR",
     help="Fill in what this says: a DataCite record, Croissant document or STAC collection in "
-    "JSON, an HDF5 or NetCDF-4 file, or a folder of data.",
+    "JSON; an HDF5 or NetCDF-4 file (.h5, .hdf5, .nc, .nc4); or a folder, of whose Zarr, "
+    "Parquet, HDF5 and NetCDF-4 data names and notes are taken, and of other files nothing.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the record instead of writing it.")
 @json_option

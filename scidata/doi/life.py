@@ -54,6 +54,7 @@ def preview(
         reserved=session.line.reserved is not None,
         document=without_empties(document),
         verdict=session.verdict(document, offline=True),
+        warnings=tuple(filter(None, [session.unheeded])),
     )
 
 
@@ -269,6 +270,7 @@ def show(
         url=str((found or {}).get("url") or ""),
         registered=(found or {}).get("registered"),
         differs=differs,
+        warnings=tuple(filter(None, [session.unheeded])),
     )
 
 

@@ -20,6 +20,7 @@ class Preview:
     reserved: bool
     document: Attributes
     verdict: Verdict
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class Seen:
     registered: str | None
     differs: tuple[str, ...]
     """Attributes that DataCite has otherwise than `update` would write them."""
+    warnings: tuple[str, ...] = ()
 
 
 def done_of(session: Session, steps: list[Step], verdict: Verdict, warnings: list[str]) -> Done:
@@ -67,5 +69,5 @@ def done_of(session: Session, steps: list[Step], verdict: Verdict, warnings: lis
         url=f"https://doi.org/{session.doi}",
         steps=tuple(steps),
         judges=verdict.judges,
-        warnings=(*absent, *warnings),
+        warnings=(*absent, *filter(None, [session.unheeded]), *warnings),
     )

@@ -52,7 +52,7 @@ class DoiOptions:
     api: str | None = None
     """``test``, ``production`` or an address; by default ``$DATACITE_API``, else test."""
     prefix: str | None = None
-    """Of the repository; by default ``$DATACITE_PREFIX``."""
+    """Of the repository; by default that of the dataset's DOI, else ``$DATACITE_PREFIX``."""
     base_url: str | None = None
     """Where the landing pages are; by default ``$SCIDATA_BASE_URL``."""
     dry_run: bool = False
@@ -91,6 +91,21 @@ class Session:
     def is_test(self) -> bool:
         """Whether the DOI will not resolve, and no reader is told of it."""
         return is_test(self.api)
+
+    @property
+    def unheeded(self) -> str:
+        """What a curator should know of a prefix that is set and was not taken, or nothing."""
+        wished, name = self.options.environ.get(PREFIX), self.commit.name
+        if self.options.prefix or not wished or self.doi.startswith(f"{wished}/"):
+            return ""
+        if self.line.reserved is not None:
+            return (
+                f"{PREFIX} is {wished}, but {name} has the DOI {self.doi} already, and keeps it"
+            )
+        return (
+            f"{PREFIX} is {wished}, but the DOI of {name} begins as that of its dataset, "
+            f"{self.concept}: --prefix {wished} gives it another prefix"
+        )
 
     @property
     def line(self) -> Line:
@@ -228,7 +243,7 @@ def _names(ledger: Ledger, commit: CommitRecord, options: DoiOptions) -> tuple[s
             )
         return reserved.doi, ledger.concept or reserved.concept
     known = (ledger.concept or "").partition("/")[0]
-    prefix = options.prefix or options.environ.get(PREFIX) or known
+    prefix = options.prefix or known or options.environ.get(PREFIX)
     if not prefix:
         raise InvalidError(
             "it is not known with which prefix the DOI begins",

@@ -170,7 +170,10 @@ def period(value: object) -> Fields | None:
 
 def refuse(where: str, message: str) -> InvalidError:
     """Make the error for a source that is not what it seems."""
-    fix = "give a DataCite, Croissant or STAC document, an HDF5 or NetCDF-4 file, or a folder"
+    fix = (
+        "give a DataCite, Croissant or STAC document in JSON, an HDF5 or NetCDF-4 file (.h5, "
+        ".hdf5, .nc, .nc4), or a folder of such files, Zarr stores or Parquet tables"
+    )
     return InvalidError(message, where=where, fix=fix)
 
 

@@ -28,6 +28,8 @@ Has: TypeAlias = Literal["record", "data", "version"]
 Document: TypeAlias = dict[str, Any]  # Any: JSON at the edge
 
 _FORMS = ("schemaorg", "dcat", "datacite")
+_RECORDS = {".yaml", ".yml"}
+"""A target that ends so is meant as a file, also where there is none."""
 _NO_DIGEST = Digest("0" * 64)
 _SOME_DAY = "1970-01-01T00:00:00Z"
 
@@ -57,7 +59,7 @@ class Evidence:
 def of_path(target: str | Path) -> Evidence | None:
     """Return what is known of a record's file or a staged folder; None if neither is meant."""
     path = Path(target)
-    if not is_folder(target) and not path.is_file():
+    if not is_folder(target) and not path.is_file() and path.suffix not in _RECORDS:
         return None
     file = path / "record.yaml" if path.is_dir() else path
     record = parse_record(read_record_bytes(file), where=str(file))

@@ -17,6 +17,7 @@ from scidata.hashing import Progress
 from scidata.identifiers import check_address
 from scidata.inventory import read_history
 from scidata.locations import read_locations
+from scidata.manifest import PAYLOAD
 from scidata.measure import Measured, Surveyed, measure
 from scidata.measure.files import Stamps
 from scidata.publishing.inheritance import (
@@ -37,6 +38,7 @@ from scidata.publishing.upload import (
 from scidata.record import Record, read_record_bytes
 from scidata.resolve import read_commit, version_numbers
 from scidata.sshsig import SigningKey
+from scidata.storage.addresses import refuse_inside
 from scidata.storage.base import Store
 from scidata.surroundings import Surroundings
 from scidata.version import CommitRecord, VersionNumber
@@ -107,6 +109,7 @@ def prepare(
     number = VersionNumber.parse(version)
     if options.fetch_from:  # goes into the version, for ever
         check_address(options.fetch_from, where="--fetch-from", schemes=_FETCHED)
+    refuse_inside(store, staged / PAYLOAD)
     begun_ns = int(options.surroundings.now().timestamp() * 10**9)
     record, record_bytes, data = _record(staged)
     # Before the bytes are read, which may take hours: can the store be reached at all?

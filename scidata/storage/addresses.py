@@ -27,6 +27,24 @@ def options_of(store: Store) -> str:
     return shlex.join(words)
 
 
+def refuse_inside(store: Store, folder: Path) -> None:
+    """Refuse a store that lies in the folder whose files it is to hold.
+
+    Raises
+    ------
+    InvalidError
+        If it does.
+    """
+    if store.url.startswith("file://"):
+        place = file_url_folder(store.url).resolve()
+        if place.is_relative_to(folder.resolve()):
+            raise InvalidError(
+                f"the store lies in {str(folder)!r}, the files of which it is to hold",
+                where=store.address,
+                fix="choose a store outside that folder (--store)",
+            )
+
+
 def split_url(url: str) -> SplitResult | None:
     """Take a URL apart; None if its host or port is malformed."""
     try:

@@ -29,7 +29,7 @@ from scidata.storage.base import ObjectFacts, Unfinished
 from scidata.storage.keys import checked
 from scidata.storage.objects import METADATA, Objects
 from scidata.storage.parts import MAX_PART, MIN_PART, PartUploads
-from scidata.storage.s3_address import S3Address
+from scidata.storage.s3_address import ENDPOINTS, S3Address
 from scidata.storage.staying import staying
 
 if TYPE_CHECKING:
@@ -209,6 +209,9 @@ class S3Store:
                 provider = s3_credentials.found(self.address)
                 if self._at.region is None and provider.region:
                     config["region"] = provider.region
+        if not self._at.endpoint and any(self._environ.get(v) == "" for v in ENDPOINTS):
+            # obstore would take the empty text for an address, and panic.
+            config["aws_endpoint_url_s3"] = f"https://s3.{config['region']}.amazonaws.com"
         return obstore.store.S3Store(
             self._at.bucket,
             prefix=prefix or None,

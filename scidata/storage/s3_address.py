@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from scidata.errors import InvalidError
 from scidata.storage.addresses import split_url
 
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Variables that name the server; the first that is not empty."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class S3Address:
@@ -33,9 +36,7 @@ def parse_address(
         If the URL names no bucket, or it or the endpoint carries credentials or a query.
     """
     parts = split_url(url)
-    endpoint = (
-        endpoint_url or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
-    )
+    endpoint = endpoint_url or next(filter(None, map(environ.get, ENDPOINTS)), None)
     if (
         parts is None
         or not parts.netloc

@@ -94,15 +94,24 @@ def verify(
     if folder.is_dir():
         from scidata.verifying.folder import verify_folder
 
-        return verify_folder(
-            folder,
-            open_store(store) if store is not None or keys else None,
-            digest=pin,
-            name=name,
-            choice=choice,
-            trusted=keys,
-            progress=progress,
-        )
+        try:
+            return verify_folder(
+                folder,
+                open_store(store) if store is not None or keys else None,
+                digest=pin,
+                name=name,
+                choice=choice,
+                trusted=keys,
+                progress=progress,
+            )
+        except NotFoundError as error:
+            if store is not None or not keys:
+                raise
+            raise NotFoundError(
+                f"signatures lie in the store of a version, and {error.message}",
+                where=error.where,
+                fix="name the store where it was published: --store URL",
+            ) from error
     if isinstance(target, Path) or _looks_like_path(target):
         raise NotFoundError(
             f"there is no folder {str(target)!r}",

@@ -23,7 +23,7 @@ from scidata.manifest import MANIFEST, MANIFEST_TABLE, PAYLOAD
 from scidata.manifest_index import Recorded, read_recorded
 from scidata.outside import reaching
 from scidata.parallel import each
-from scidata.resolve import read_tag, resolve
+from scidata.resolve import read_tag, resolve_or_folder
 from scidata.signing import require_signature
 from scidata.sshsig import PublicKey
 from scidata.storage.base import Store
@@ -54,7 +54,7 @@ def verify_version(
     progress: Progress | None,
 ) -> Verified:
     """Compare a version with its commit record, and its payload with its manifest."""
-    commit = resolve(reference, store)
+    commit = resolve_or_folder(reference, store)
     if choice.depth == "remote":  # of what a version adopted, its own server may keep some
         refuse_without_checksums(reaching(store, commit))
     signer = require_signature(store, commit, trusted).key if trusted else None
