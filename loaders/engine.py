@@ -2,7 +2,8 @@
 
 With the shuffles ``none`` and ``window`` whole tiles are read into a pool, and samples are
 copied out of it; with ``exact`` the chunks that each batch touches are read straight into the
-batch. Variables that are small as a whole are read once and stay.
+batch, and those that a later batch needs stay. Variables that are small as a whole are read
+once and stay.
 """
 
 import json
@@ -12,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import chain, count, islice
 from queue import Empty, Full, Queue
 from typing import Any, TypeAlias
 
@@ -30,6 +31,7 @@ from scidata.loaders.plan import Located, Tiling
 from scidata.loaders.pool import Pool, gather
 from scidata.loaders.reader import Reader
 from scidata.loaders.requests import Read, box
+from scidata.loaders.retained import Plan, Retained
 from scidata.loaders.samples import Field
 
 Batch: TypeAlias = dict[str, Tensor]
@@ -38,8 +40,10 @@ _Making: TypeAlias = Generator[_Made, None, None]
 
 QUEUED = 1
 """Batches that wait for the loop, while the next one is put together."""
-EXACT_AHEAD = 4
+EXACT_AHEAD = 3
 """Groups of batches that are read side by side with the shuffle ``exact``."""
+PLANNED, PLANNED_AT_ONCE = 32, 3
+"""Groups that are planned before they are begun, to know which chunks are needed again."""
 BLOCK = 8192
 """Samples that are located at a time."""
 _POLL_S = 0.1
@@ -64,6 +68,9 @@ class Program:
     group: int = 1
     """Batches that are planned together with the shuffle ``exact``: the more, the more of what
     they need lies in the same objects."""
+
+    retained: int = 0
+    """Bytes of chunks that stay until a later batch needs them, with the shuffle ``exact``."""
 
     @property
     def signature(self) -> str:
@@ -98,6 +105,7 @@ class Engine:
         self._residents: dict[str, npt.NDArray[Any]] = {}
         self._resident: Future[None] | None = None
         self._pool: Pool | None = None
+        self._retained: Retained | None = None
         self._ahead: _Ahead | None = None
         self._beginning = threading.Lock()
 
@@ -192,33 +200,55 @@ class Engine:
 
     def _exact(self, walk: Walk, numbers: Sequence[int], stop: threading.Event) -> _Making:
         self._begin_resident()
+        # What an iteration that was left has under way may still be written to its chunks.
+        retained = self._retained or Retained(self._program.retained)
+        self._retained = None
         course = _Course(walk, self._program.tiling)
         size = self._program.group
-        todo = (numbers[at : at + size] for at in range(0, len(numbers), size))
-        pending = deque(self._begin(course, group) for group in islice(todo, EXACT_AHEAD - 1))
-        while pending:
-            pending.extend(self._begin(course, group) for group in islice(todo, 1))
-            batches, done = pending.popleft()
-            _wait(done, stop)
+        groups = (numbers[at : at + size] for at in range(0, len(numbers), size))
+        todo = (self._plan(course, group, retained) for group in groups)
+        planned, begun = deque[_Group](), deque[tuple[_Group, Future[None]]]()
+        while True:
+            # A few at a time: the first batch does not wait for all.
+            planned.extend(islice(todo, 1 + PLANNED_AT_ONCE * (len(planned) < PLANNED)))
+            if planned:
+                group = planned.popleft()
+                begun.append((group, self._begin(group, retained)))
+                if len(begun) < EXACT_AHEAD and planned:
+                    continue
+            if not begun:
+                break
+            group, come = begun.popleft()
+            _wait(come, stop)
+            with self._gauge.timed("assemble"):
+                retained.done(group.plan)
             self._need_resident(stop)
-            for number, batch, starts in batches:
+            for number, starts, batch in group.batches:
                 with self._gauge.timed("assemble"):
                     self._fill_rest(batch, slice(None), starts)
                 yield number, self._finished(batch)
+        self._retained = retained
 
-    def _begin(
-        self, course: "_Course", numbers: Sequence[int]
-    ) -> "tuple[list[tuple[int, Batch, IntArray]], Future[None]]":
-        reads, batches = list[Read](), []
+    def _plan(self, course: "_Course", numbers: Sequence[int], retained: Retained) -> "_Group":
+        reads, batches = list[list[Read]](), []
         for number in numbers:
             parts = [located.starts for _, located in course.parts(number)]
             starts = np.concatenate(parts, axis=1)
-            batch = self._empty(starts.shape[1])
-            batches.append((number, batch, starts))
-            for field in self._program.tiled:
-                out = batch[field.name].numpy().reshape(starts.shape[1], *field.sizes)
-                reads.append(Read(field.layout, field.corners(starts), field.sizes, out))
-        return batches, self._reader.submit(reads)
+            batches.append((number, starts, Batch()))
+            reads.append(
+                [
+                    Read(field.layout, field.corners(starts), field.sizes)
+                    for field in self._program.tiled
+                ]
+            )
+        return _Group(batches, reads, retained.plan([*chain.from_iterable(reads)]))
+
+    def _begin(self, group: "_Group", retained: Retained) -> Future[None]:
+        for (_, starts, batch), reads in zip(group.batches, group.reads, strict=True):
+            batch.update(self._empty(starts.shape[1]))
+            for field, read in zip(self._program.tiled, reads, strict=True):
+                read.out = batch[field.name].numpy().reshape(starts.shape[1], *field.sizes)
+        return self._reader.bring(retained.begin(group.plan))
 
     def _begin_resident(self) -> None:
         if self._resident is None:
@@ -255,6 +285,17 @@ class Engine:
         first = next(iter(batch.values()))
         self._gauge.add(batches=1, samples=len(first), bytes=held)
         return finished
+
+
+@dataclass(eq=False)
+class _Group:
+    """Batches that are planned together with the shuffle ``exact``."""
+
+    batches: list[tuple[int, IntArray, Batch]]
+    """Number, first indices of the samples, and tensors, none before it is begun."""
+    reads: list[list[Read]]
+    """Of each batch, by the variables."""
+    plan: Plan
 
 
 class _Course:

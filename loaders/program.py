@@ -230,6 +230,9 @@ def _program(
         )
     resident, tiled = _divide(found, room.all // RESIDENT_SHARE)
     crops = source.samples.crops or 1
+    free = room.free - sum(
+        held.nbytes for held in {id(f.layout): f.layout for f in resident}.values()
+    )
     if not tiled or order.shuffle == "exact":
         return Program(
             resident=resident,
@@ -239,10 +242,8 @@ def _program(
             reach=1,
             ahead=0,
             in_flight=room.in_flight,
+            retained=max(free, 0),
         )
-    free = room.free - sum(
-        held.nbytes for held in {id(f.layout): f.layout for f in resident}.values()
-    )
 
     def weigh(extents: Sequence[int]) -> int:
         return sum(prod(f.extent(extents)) * f.layout.dtype.itemsize for f in tiled)

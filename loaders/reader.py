@@ -11,12 +11,12 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import chain, groupby
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -29,12 +29,12 @@ from scidata.loaders.places import damaged
 from scidata.loaders.requests import (
     Chunk,
     Numbers,
-    Parts,
     Read,
     Request,
+    Wanted,
     bundles,
-    parts,
     requests,
+    wanted,
 )
 from scidata.loaders.turns import Budget, Turns
 
@@ -47,15 +47,6 @@ REQUESTS_AT_ONCE = 64
 """However few bytes each asks for."""
 
 _Indexes: TypeAlias = dict[tuple[str, str], Index]
-
-
-class _Wanted(NamedTuple):
-    """A chunk that boxes touch."""
-
-    layout: Layout
-    place: Coordinates
-    path: str | None
-    parts: list[tuple[Parts, int]]
 
 
 class Reader:
@@ -111,7 +102,11 @@ class Reader:
             as the latency asks for it and bytes may be under way, and waits with them: so
             nothing that is asked for later may be needed for this to happen.
         """
-        return self._run(self._read(reads, placed))
+        return self._run(self._read(partial(wanted, reads), placed))
+
+    def bring(self, chunks: Sequence[Wanted]) -> "Future[None]":
+        """Begin to read chunks; the future is done when they are in all their places."""
+        return self._run(self._read(lambda: chunks, None))
 
     def close(self) -> None:
         """Stop at once: requests are dropped, threads end."""
@@ -137,12 +132,14 @@ class Reader:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, reads: Sequence[Read], placed: "Future[None] | None") -> None:
+    async def _read(
+        self, found: Callable[[], Sequence[Wanted]], placed: "Future[None] | None"
+    ) -> None:
         ready = self._ready(placed)
         try:
             async with asyncio.TaskGroup() as group:
                 with self._turns.drawn() as turn:
-                    chunks, absent = await self._found(reads)
+                    chunks, absent = await self._found(found())
                     await turn.wait()
                     for bundle in bundles(requests(chunks)):
                         nbytes = sum(request.nbytes for request in bundle)
@@ -175,12 +172,11 @@ class Reader:
     def _give(self, taken: int, _: "asyncio.Task[None]") -> None:
         self._budget.give(taken)
 
-    async def _found(self, reads: Sequence[Read]) -> tuple[list[Chunk], list[_Wanted]]:
-        """Find the chunks that boxes touch, and those of them that are fill value."""
-        wanted = _wanted(reads)
-        indexes = await self._needed_indexes(wanted)
-        chunks, absent = list[Chunk](), list[_Wanted]()
-        for one in wanted:
+    async def _found(self, chosen: Sequence[Wanted]) -> tuple[list[Chunk], list[Wanted]]:
+        """Find where chunks lie, and those of them that are fill value."""
+        indexes = await self._needed_indexes(chosen)
+        chunks, absent = list[Chunk](), list[Wanted]()
+        for one in chosen:
             layout, place, path, goals = one
             extent = None if path is None else _extent(layout, place, path, indexes)
             if extent is None:
@@ -189,10 +185,10 @@ class Reader:
                 chunks.append(Chunk(layout, extent, goals))
         return chunks, absent
 
-    async def _needed_indexes(self, wanted: Sequence[_Wanted]) -> _Indexes:
+    async def _needed_indexes(self, chosen: Sequence[Wanted]) -> _Indexes:
         needed = {
             (layout.asset, path): layout
-            for layout, _, path, _ in wanted
+            for layout, _, path, _ in chosen
             if path is not None and layout.table.index_bytes()
         }
         found = await asyncio.gather(*(self._index(path, n) for (_, path), n in needed.items()))
@@ -288,12 +284,15 @@ def _place(chunk: Chunk, raw: memoryview) -> None:
     """Decode a chunk and put its parts where they go."""
     layout, decoder = chunk.layout, chunk.layout.decoder
     targets = [held[row] for held, row in chunk.parts]
-    only, _ = targets[0]
-    if len(targets) == 1 and layout.scaling is None and decoder.direct(only):
-        decoder.into(raw, only)
-        return
-    numbers: Numbers = decoder.decode(raw, chunk.extent)
+    whole = None
+    if layout.scaling is None:
+        whole = next((out for out, _ in targets if decoder.direct(out)), None)
+    if whole is not None:
+        decoder.into(raw, whole)
+    numbers: Numbers = decoder.decode(raw, chunk.extent) if whole is None else whole
     for out, source in targets:
+        if out is whole:
+            continue
         part = numbers[source]
         if layout.scaling is None:
             np.copyto(out, part, casting="unsafe")
@@ -303,20 +302,6 @@ def _place(chunk: Chunk, raw: memoryview) -> None:
             for missing in scale.missing:
                 values = np.where(part == missing, np.nan, values)
             out[...] = values
-
-
-def _wanted(reads: Sequence[Read]) -> list[_Wanted]:
-    """Find the chunks that boxes touch, each once however many reads ask for it."""
-    found: dict[tuple[int, Coordinates], _Wanted] = {}
-    for read in reads:
-        layout = read.layout
-        held, chunks = parts(read)
-        for place, rows in chunks:
-            named = id(layout), place
-            if named not in found:
-                found[named] = _Wanted(layout, place, layout.table.object_of(place), [])
-            found[named].parts.extend((held, row) for row in rows)
-    return [*found.values()]
 
 
 def _extent(

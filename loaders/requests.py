@@ -67,6 +67,17 @@ class Parts:
         return out, tuple(map(slice, first, last))
 
 
+class Wanted(NamedTuple):
+    """A chunk that boxes touch."""
+
+    layout: Layout
+    place: Coordinates
+    path: str | None
+    """Of its object; None if it is fill value."""
+    parts: list[tuple[Parts, int]]
+    """All the places that it goes to, each a row of what some boxes need."""
+
+
 class Chunk(NamedTuple):
     """A chunk that is needed."""
 
@@ -128,6 +139,20 @@ def _once(places: IntArray, layout: Layout) -> Iterator[tuple[Coordinates, list[
     coordinates = places[ordered[firsts]].tolist()
     for place, low, high in zip(coordinates, firsts.tolist(), ends, strict=False):
         yield tuple(place), rows[low:high]
+
+
+def wanted(reads: Sequence[Read]) -> list[Wanted]:
+    """Find the chunks that boxes touch, each once however many reads ask for it."""
+    found: dict[tuple[int, Coordinates], Wanted] = {}
+    for read in reads:
+        layout = read.layout
+        held, chunks = parts(read)
+        for place, rows in chunks:
+            named = id(layout), place
+            if named not in found:
+                found[named] = Wanted(layout, place, layout.table.object_of(place), [])
+            found[named].parts.extend((held, row) for row in rows)
+    return [*found.values()]
 
 
 def requests(chunks: Iterable[Chunk]) -> Iterator[Request]:
