@@ -25,6 +25,7 @@ _SIZE = re.compile(r"\d{1,18}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SUM = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 _FIX = "correct the list, or leave the entry out"
+_FIX_THERE = "rename it there, or adopt a list of the others' addresses (--list)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ def list_source(source: str, options: SourceOptions, *, near: bool) -> tuple[Sou
         url = folder.as_uri()
     place = _place(url, options, near=near)
     listed = [f for f in place.store.list() if not f.key.endswith("/")]
-    return _checked(_listed(place, listed), source)
+    return _checked(_listed(place, listed), source, fix=_FIX_THERE)
 
 
 def read_list(
@@ -277,7 +278,9 @@ def _asked(place: Place, named: Iterable[tuple[str, _Entry]]) -> Iterator[Source
     yield from each(ask, named)
 
 
-def _checked(files: Iterable[SourceFile], where: str) -> tuple[SourceFile, ...]:
+def _checked(
+    files: Iterable[SourceFile], where: str, *, fix: str = _FIX
+) -> tuple[SourceFile, ...]:
     """Sort the files, and refuse paths that may not be published."""
     found = sorted(files, key=lambda file: file.path.encode())
     if not found:
@@ -294,12 +297,10 @@ def _checked(files: Iterable[SourceFile], where: str) -> tuple[SourceFile, ...]:
         if twin is not file.path:
             fault = fault or f"would be one file with {twin!r}"
         if fault:
-            problem = Problem(
-                code="path", path=file.path, message=f"the path {fault}", fix=_FIX
-            )
+            problem = Problem(code="path", path=file.path, message=f"the path {fault}", fix=fix)
             problems.append(problem)
     if problems:
-        raise InvalidError.listing(problems[:MAX_PROBLEMS], where=where, fix=_FIX)
+        raise InvalidError.listing(problems[:MAX_PROBLEMS], where=where, fix=fix)
     return tuple(found)
 
 
