@@ -6,11 +6,12 @@ Lists and indexes are not trusted: what they name must lie where a reader may be
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from scidata.errors import IntegrityError, InvalidError, NotFoundError, Problem, StorageError
-from scidata.manifest import MAX_PROBLEMS, path_fault
+from scidata.manifest import MAX_PROBLEMS, path_fault, path_problems
 from scidata.parallel import each
 from scidata.storage.addresses import local_folder, split_url
 from scidata.storage.base import ObjectFacts, Store
@@ -289,16 +290,12 @@ def _checked(
         raise InvalidError(
             f"there are more than {MAX_FILES:,} files", where=where, fix="adopt a folder of it"
         )
-    seen: dict[str, str] = {}
-    problems: list[Problem] = []
-    for file in found:
-        fault = path_fault(file.path)
-        twin = seen.setdefault(file.path.casefold(), file.path)
-        if twin is not file.path:
-            fault = fault or f"would be one file with {twin!r}"
-        if fault:
-            problem = Problem(code="path", path=file.path, message=f"the path {fault}", fix=fix)
-            problems.append(problem)
+    problems = [replace(p, fix=fix) for p in path_problems(file.path for file in found)]
+    problems += [
+        Problem(code="path", path=one.path, message="the path is there twice", fix=fix)
+        for one, other in pairwise(found)
+        if one.path == other.path
+    ]
     if problems:
         raise InvalidError.listing(problems[:MAX_PROBLEMS], where=where, fix=fix)
     return tuple(found)
