@@ -159,6 +159,17 @@ def test_the_data_are_looked_at_though_the_record_has_errors(staged: Path) -> No
     (staged / "data" / "empty").mkdir()
     checked = change_record(staged, lambda fields: fields.update(id="A"))
     assert found(checked) == [("id-form", "id"), ("staged-path", "data/empty")]
+    shutil.rmtree(staged / "data")
+    (staged / "data").mkdir()
+    (problem,) = (p for p in check(staged).errors if p.path == "data")
+    assert problem.fix == "put the files into it"
+    store = zarr.open_group(staged / "data/old.zarr", mode="w", zarr_format=2)
+    store.create_array("x", shape=(3,), dtype="f4")
+    (staged / "data/Zürich.csv").write_text("height\n1\n")
+    problems = {p.path: p for p in check(staged).problems}
+    assert "drop_encoding().to_zarr(NEW, zarr_format=3" in problems["data/old.zarr"].fix
+    assert "use A to Z, a to z, digits" in problems["data/Zürich.csv"].message
+    assert [p.code for p in check(staged).problems].count("not-looked-into") == 0
     assert "not compared" in checked.warnings[-1].message
 
 

@@ -18,7 +18,7 @@ _PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 
 def opaque_warnings(surveyed: Surveyed) -> Iterator[Problem]:
     """Say once of each asset of another form that nothing in it was compared."""
-    opaque = set(surveyed.opaque.values())
+    opaque = set(surveyed.opaque.values()) - {problem.path for problem in surveyed.problems}
     for entry in surveyed.entries:
         if entry.path in opaque:
             yield warning("not-looked-into", entry.path, *_opaque(entry))
