@@ -97,8 +97,8 @@ def _open(dataset: str | None, usual: str, store: "StoreLike | None") -> "Datase
         raise NotFoundError(
             error.message,
             where=error.where,
-            fix=f"{error.fix}; or make it: scidata build {usual}, then scidata publish "
-            f"staged/{usual} --version 1.0.0",
+            fix=f"{error.fix}; or make one: scidata build {usual}, then scidata publish "
+            f"staged/{usual}",
         ) from error
 
 
