@@ -187,15 +187,18 @@ def test_variables_of_a_form_that_is_not_looked_into_are_believed(staged: Path) 
     (staged / "data" / "picture.tif").touch()
     with h5py.File(staged / "data" / "scene.h5", "w") as file:
         file["refs"] = [1.0]
+    with h5py.File(staged / "data" / "typed.h5", "w") as file:
+        file["type"] = np.dtype("f8")  # committed under a name
     warnings = {p.path: p for p in check(staged).warnings if p.code == "not-looked-into"}
     assert {path: warning.fix.partition("; ")[2] for path, warning in warnings.items()} == {
         "data/notes.csv": "to_pandas reads it, and streams do not",
         "data/more.csv.gz": "to_pandas reads it, and streams do not",
         "data/cut.nc": "it is published as it is",
+        "data/typed.h5": "it is published as it is",
         "data/picture.tif": "readers fetch it with scidata pull",
         "data/scene.h5": "to_xarray reads it, and scidata show lists it",
     }
-    assert "NetCDF-3, empty or damaged" in warnings["data/cut.nc"].message
+    assert "NetCDF-3, empty, damaged" in warnings["data/cut.nc"].message
 
 
 def test_samples_of_a_form_that_is_not_streamed_are_named(staged: Path) -> None:

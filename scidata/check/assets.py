@@ -34,7 +34,8 @@ def _opaque(entry: Entry) -> tuple[str, str]:
         )
     if entry.path.lower().endswith(HDF5_SUFFIXES):
         return (
-            "no variable can be read: it is NetCDF-3, empty or damaged",
+            "no variable can be read: it is NetCDF-3, empty, damaged, or holds links or types "
+            "that NetCDF does not know",
             "open it with ncdump -h or h5dump -H; it is published as it is",
         )
     if media_type(_PACKED.sub("", entry.path)) in {CSV, TSV}:
