@@ -185,11 +185,15 @@ def test_variables_of_a_form_that_is_not_looked_into_are_believed(staged: Path) 
     (staged / "data" / "more.csv.gz").touch()
     (staged / "data" / "cut.nc").write_bytes(b"\x89HDF")
     (staged / "data" / "picture.tif").touch()
+    (staged / "data" / "rows.parquet").mkdir()
+    for name in ("0.parquet", "_SUCCESS"):
+        (staged / "data" / "rows.parquet" / name).touch()
     with h5py.File(staged / "data" / "scene.h5", "w") as file:
         file["refs"] = [1.0]
     with h5py.File(staged / "data" / "typed.h5", "w") as file:
         file["type"] = np.dtype("f8")  # committed under a name
     warnings = {p.path: p for p in check(staged).warnings if p.code == "not-looked-into"}
+    assert "such as '_SUCCESS'" in warnings.pop("data/rows.parquet").message
     assert {path: warning.fix.partition("; ")[2] for path, warning in warnings.items()} == {
         "data/notes.csv": "to_pandas reads it, and streams do not",
         "data/more.csv.gz": "to_pandas reads it, and streams do not",

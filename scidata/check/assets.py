@@ -38,6 +38,13 @@ def _opaque(entry: Entry) -> tuple[str, str]:
             "that NetCDF does not know",
             "open it with ncdump -h or h5dump -H; it is published as it is",
         )
+    if entry.path.endswith(".parquet"):
+        others = (path for path in entry.files if not path.endswith(".parquet"))
+        first = next(others, entry.path).removeprefix(f"{entry.path}/")
+        return (
+            f"not looked into: not all of its files are Parquet, such as {first!r}",
+            "remove the others, and it is a table",
+        )
     if media_type(_PACKED.sub("", entry.path)) in {CSV, TSV}:
         return message, "it is published as it is; to_pandas reads it, and streams do not"
     return message, "it is published as it is; readers fetch it with scidata pull"
