@@ -1,5 +1,6 @@
 """Versions that adopt scenes, for tests."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import yaml
 
 from scidata.adopting import Adopted, AdoptOptions, adopt
 from tests.samples import record_fields
-from tests.scenes import scene_name
+from tests.scenes import scene_name, write_scenes
 
 PATCH = 16
 
@@ -55,3 +56,23 @@ def adopt_scenes(source: str, store: Any, record: Path, **options: Any) -> Adopt
     """Adopt scenes as ``scenes@1.0.0``, stacked along ``scene``."""
     chosen = AdoptOptions(**{"along": "scene", **options})
     return adopt(source, store, name="scenes", record=record, version="1.0.0", options=chosen)
+
+
+def adopted(tmp_path: Path, count: int = 3, **options: Any) -> tuple[Path, list[Path]]:
+    """Adopt a folder of scenes; return the store and the files."""
+    files = write_scenes(tmp_path / "source", count)
+    adopt_scenes(
+        str(tmp_path / "source"),
+        tmp_path / "store",
+        write_record(tmp_path / "record"),
+        **options,
+    )
+    return tmp_path / "store", files
+
+
+def flipped(path: Path) -> None:
+    """Change a bit of a file, which keeps its size, and seems older."""
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, (1e9, 1e9))

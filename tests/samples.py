@@ -151,3 +151,12 @@ def _write_statistics(path: Path, waves: Any) -> None:  # Any: numpy is imported
         "assets": {"array": {"over": "sample/train", "variables": {"wave": wave}}},
     }
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder, by path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

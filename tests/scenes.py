@@ -1,10 +1,16 @@
 """Satellite scenes in the layout that CloudMask is published in, small and seeded."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import xarray as xr
+
+from scidata.building import build
+from scidata.check import check
+from scidata.errors import InvalidError
 
 HEIGHT, WIDTH = 48, 60
 CHUNK = (16, 20)
@@ -51,3 +57,46 @@ def read_scene(path: Path, name: str) -> Any:  # Any: an array of the dataset's 
     with h5py.File(path) as file:
         held: Any = file[name]
         return held[()]
+
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def name_of(number: int, orbit: int | None = None) -> str:
+    """Two frames an orbit, three minutes apart."""
+    orbit = number // 2 if orbit is None else orbit
+    time = f"20191001T{orbit:02d}{number % 2 * 3:02d}00"
+    return (
+        f"S3A_SL_1_RBT____{time}_{time}_20191002T000000_0179_050_{orbit:03d}_"
+        f"{1980 + 180 * (number % 2):04d}_LN2_O_NT_003.hdf"
+    )
+
+
+def opened(path: Path, mode: str = "r") -> Any:  # Any: h5py has types of its own
+    """Open a file of HDF5."""
+    return h5py.File(path, mode)
+
+
+def write_folder(folder: Path, training: int = 10, inference: int = 2) -> Path:
+    """Write scenes as they are published: a folder of those that train, and one of others."""
+    for role, numbers in (
+        ("training", range(training)),
+        ("inference", range(training, training + inference)),
+    ):
+        for n in numbers:
+            (folder / role).mkdir(parents=True, exist_ok=True)
+            write_scene(folder / role / name_of(n), n)
+    return folder
+
+
+def made(source: Path, out: Path, **options: str) -> xr.Dataset:
+    """Build the dataset, which must be sound, and open its scenes."""
+    build("cloudmask", source, out, options=options, now=NOW)
+    assert check(out).errors == ()
+    scenes: xr.Dataset = xr.open_zarr(out / "data/scenes.zarr", consolidated=True)
+    return scenes
+
+
+def codes(error: InvalidError) -> set[str]:
+    """Return what is wrong, by code."""
+    return {problem.code for problem in error.problems}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from scidata.benchmarks.leaderboard import collect
 from scidata.benchmarks.predictions import Keeper
 from scidata.benchmarks.submission import manifest
 from scidata.benchmarks.task import Batch
-from scidata.errors import InvalidError, StorageError
+from scidata.errors import IntegrityError, InvalidError, StorageError
 from scidata.loaders.plan import Axis
 from scidata.record import Samples
 from scidata.record.parts import Window
@@ -97,6 +98,7 @@ def test_predictions_that_cannot_be_written_are_no_traceback(tmp_path: Path) -> 
         {"scores": {"test": {"model": {"NNSE": float("inf")}}}},
         {"leaks": ["none"] * 101},
         {"higher_is_better": "yes, always"},
+        {"rank": 1},
     ],
 )
 def test_a_description_that_would_mislead_is_refused(
@@ -122,6 +124,51 @@ def test_what_is_no_part_of_a_submission_is_refused(name: str, tmp_path: Path) -
     folder = _written(tmp_path / "a", "{}", **{name: b"1"})
     with pytest.raises(InvalidError, match="which is none of"):
         read_files(folder)
+
+
+def _sparse(folder: Path, *mebibytes: int) -> None:
+    for number, size in enumerate(mebibytes):
+        with (folder / f"{number}.pdf").open("wb") as file:
+            file.truncate(size * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("fill", "said"),
+    [
+        (lambda f: [(f / f"{n}.txt").touch() for n in range(101)], "more than 100 files"),
+        (lambda f: (f / "a/b/c").mkdir(parents=True), "a folder that deep"),
+        (lambda f: (f / "more").symlink_to("/etc"), "a link or no plain file"),
+        (lambda f: _sparse(f, 65), r"'0\.pdf': 68,157,440 bytes"),
+        (lambda f: _sparse(f, 40, 40), "with which all files take more"),
+    ],
+    ids=["many", "deep", "linked", "large", "large together"],
+)
+def test_a_folder_that_holds_too_much_is_refused_before_it_is_read(
+    fill: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    folder = _written(tmp_path / "a", "{}")
+    fill(folder)
+    with pytest.raises(InvalidError, match=said):
+        read_files(folder)
+
+
+@pytest.mark.parametrize("path", ["submission.json", "../submission.json", "/etc/passwd"])
+def test_a_manifest_that_lists_a_file_twice_or_outside_is_refused(
+    path: str, tmp_path: Path
+) -> None:
+    folder = _written(tmp_path / "a", "{}")
+    listed = folder / "manifest-sha256.txt"
+    listed.write_text(f"{listed.read_text()}{'0' * 64}  {path}\n")
+    with pytest.raises(InvalidError, match="the line"):
+        read_files(folder)
+
+
+def test_a_file_that_no_line_of_the_manifest_names_is_damage(tmp_path: Path) -> None:
+    folder = _written(tmp_path / "a", "{}")
+    (folder / "more.txt").write_text("")
+    with pytest.raises(IntegrityError) as caught:
+        read_files(folder)
+    assert [(d.path, d.state) for d in caught.value.damage] == [("more.txt", "extra")]
 
 
 def test_a_folder_behind_a_link_is_refused(tmp_path: Path) -> None:

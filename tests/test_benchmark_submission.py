@@ -196,6 +196,14 @@ def _forge_predictions(folder: Path) -> None:
     _edit(folder, lambda d: d["predictions"]["test"].update(sha256=sha256))
 
 
+def _forge_nothing(folder: Path) -> None:
+    _edit(folder, lambda d: d["scores"]["test"]["persistence"].update(NNSE=None))
+
+
+def _leave_out_baseline(folder: Path) -> None:
+    _edit(folder, lambda d: d["scores"]["test"].pop("persistence"))
+
+
 @pytest.mark.parametrize(
     ("forge", "said"),
     [
@@ -204,6 +212,8 @@ def _forge_predictions(folder: Path) -> None:
         (_forge_digest, "the version has sha256"),
         (_forge_split, "its splits are not those of the version"),
         (_forge_predictions, "test/model/.* is claimed"),
+        (_forge_nothing, "test/persistence/NNSE: None is claimed"),
+        (_leave_out_baseline, "test/persistence/.*: only one of claim and recomputation"),
     ],
 )
 def test_a_forgery_contradicts_the_data(
@@ -286,15 +296,45 @@ def _predict_one_less(folder: Path) -> None:
     _edit(folder, lambda d: d["predictions"]["test"].update(new))
 
 
+def _claim_one_less(folder: Path) -> None:
+    _edit(folder, lambda d: d["predictions"]["test"].update(samples=1))
+
+
+def _of_another_system(folder: Path) -> None:
+    _edit(folder, lambda d: d.update(system_name="Two"), "system.json")
+
+
+def _of_another_asset(folder: Path) -> None:
+    _edit(folder, lambda d: d["dataset"].update(asset="other"), "result.json")
+
+
+def _of_other_settings(folder: Path) -> None:
+    _edit(folder, lambda d: d.update(identity="other"), "result.json")
+
+
+def _of_fewer_epochs(folder: Path) -> None:
+    _edit(folder, lambda d: d["curve"].pop(), "result.json")
+
+
+def _name_a_home(folder: Path) -> None:
+    (folder / "README.md").write_text("See /home/somebody/run.")
+
+
 @pytest.mark.parametrize(
     ("forge", "said"),
     [
         (_leave_out_test, "its parts are not train, validation, test"),
         (_leave_out_settings, "a submission needs it"),
         (_predict_one_less, "predictions of .* samples"),
+        (_claim_one_less, "1 predictions are claimed"),
+        (_of_another_system, "submitter and system differ"),
+        (_of_another_asset, "its dataset is not the submission's"),
+        (_of_other_settings, "its identity is not that of these settings"),
+        (_of_fewer_epochs, "its epochs are not those of the curve"),
+        (_name_a_home, "it names a home folder"),
     ],
 )
-def test_what_is_left_out_is_named(
+def test_what_is_left_out_or_does_not_fit_is_named(
     forge: Callable[[Path], None], said: str, folder: Path, store: Path
 ) -> None:
     forge(folder)
@@ -391,14 +431,16 @@ def test_the_page_escapes_names_and_keeps_the_policy_of_the_site(
     submitted: Path, tmp_path: Path
 ) -> None:
     board = _board(submitted, None)
-    board["tables"][0]["entries"][0]["org"] = "<script>alert(1)</script>"
+    board["tables"][0]["entries"][0]["org"] = "<script>alert(1)</script>|a\\|b"
     write(board, tmp_path)
     text = (tmp_path / "leaderboard" / "index.html").read_text()
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "Content-Security-Policy" in text
     assert (tmp_path / "leaderboard" / "site.css").is_file()
-    assert "\\<script\\>" in (tmp_path / "leaderboard.md").read_text()
+    listed = (tmp_path / "leaderboard.md").read_text()
+    # A sign that begins a cell, or would undo what escapes it, is escaped itself.
+    assert r"| \<script\>alert(1)\</script\>\|a\\\|b |" in listed
 
 
 def test_the_commands_submit_check_and_list(run: Path, store: Path, tmp_path: Path) -> None:

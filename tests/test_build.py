@@ -22,6 +22,7 @@ from scidata.cli import cli, main
 from scidata.datasets import RECIPES
 from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from scidata.record import load_record
+from tests.samples import files_of
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 HEADER = "id,time,latitude,longitude,depth,mag,magType,type,quality"
@@ -63,14 +64,6 @@ def test_the_help_has_a_line_for_every_dataset_that_can_be_built() -> None:
     assert "\\b" not in shown
     table = {line.split()[0] for line in shown.splitlines() if line.strip()}
     assert table >= RECIPES.keys()
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def run(*arguments: str) -> int:

@@ -1,5 +1,7 @@
 """Building from a bucket: what it holds is fetched once, and gives the bytes of a folder."""
 
+import fcntl
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,12 @@ import pytest
 from scidata import fetching
 from scidata.building import build
 from scidata.cli import main
-from scidata.errors import InvalidError, NotFoundError, StorageError
+from scidata.errors import ConflictError, InvalidError, NotFoundError, StorageError
 from scidata.record import load_record
 from scidata.storage import open_store
 from tests.patterns import write_archive
-from tests.test_build_cloudmask import NOW, write_folder
-from tests.test_build_stemdl import files_of
+from tests.samples import files_of
+from tests.scenes import NOW, write_folder
 
 SCENES = "cloudmask"
 PATTERNS = "stemdl-classification"
@@ -117,4 +119,40 @@ def test_what_is_no_bucket_holds_nothing_or_leads_out_of_the_folder_is_refused(
     monkeypatch.setattr(fetching, "path_fault", lambda key: "leaves its folder")
     with pytest.raises(InvalidError, match="leaves its folder"):
         build(SCENES, url, tmp_path / "out")
+    monkeypatch.setattr(fetching, "MAX_FILES", 0)
+    with pytest.raises(InvalidError, match="more than 0 objects"):
+        build(SCENES, url, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_what_was_cut_off_is_fetched_again_and_what_changes_meanwhile_is_refused(
+    tmp_path: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = send(write_folder(tmp_path / "in", 3, 0), f"{s3_url}/cut")
+    bucket, seen = fetching.list_bucket(url), counted(monkeypatch)
+    files = fetching.fetch(bucket, tmp_path / "kept")
+    first, _, last = seen
+    whole = files_of(files)
+    (files / first).write_bytes(whole[first][:-1])
+    notes = tmp_path / "kept/fetched.jsonl"
+    notes.write_text(notes.read_text()[:-9])
+    fetching.fetch(bucket, tmp_path / "kept")
+    assert sorted(seen[3:]) == sorted([first, last])
+    assert files_of(files) == whole
+    open_store(url).replace(first, whole[first] + b"more")
+    (files / first).unlink()
+    with pytest.raises(StorageError, match="was listed with"):
+        fetching.fetch(bucket, tmp_path / "kept")
+    assert first not in files_of(files)
+
+
+def test_two_builds_do_not_fetch_into_one_folder(tmp_path: Path, s3_url: str) -> None:
+    url = send(write_folder(tmp_path / "in", 1, 0), f"{s3_url}/twice")
+    (tmp_path / ".out.source").mkdir()
+    held = os.open(tmp_path / ".out.source", os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ConflictError):
+            build(SCENES, url, tmp_path / "out", now=NOW)
+    finally:
+        os.close(held)

@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import curve_fit
 
 import scidata
 from scidata.building import build
@@ -326,9 +327,44 @@ def test_a_flat_curve_has_area_one_and_an_uncertain_middle() -> None:
     assert np.isnan(found.ic50)
 
 
-def test_too_few_doses_are_refused() -> None:
-    with pytest.raises(InvalidError, match="3 doses"):
-        hill.fit(np.array([-8.0, -7, -6, -6]), np.array([1.0, 0.5, 0.2, 0.3]))
+def test_a_noisy_curve_is_told_as_least_squares_tells_it() -> None:
+    doses = np.linspace(-9, -5, 12)
+    noise = np.random.default_rng(0).normal(0, 0.03, 12)
+    seen = hill.response(doses, -7, 1.2, 0.2) + noise
+    found = hill.fit(doses, seen)
+    best, covariance = curve_fit(hill.response, doses, seen, p0=(-7, 1, 0.2))
+    assert (found.ec50, found.slope, found.einf) == pytest.approx(best, abs=1e-3)
+    assert found.ec50se == pytest.approx(np.sqrt(covariance[0, 0]), rel=0.01)
+    rest = seen - hill.response(doses, *best)
+    assert found.r2 == pytest.approx(1 - rest.var() / seen.var(), abs=1e-3)
+    middle = np.linspace(-9, -5, 4001)
+    assert found.auc_measured == pytest.approx(hill.response(middle, *best).mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [np.repeat([1.0, -0.5], 4), np.repeat([1.0, 1.5], 4), np.linspace(1, 0.99, 8)],
+    ids=["below nothing", "above all", "hardly"],
+)
+def test_a_curve_stays_within_its_bounds_whatever_was_seen(seen: hill.Float) -> None:
+    found = hill.fit(np.linspace(-9, -5, 8), seen)
+    assert 0 <= found.einf <= 1
+    assert 0.05 <= found.slope <= 4
+    assert -11 <= found.ec50 <= -3
+
+
+@pytest.mark.parametrize(
+    ("doses", "seen", "said"),
+    [
+        ((-8, -7, -6, -6), (1, 0.5, 0.2, 0.3), "3 doses"),
+        ((-8, -7, -6, -5), (1, 0.5, np.nan, 0.3), "cannot be fitted"),
+    ],
+)
+def test_too_few_doses_or_what_is_no_number_are_refused(
+    doses: tuple[float, ...], seen: tuple[float, ...], said: str
+) -> None:
+    with pytest.raises(InvalidError, match=said):
+        hill.fit(np.array(doses, float), np.array(seen, float))
 
 
 def test_descriptors_are_those_of_the_molecule_and_bad_smiles_are_named() -> None:

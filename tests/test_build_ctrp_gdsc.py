@@ -92,6 +92,9 @@ def _rows(store: xr.Dataset, name: str) -> list[tuple[object, np.ndarray]]:
         ("drug2ind.txt", "0\tCO\n", "it lacks .* drugs"),
         ("drug2ind.txt", "".join(f"-1\t{drug}\n" for drug in DRUGS), "-1 is no number"),
         ("drug2fingerprint.txt.gz", None, "drug2fingerprint.txt"),
+        ("drug2fingerprint.txt", "0,1\n" * 11, "no row of bits for each drug"),
+        ("drug2fingerprint.txt", "0,2\n" * 12, "no row of bits for each drug"),
+        ("../ccle/ccle_rna_50.csv", "sample,a\nKYSE-0,1\nkyse0,2\n", "have one name"),
         ("drugcell_val.txt", "a\tb\n", "2 columns, not 3"),
         ("drugcell_test.txt", f"{CELLS[0]}\t{DRUGS[0]}\tmuch\n", "not all of it are numbers"),
     ],
@@ -100,7 +103,7 @@ def test_a_file_that_does_not_fit_is_named(
     source: Path, tmp_path: Path, file: str, text: str | None, said: str
 ) -> None:
     path = source / "drugcell" / file
-    path.unlink()
+    path.unlink(missing_ok=True)
     if text is not None:
         path.write_text(text)
     with pytest.raises((InvalidError, NotFoundError), match=said):

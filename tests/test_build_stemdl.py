@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 import scidata
 from scidata.building import build
 from scidata.check import check
-from scidata.datasets import JOURNAL, sample_store
+from scidata.datasets import JOURNAL
 from scidata.datasets.stemdl import published, recipe, splits
-from scidata.datasets.stemdl.layout import layout as layout_of
 from scidata.datasets.stemdl.scaling import log_scale, shrink
 from scidata.errors import InvalidError, NotFoundError
 from scidata.publishing import publish
 from scidata.record import load_record
 from scidata.warning import ScidataWarning
 from tests.patterns import GROUPS, PIXELS, intensity_of, write_archive, write_npz, write_samples
+from tests.samples import files_of
 
 NAME = "stemdl-classification"
 SKIP = {"damaged": "skip"}
@@ -52,14 +52,6 @@ def made(source: Path, out: Path, **options: str) -> xr.Dataset:
     assert check(out).errors == ()
     opened: xr.Dataset = xr.open_zarr(out / "data/patterns.zarr", consolidated=True)
     return opened
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def part(out: Path, split: str, name: str) -> list[str]:
@@ -382,9 +374,3 @@ def test_what_was_built_is_published_and_streams(whole: Path, tmp_path: Path) ->
     values = np.concatenate([batch["cbed_stack"].numpy() for batch in batches])
     assert seen["mean"] == pytest.approx(values.mean(dtype=np.float64))
     assert json.loads(json.dumps(seen))["count"] == values.size
-
-
-def test_the_journal_of_another_layout_is_not_believed(tmp_path: Path) -> None:
-    layout = layout_of("x", 8, (), chunk=2, shard=4)
-    (tmp_path / JOURNAL).write_text(json.dumps({"layout": {}, "tool": "other"}) + "\n{}\n")
-    assert list(sample_store._read_journal(tmp_path / JOURNAL, layout, [])) == []

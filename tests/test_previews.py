@@ -16,6 +16,7 @@ from PIL import Image
 from scidata import dataset
 from scidata.dataset import Dataset
 from scidata.previews import Preview, arrays, draw_previews, series, tables
+from scidata.previews.field_map import as_cells
 from scidata.previews.images import frame_of, size_words
 from scidata.previews.quantity import Quantity
 from scidata.publishing import publish
@@ -343,3 +344,23 @@ def test_places_are_known_by_their_units_before_their_names() -> None:
     assert Quantity(name="nav_lat", kind="number", standard_name="latitude").is_latitude
     assert Quantity(name="lon", kind="number").is_longitude
     assert not Quantity(name="lon", kind="number", units="m").is_longitude
+
+
+def test_places_that_are_pixels_of_a_grid_fill_its_cells() -> None:
+    x, y = np.array([-118.05, -117.85, -118.05], "f4"), np.array([34.05, 34.05, 34.15], "f4")
+    cells = as_cells(x.astype(float), y.astype(float), np.array([1.0, 2, 3]))
+    assert cells is not None
+    east, north, shown = cells
+    # No two places are 0.1 degrees of longitude apart, so a cell is 0.2 wide.
+    assert np.allclose(east, [-118.05, -117.85], atol=1e-5)
+    assert np.allclose(north, [34.05, 34.15], atol=1e-5)
+    assert shown.filled(0).tolist() == [[1, 2], [3, 0]]
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [([0.0, 1, 2.3], [0.0, 1, 2]), ([0.0, 1, 1], [0.0, 1, 1]), ([0.0, 0, 0], [0.0, 1, 2])],
+    ids=["uneven", "twice the same", "on a line"],
+)
+def test_places_on_no_grid_stay_points(x: list[float], y: list[float]) -> None:
+    assert as_cells(np.array(x), np.array(y), np.arange(3.0)) is None

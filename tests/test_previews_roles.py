@@ -286,16 +286,28 @@ def test_dots_are_what_was_measured_and_lines_the_curves_fitted_to_them(
     assert "curves-doses" not in names  # they are in the other plot
 
 
-def test_no_curve_is_drawn_over_doses_that_are_no_logarithms(tmp_path: Path) -> None:
-    doses = pd.DataFrame({"dose": [0.01, 0.1, 1, 10], "growth": [1, 0.9, 0.4, 0.2]})
+@pytest.mark.parametrize(
+    ("of_doses", "of_curves", "more"),
+    [
+        ("umol/l", None, {}),
+        ("lg(re 1 umol/l)", "lg(re 1 mol/l)", {}),
+        ("lg(re 1 mol/l)", "lg(re 1 mol/l)", {"drug": ["x"] * 4}),
+    ],
+    ids=["no logarithms", "of another unit", "of one drug each"],
+)
+def test_no_curve_is_drawn_over_doses_that_it_was_not_fitted_to(
+    of_doses: str, of_curves: str | None, more: dict[str, list[str]], tmp_path: Path
+) -> None:
+    doses = pd.DataFrame({"dose": [0.01, 0.1, 1, 10], "growth": [1, 0.9, 0.4, 0.2], **more})
     fitted = pd.DataFrame({"a": [-6.5], "b": [1.0], "c": [0.1]})
-    unit = {"units": "umol/l"}
+    middle = {**notes(a="ec50")[0], **({"units": of_curves} if of_curves else {})}
     found = version_of(
         tmp_path,
         {
             "variables": [
-                {**notes(dose="dose")[0], **unit},
-                *notes(growth="response", a="ec50", b="slope", c="einf"),
+                {**notes(dose="dose")[0], "units": of_doses},
+                middle,
+                *notes(growth="response", b="slope", c="einf"),
             ]
         },
         doses__parquet=doses.to_parquet,
@@ -328,6 +340,18 @@ def test_rates_count_every_event_once_and_those_from_a_magnitude_on(tabled: Data
         assert np.array_equal(np.nan_to_num(np.asarray(line.get_ydata(), float)), expected)
     assert axes.get_ylabel() == "Shocks per year"
     assert "magnitude 2 and above" in plot.caption
+
+
+def test_a_rate_counts_events_without_a_magnitude_too(tmp_path: Path) -> None:
+    found = version_of(
+        tmp_path,
+        {},
+        shocks__parquet=pd.DataFrame(
+            {"time": TIMES, "longitude": 0.0, "latitude": 0.0}
+        ).to_parquet,
+    )
+    (line,) = drawing(found, "shocks-rate").figure.axes[0].get_lines()
+    assert np.nansum(np.asarray(line.get_ydata(), float)) == len(TIMES)
 
 
 def test_a_rate_has_steps_that_fit_its_time() -> None:

@@ -19,7 +19,7 @@ from scidata.datasets.stemdl.crystals import Crystal
 from scidata.datasets.stemdl.zones import zones
 from scidata.errors import InvalidError, NotFoundError
 from scidata.record import load_record
-from tests.test_build_stemdl import files_of
+from tests.samples import files_of
 
 NAME = "stemdl-reconstruction"
 SCAN = Scan(probes=4, pixels=16, field=4.0, box=8.0, thickness=6.0)

@@ -18,7 +18,7 @@ from scidata.datasets.stemdl.crystals import Crystal
 from scidata.datasets.stemdl.zones import zones
 from scidata.errors import InvalidError, NotFoundError
 from scidata.record import load_record
-from tests.test_build_stemdl import files_of
+from tests.samples import files_of
 
 SALT = """data_salt
 _cell_length_a 5.64

@@ -1,6 +1,6 @@
 """From which magnitude on a catalogue is complete: the estimate finds what was put in."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -39,6 +39,8 @@ def test_a_falling_completeness_is_seen_year_by_year() -> None:
     assert [each.first_year for each in found] == [1969, 1970]
     assert found[0].magnitude > found[1].magnitude + 1
     assert list(by_decade(found)) == [1960, 1970]
+    thrice = [replace(found[1], first_year=1970 + n, magnitude=1.0 + n) for n in (0, 5, 1)]
+    assert by_decade([found[0], *thrice]) == {1960: found[0].magnitude, 1970: 2.0}
 
 
 def test_years_with_few_earthquakes_are_put_together_and_every_one_counts() -> None:

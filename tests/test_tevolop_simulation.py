@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 from hypothesis import given, settings
@@ -122,7 +124,7 @@ def test_a_sequence_that_does_not_end_is_seen_in_its_ratio() -> None:
 
 def test_futures_of_a_past_are_drawn_apart_and_as_many_as_expected() -> None:
     past, span, draws = one(5.5, 3), (2.0, 9.0), 400
-    law = replace(LAW, k=LAW.k / 4)
+    law = replace(LAW, k=LAW.k / 4, largest=5.0)  # no child has very many of its own
     found = etas.future(law, background(1.5), past, span, np.random.default_rng(4), draws=draws)
     assert found.time.min() >= span[0]
     assert found.time.max() <= span[1]
@@ -130,13 +132,38 @@ def test_futures_of_a_past_are_drawn_apart_and_as_many_as_expected() -> None:
     counts = np.bincount(found.draw, minlength=draws)
     # With children of children a little more than what is expected directly.
     assert direct < counts.mean() < 1.3 * direct
-    assert counts.var() > 0
+    # Apart: nearly Poisson, so no future has the first ones or the children of another.
+    assert counts.var() == pytest.approx(1.2 * counts.mean(), rel=0.5)
+
+
+def test_each_aftershock_is_of_its_parent_s_future_time_and_place() -> None:
+    apart = one(5.0, 40)
+    parents = replace(apart, x=1e6 * apart.draw, time=1e3 * apart.draw)
+    found = etas.triggered(LAW, parents, (0, 1e5), np.random.default_rng(6))
+    assert len(found) > 100
+    # Nine of ten lie so near to their parent; none is older than it.
+    assert (np.abs(found.x - 1e6 * found.draw) < 1e5).mean() > 0.9
+    assert (found.time >= 1e3 * found.draw).all()
+
+
+def test_background_earthquakes_lie_about_the_faults_by_their_lengths() -> None:
+    ends = np.array([[10.0, 20.0, 10.0, 50.0], [40.0, 0.0, 100.0, 80.0]])
+    drawn = replace(background(1.0), faults=ends, on_faults=1.0, width=0.5)
+    x, y = drawn.draw(4000, np.random.default_rng(7))
+    first = np.abs(x - 10) < 5
+    assert first.mean() == pytest.approx(30 / (30 + 100), abs=0.02)
+    assert y[first].min() == pytest.approx(20, abs=2)
+    assert y[first].max() == pytest.approx(50, abs=2)
+    off = (y[~first] - 80 / 60 * (x[~first] - 40)) * 0.6  # square to the second fault, km
+    assert off.std() == pytest.approx(0.5, rel=0.05)
 
 
 def test_nothing_is_triggered_after_the_memory_of_the_process() -> None:
     law = replace(LAW, memory=10.0)
     assert etas.expected(law, one(7.0, 1), (10.0, 1e6)).sum() == 0
     assert etas.expected(law, one(7.0, 1, time=5.0), (0.0, 5.0)).sum() == 0
+    found = etas.triggered(law, one(5.0, 1000), (1.0, 1e6), np.random.default_rng(5))
+    assert 1 < found.time.min() < found.time.max() < 10
 
 
 def test_the_same_seed_draws_the_same_catalogue_and_another_one_another() -> None:
@@ -152,6 +179,7 @@ def test_ever_smaller_ones_are_found_where_completeness_falls() -> None:
     assert truth.complete(np.array([first, stop])).tolist() == pytest.approx([3.3, 2.5])
     found = truth.quakes.at(truth.found(truth.quakes))
     assert (found.magnitude >= truth.complete(found.time)).all()
+    assert found.magnitude.min() < 2.7
     assert (truth.pixel(found) >= 0).all()
 
 
@@ -178,11 +206,69 @@ def test_the_best_forecast_equals_the_formula_where_there_is_one() -> None:
     assert not np.isnan(found[:, 0, :2]).any()
 
 
+def shaken(day: float) -> Truth:
+    """A process of which the only earthquake until now was a great one on that day."""
+    great = replace(one(6.5, 1, time=day), x=np.array([20.0]), y=np.array([30.0]))
+    return Truth(
+        law=replace(LAW, k=LAW.k / 4),
+        background=background(0.01),
+        quakes=great,
+        pixels=GRID,
+        complete=lambda time: 0 * time,
+    )
+
+
+def test_a_forecast_knows_what_struck_before_it_and_nothing_of_what_strikes_later() -> None:
+    starts = np.arange(0, 6 * DAYS, DAYS)
+    before, within, after = (
+        expectation(shaken(day), np.arange(96), starts, draws=20, seed=0)
+        for day in (10.0, 20.0, 1e6)
+    )
+    # Day 20 is in the second fortnight: to the first one it is as if it never came.
+    assert np.array_equal(within[:, 0], after[:, 0], equal_nan=True)
+    for n, known in ((0, before), (1, within)):
+        assert known[:, n, 0].sum() > 2 * after[:, n, 0].sum()
+    # Five fortnights follow the first one: no window of seven, and none of later years.
+    assert np.isnan(before[:, 0]).all(axis=0).tolist() == [False] * 3 + [True] * 7
+
+
+def test_a_window_begins_where_its_delay_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scidata.datasets.tevolop.oracle.AHEAD", ((1, 0), (1, 2), (2, 1)))
+    starts = np.arange(0, 4 * DAYS, DAYS)
+    found = expectation(shaken(13.0), np.arange(96), starts, draws=40, seed=0)
+    at_once, later, together = found[:, 0, :3].sum(axis=0)
+    assert at_once > 1.5 * later
+    assert later <= together < at_once + later
+    assert np.isnan(found[:, 1, 1:3]).all()
+
+
+def test_the_best_forecast_of_some_pixels_is_that_of_all_and_counts_what_is_found() -> None:
+    truth, starts = shaken(10.0), np.arange(0, 2 * DAYS, DAYS)
+    some = np.arange(5, 96, 7)
+    every = expectation(truth, np.arange(96), starts, draws=20, seed=0)
+    assert np.array_equal(
+        expectation(truth, some, starts, draws=20, seed=0), every[some], equal_nan=True
+    )
+    blind = replace(truth, complete=lambda time: 9 + 0 * time)
+    assert (expectation(blind, some, starts, draws=20, seed=0)[:, 0, 0] == 0).all()
+
+
+def test_a_place_lies_in_the_pixel_that_a_catalogue_gives_it() -> None:
+    truth = draw(SIZES["tiny"], 3, falling=False)
+    latitude, longitude = truth.places(truth.quakes)
+    pixel = truth.pixel(truth.quakes)
+    assert np.array_equal(GRID.of(latitude, longitude), pixel)
+    assert (pixel < 0).any()
+    assert (pixel >= 0).any()
+
+
 def test_each_pixel_belongs_to_the_nearest_fault() -> None:
-    ends = np.array([[0.0, 0.0, 0.0, REGION[1]], [REGION[0], 0.0, REGION[0], REGION[1]]])
-    faults = fault_of(replace(background(1.0), faults=ends), GRID).reshape(8, 12)
-    assert (faults[:, :6] == 0).all()
-    assert (faults[:, 6:] == 1).all()
+    east = [REGION[0], 0.0, REGION[0], REGION[1]]
+    for west in ([0.0, 0.0, 0.0, REGION[1]], [0.0, 0.0, 1.0, 0.0]):  # the latter is a short one
+        ends = np.array([west, east])
+        faults = fault_of(replace(background(1.0), faults=ends), GRID).reshape(8, 12)
+        assert (faults[:, 0] == 0).all()
+        assert (faults[:, 6:] == 1).all()
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +292,11 @@ def test_a_simulation_builds_a_sound_dataset_with_the_best_forecast(tiny: Path) 
         assert np.array_equal(opened["fortnights"][name], opened["oracle"][name])
     # Nothing is scored that was not foreseen: a quiet time counts as a gap, and has no target.
     assert not np.isnan(expected.values[~np.isnan(observed.values)]).any()
+    events = pq.read_table(tiny / "data/events.parquet")
+    times = events["time"].to_numpy()
+    assert np.datetime64("2000-01-01") <= times.min() < np.datetime64("2000-03-01")
+    assert np.datetime64("2013-11-01") < times.max() < np.datetime64("2014-01-01")
+    assert 0 <= pc.min(events["depth"]).as_py() < pc.max(events["depth"]).as_py() <= 20
     steps = load_record(tiny / "record.yaml").provenance.steps
     assert any("branching ratio 0.900" in step.activity for step in steps)
 

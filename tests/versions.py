@@ -10,6 +10,7 @@ from scidata.facts import Facts
 from scidata.formats import Placed, tag_files
 from scidata.index import rebuild
 from scidata.measure import measure
+from scidata.publishing import PublishOptions
 from scidata.record import load_record
 from scidata.storage.base import ObjectFacts, Store
 from scidata.version import (
@@ -188,3 +189,31 @@ def lasting(store: Store, *, timed: str = "1.2.0") -> dict[str, bytes]:
         loose = of_it or f"{timed}." in name or ".status-" in name
         found[facts.key] = b"" if loose else store.read(facts.key)
     return found
+
+
+DELTA = PublishOptions(layout="delta")
+
+
+class Sent(Counting):
+    """Adds up the payload bytes that are sent."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.sizes: list[int] = []
+
+    @property
+    def payload(self) -> int:
+        return sum(self.sizes)
+
+    def create(self, key: str, source: bytes | Path, *, digest: Digest | None = None) -> bool:
+        created = super().create(key, source, digest=digest)
+        if created and "/data/" in key:
+            sent = len(source) if isinstance(source, bytes) else source.stat().st_size
+            self.sizes.append(sent)  # several threads do
+        return created
+
+
+def payload_of(folder: Path) -> dict[str, bytes]:
+    """Return the files below ``data/`` of a folder, by path."""
+    found = (p for p in (folder / "data").rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}

@@ -14,6 +14,7 @@ from zarr.codecs import BloscCodec, ZstdCodec
 
 import scidata
 from scidata.benchmarks.performance.peers import Job
+from scidata.benchmarks.performance.records import synthetic
 from scidata.benchmarks.performance.workloads import (
     CROP,
     CROPS_A_SCENE,
@@ -32,25 +33,19 @@ def record(job: Job) -> dict[str, Any]:  # Any: YAML at the edge
     """Return the record of a workload; what a sample is stands in its section `samples`."""
     work = job.work
     dimension = work.main.dims[0]
-    fields: dict[str, Any] = {
-        "format": "scidata-record/1",
-        "id": job.dataset,
-        "title": f"Workload {work.name} of the loaders' measurements",
-        "abstract": "Smooth fields with noise from a fixed seed: how fast do they stream?",
-        "creators": [{"name": "The scidata founders"}],
-        "contact": {"name": "The scidata founders", "email": "nobody@example.org"},
-        "publisher": {"name": "The scidata founders"},
-        "license": "CC0-1.0",
-        "access": "open",
-        "language": "en",
-        "keywords": ["benchmark", "synthetic"],
-        "synthetic": True,
-        "synthetic_note": "Computed from random numbers; nothing was measured.",
-        "variables": [
+    windows = {
+        "W1": [{"dimension": dim, "size": CROP} for dim in ("y", "x")],
+        "W4": [{"dimension": "time", "size": WINDOW, "stride": STRIDE}],
+    }
+    return synthetic(
+        job.dataset,
+        f"Workload {work.name} of the loaders' measurements",
+        "Smooth fields with noise from a fixed seed: how fast do they stream?",
+        variables=[
             {"name": name, "asset": "arrays", "description": "Random numbers.", "units": "1"}
             for name in work.arrays
         ],
-        "splits": [
+        splits=[
             {
                 "name": dimension,
                 "default": True,
@@ -60,19 +55,14 @@ def record(job: Job) -> dict[str, Any]:  # Any: YAML at the edge
                 "parts": [{"name": "train", "description": "All there is."}],
             }
         ],
-    }
-    windows = {
-        "W1": [{"dimension": dim, "size": CROP} for dim in ("y", "x")],
-        "W4": [{"dimension": "time", "size": WINDOW, "stride": STRIDE}],
-    }
-    fields["samples"] = {
-        "asset": "arrays",
-        "each": [dimension],
-        "windows": windows.get(work.name, []),
-        "crops": CROPS_A_SCENE if work.name == "W1" else None,
-        "inputs": list(work.arrays),
-    }
-    return fields
+        samples={
+            "asset": "arrays",
+            "each": [dimension],
+            "windows": windows.get(work.name, []),
+            "crops": CROPS_A_SCENE if work.name == "W1" else None,
+            "inputs": list(work.arrays),
+        },
+    )
 
 
 def publish_workload(job: Job) -> bool:

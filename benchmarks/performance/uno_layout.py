@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 import yaml
 
 import scidata
+from scidata.benchmarks.performance.records import synthetic
 from scidata.benchmarks.performance.server import serving
 from scidata.dataset import Dataset
 from scidata.datasets.array_store import ArrayStore
@@ -141,25 +142,15 @@ def record(name: str, layout: str) -> dict[str, Any]:  # Any: YAML at the edge
         }
     )
     parts = ("train",) if flat else ("train", "validation", "test")
-    return {
-        "format": "scidata-record/1",
-        "id": name,
-        "title": f"Simulated drug response, {layout}",
-        "abstract": "Cells, drugs and responses from a fixed seed: how fast do they stream?",
-        "creators": [{"name": "The scidata founders"}],
-        "contact": {"name": "The scidata founders", "email": "nobody@example.org"},
-        "publisher": {"name": "The scidata founders"},
-        "license": "CC0-1.0",
-        "access": "open",
-        "language": "en",
-        "keywords": ["benchmark", "synthetic"],
-        "synthetic": True,
-        "synthetic_note": "Computed from random numbers; nothing was measured.",
-        "variables": [
+    return synthetic(
+        name,
+        f"Simulated drug response, {layout}",
+        "Cells, drugs and responses from a fixed seed: how fast do they stream?",
+        variables=[
             {"name": name, "description": "Random numbers.", "units": "1"}
             for name in (*samples["inputs"], *samples["targets"])
         ],
-        "splits": [
+        splits=[
             {
                 "name": split,
                 "default": split == "row",
@@ -171,8 +162,8 @@ def record(name: str, layout: str) -> dict[str, Any]:  # Any: YAML at the edge
             }
             for split in (("row",) if flat else ("row", "cell", "drug"))
         ],
-        "samples": {"each": ["row"], **samples},
-    }
+        samples={"each": ["row"], **samples},
+    )
 
 
 def publish(data: Path, drawn: Simulated, layout: str, rows: int) -> tuple[str, int]:

@@ -65,7 +65,7 @@ def draw(table: Table) -> Drawing:
         raise ValueError(f"no row of {table.key!r} has a time")
     step = step_of(times)
     values = there[magnitude.name].to_numpy(dtype=float) if magnitude else None
-    curves = _curves(table, magnitude, values)
+    curves = _curves(table, magnitude, values, len(times))
     figure = new_figure(3.6)
     axes = figure.subplots()
     words, top = [], 1.0
@@ -177,13 +177,13 @@ def draw_completeness(axes: "Axes", found: tuple[Complete, ...]) -> str:
 
 
 def _curves(
-    table: Table, magnitude: Quantity | None, values: Floats | None
+    table: Table, magnitude: Quantity | None, values: Floats | None, count: int
 ) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     """Return which events each curve counts: all, and those from whole magnitudes on."""
+    curves = [(f"all {table.noun}", np.ones(count, bool))]
     if magnitude is None or values is None:
-        return [(f"all {table.noun}", np.ones(len(values) if values is not None else 0, bool))]
+        return curves
     known = np.isfinite(values)
-    curves = [(f"all {table.noun}", np.ones(len(values), bool))]
     low = int(np.ceil(np.nanmin(values) + 0.5)) if known.any() else 0
     for floor in range(low, low + 12):
         above = known & (values >= floor)

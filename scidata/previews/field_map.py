@@ -22,6 +22,8 @@ MAX_PANELS = 4
 _MOSTLY = 0.9
 _STRIDE_CELLS = 1_000
 """Along each side of a map; a finer grid is thinned."""
+_SAME = 1e-3
+"""Of a step: what lies nearer is the same place, as of coordinates in single precision."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -133,9 +135,51 @@ def _draw_one(axes: "Axes", field: _Field, *, log: bool) -> Any:  # Any: untyped
     if values.ndim == 1:
         known = np.isfinite(values)
         x, y, c = field.x[known], field.y[known], values[known]
+        if cells := as_cells(x, y, c):
+            return axes.pcolormesh(*cells, norm=norm, cmap=AMOUNT, shading="nearest")
         return axes.scatter(x, y, c=c, s=12, marker="s", norm=norm, cmap=AMOUNT, linewidths=0)
     shown = np.ma.masked_invalid(values)
     return axes.pcolormesh(field.x, field.y, shown, norm=norm, cmap=AMOUNT, shading="nearest")
+
+
+def as_cells(
+    x: Floats, y: Floats, values: Floats
+) -> "tuple[Floats, Floats, np.ma.MaskedArray[Any, Any]] | None":  # Any: a type of number
+    """Return places that are pixels of a grid as that grid, so that each fills its cell.
+
+    Parameters
+    ----------
+    x, y, values : (N,)
+
+    Returns
+    -------
+    tuple of arrays or None
+        (W,) and (H,) degrees and (H, W) values, masked where no place is; None if the places
+        lie on no grid.
+    """
+    found = _steps(x), _steps(y)
+    if found[0] is None or found[1] is None:
+        return None
+    (east, i), (north, j) = found
+    grid = np.full((len(north), len(east)), np.nan)
+    grid[j, i] = values
+    if np.isfinite(grid).sum() < len(values):  # two in one cell
+        return None
+    return east, north, np.ma.masked_invalid(grid)
+
+
+def _steps(at: Floats) -> "tuple[Floats, npt.NDArray[np.int64]] | None":
+    """Return equal steps that hold every coordinate, and at which of them each is."""
+    known = np.unique(at)
+    if len(known) < 2:  # noqa: PLR2004  one says no distance
+        return None
+    gaps = np.diff(known)
+    step = float(gaps[gaps > _SAME * gaps.max()].min())
+    count = round(float(known[-1] - known[0]) / step) + 1
+    place = (at - known[0]) / step
+    if count > _STRIDE_CELLS or np.abs(place - np.round(place)).max() > _SAME:
+        return None
+    return known[0] + step * np.arange(count), np.round(place).astype(np.int64)
 
 
 def _words(title: str, unit: str, field: _Field) -> str:

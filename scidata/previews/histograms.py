@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_PANELS = 6
 _MAX_KINDS = 12
 _BINS = 60
+_WHOLE_TICKS = 4
 _WIDE = 1e8
 """Ratio of an axis beyond which its numbers are long."""
 _MAX_VALUES = 2_000_000
@@ -114,6 +115,8 @@ def _extremes(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:  # Any: any 
 
 def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity) -> str:
     """Draw a histogram, logarithmic where only that shows anything; say median and range."""
+    from matplotlib.ticker import MaxNLocator
+
     found = values[np.isfinite(values)]
     axes.set_title(quantity.title)
     axes.set_xlabel(quantity.unit)
@@ -129,6 +132,8 @@ def histogram(axes: "Axes", values: npt.NDArray[np.float64], quantity: Quantity)
         bins: Sequence[float] = [low, *(float(v) for v in inner), high]
     else:
         bins = edges(found)
+        if bins[1] - bins[0] == 1:
+            axes.xaxis.set_major_locator(MaxNLocator(_WHOLE_TICKS, integer=True, min_n_ticks=1))
     counts, edges_found = np.histogram(found, bins=bins)
     axes.stairs(counts, edges_found, fill=True, color=BLUE)
     if counts.max() > 100 * max(1, np.median(counts[counts > 0])):  # else but one bar is seen

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_NARROW_TICKS = 4
 _MIN_COSINE = 0.2  # at the poles a map true to scale would be a line
 
 
@@ -51,11 +52,15 @@ class Box:
 
 def map_figure(box: Box, count: int = 1) -> "tuple[Figure, list[Axes]]":
     """Return a figure with `count` maps of a box."""
+    from matplotlib.ticker import MaxNLocator
+
     columns = min(count, 2)
     height = float(np.clip((6.2 if columns == 1 else 2.65) * box.ratio, 1.5, 5.0)) + 0.7
     figure, axes = panels(count, columns, height, true=True)
     for axis in axes:
         axis.set_aspect(box.stretch)
+        if columns > 1:  # else the numbers run into each other
+            axis.xaxis.set_major_locator(MaxNLocator(_NARROW_TICKS))
         axis.grid(visible=True)
         axis.set(xlabel="Longitude (degrees east)", ylabel="Latitude (degrees north)")
     return figure, axes

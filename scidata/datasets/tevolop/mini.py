@@ -127,8 +127,9 @@ class _Simulation:
         return drawn
 
 
-def draw(size: Size, seed: int, *, falling: bool) -> Truth:
-    """Draw faults and earthquakes; the same seed gives the same ones."""
+def draw(size: Size, seed: int, *, falling: bool, law: Parameters | None = None) -> Truth:
+    """Draw faults and earthquakes; the same seed gives the same ones of the same law."""
+    law = law or Parameters()
     random = np.random.default_rng(seed)
     wide, high = pixel_size(size.pixels)
     region = wide * size.pixels.columns, high * size.pixels.rows
@@ -137,7 +138,7 @@ def draw(size: Size, seed: int, *, falling: bool) -> Truth:
         faults=random.random((size.faults, 4)) * np.array([*region, *region]),
         size=region,
     )
-    law, (first, stop) = Parameters(), size.days
+    first, stop = size.days
     span = first - _BEFORE, float(stop)
 
     def complete(time: Float) -> Float:
