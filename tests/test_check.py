@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
+import zarr
 
 from scidata.check import check
 from scidata.errors import InvalidError, NotFoundError
