@@ -20,6 +20,7 @@ from scidata.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from scidata.benchmarks.task import Task
+    from scidata.dataset import Dataset
     from scidata.storage import StoreLike
 
 TASKS = {
@@ -77,12 +78,28 @@ def plan_task(
         Task, profile, version, digest, hyperparameters, split parts and samples, batches.
     """
     from scidata.benchmarks.harness import plan
-    from scidata.dataset import open as open_version
 
     task = load_task(name)
     rules = task.profile(profile)
-    opened = open_version(dataset or rules.dataset or task.dataset, store)
+    opened = _open(dataset, rules.dataset or task.dataset, store)
     return plan(task, rules, opened, changed=settings or {})
+
+
+def _open(dataset: str | None, usual: str, store: "StoreLike | None") -> "Dataset":
+    """Open the version that is named, else the one of the task, which can be built."""
+    from scidata.dataset import open as open_version
+
+    try:
+        return open_version(dataset or usual, store)
+    except NotFoundError as error:
+        if dataset is not None:
+            raise
+        raise NotFoundError(
+            error.message,
+            where=error.where,
+            fix=f"{error.fix}; or make one: scidata build {usual}, then scidata publish "
+            f"staged/{usual}",
+        ) from error
 
 
 def run_task(
@@ -133,14 +150,13 @@ def run_task(
         If `out` holds another run.
     """
     from scidata.benchmarks.harness import Submitter, run
-    from scidata.dataset import open as open_version
 
     task = load_task(name)
     rules = task.profile(profile)
     return run(
         task,
         rules,
-        open_version(dataset or rules.dataset or task.dataset, store),
+        _open(dataset, rules.dataset or task.dataset, store),
         out,
         changed=settings or {},
         submitter=Submitter(**submitter or {}),

@@ -55,7 +55,7 @@ class Built:
 def build(
     name: str,
     source: Path | str | None,
-    out: Path,
+    out: Path | str,
     *,
     options: Mapping[str, str] | None = None,
     dry_run: bool = False,
@@ -74,7 +74,7 @@ def build(
     source : Path, str or None
         File or folder, or ``s3://bucket/prefix``, whose objects are fetched beside `out` and
         removed when the build is done; None takes the real data that ship with scidata.
-    out : Path
+    out : Path or str
         The folder to make. Nothing is there before everything is.
     options : mapping, optional
         Of the recipe, such as ``{"quirks": "published"}``.
@@ -110,7 +110,7 @@ def build(
     """
     order = _Order(
         name=name,
-        out=out,
+        out=Path(out),
         options=options or {},
         dry_run=dry_run,
         scheduler=scheduler,

@@ -155,9 +155,9 @@ def required(store: Store, dataset: str) -> Existing:
     found = existing(store, dataset)
     if not found.numbers:
         there = [n for n in names(store) if n != dataset]
-        near = difflib.get_close_matches(dataset, there, n=3, cutoff=0.5) or there[:5]
-        near = [name for name in near if existing(store, name).numbers]
-        known = f"did you mean {', '.join(near)}? " if near else ""
+        near = difflib.get_close_matches(dataset, there, n=3, cutoff=0.5)
+        shown = ", ".join(n for n in near or there[:5] if existing(store, n).numbers)
+        known = (f"did you mean {shown}? " if near else f"it holds {shown}; ") if shown else ""
         raise NotFoundError(
             f"the store holds no dataset {dataset!r}",
             where=store.address,

@@ -346,12 +346,15 @@ def _numbered(store: Store, dataset: str, number: VersionNumber) -> CommitRecord
 def _newest(store: Store, dataset: str, found: Existing) -> tuple[CommitRecord, History]:
     """Return the newest version that is neither withdrawn nor purged."""
     first: History | None = None
+    held = ""
     for number in reversed(found.numbers):
         history = read_history(store, dataset, number, found.statuses)
         if history.is_offered:
             return read_commit(store, dataset, number), history
         first = first or history
+        held = held or f"{dataset}@{number}" * (history.state != "purged")
     name = f"{dataset}@{found.numbers[-1]}"
+    on = f"to read a withdrawn version all the same, name it, such as {held}"
     successor = first.status.replaced_by if first and first.status else None
     raise NotFoundError(
         f"every version of {dataset!r} is withdrawn or purged: "
@@ -359,8 +362,7 @@ def _newest(store: Store, dataset: str, found: Existing) -> tuple[CommitRecord, 
         where=store.address,
         fix=f"use {successor}"
         if successor
-        else "no successor is named; to read a withdrawn version all the same, name it, such "
-        f"as {name}",
+        else f"no successor is named; {on if held else 'none is left'}",
     )
 
 

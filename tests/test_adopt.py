@@ -79,8 +79,15 @@ def test_a_bucket_is_adopted_into_a_folder_and_noticed_when_it_changes(
     create_bucket(s3_endpoint, "public")
     for path in files:
         http_put(f"{s3_endpoint}/public/in/{path.name}", path.read_bytes())
-    store = tmp_path / "store"
-    done = adopt_scenes("s3://public/in", store, write_record(tmp_path / "record"))
+    for name in ("twofold/a", "twofold/a/b", "odd/a%2520b"):
+        http_put(f"{s3_endpoint}/public/{name}", b"")
+    store, record = tmp_path / "store", write_record(tmp_path / "record")
+    with pytest.raises(InvalidError, match="which is a file, too"):
+        adopt_scenes("s3://public/twofold", store, record)
+    with pytest.raises(InvalidError, match="contains '%'") as caught:
+        adopt_scenes("s3://public/odd", store, record)
+    assert "rename it there" in caught.value.fix
+    done = adopt_scenes("s3://public/in", store, record)
     assert done.places == ("s3://public/in",)
     assert done.published.commit.outside[0].endpoint == s3_endpoint
     opened = scidata.open("scenes", store).to_xarray("scenes")

@@ -260,6 +260,10 @@ def test_strict_refuses_statistics_that_know_held_out_times(
     publish(staged, tmp_path / "store", version="1.0.0")
     with pytest.raises(InvalidError, match="over 'all'"):
         run_task("tevolop", dataset="quakes", store=tmp_path / "store", out=tmp_path / "r")
+    with pytest.raises(NotFoundError, match="no dataset 'cloudmask-mini'") as caught:
+        run_task("cloudmask", store=tmp_path / "store", out=tmp_path / "r")
+    assert "it holds quakes; " in caught.value.fix
+    assert "scidata build cloudmask-mini, then scidata publish" in caught.value.fix
 
 
 @given(st.integers(200, 3000))

@@ -90,7 +90,7 @@ def test_shuffled_rows_give_the_same_data(decade: Path, tmp_path: Path) -> None:
 def test_a_decade_has_samples_in_every_part_and_names_the_leak(
     decade: Path, tmp_path: Path
 ) -> None:
-    build("tevolop", decade, tmp_path / "out", now=NOW)
+    build("tevolop", decade, str(tmp_path / "out"), now=NOW)
     assert check(tmp_path / "out").errors == ()
     assert all(path.read_text() for path in (tmp_path / "out/data/splits").rglob("*.txt"))
     record = load_record(tmp_path / "out/record.yaml")

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
+import zarr
 
 from scidata.check import check
 from scidata.errors import InvalidError, NotFoundError
@@ -122,6 +124,17 @@ def test_the_data_are_looked_at_though_the_record_has_errors(staged: Path) -> No
     (staged / "data" / "empty").mkdir()
     checked = change_record(staged, lambda fields: fields.update(id="A"))
     assert found(checked) == [("id-form", "id"), ("staged-path", "data/empty")]
+    shutil.rmtree(staged / "data")
+    (staged / "data").mkdir()
+    (problem,) = (p for p in check(staged).errors if p.path == "data")
+    assert problem.fix == "put the files into it"
+    store = zarr.open_group(staged / "data/old.zarr", mode="w", zarr_format=2)
+    store.create_array("x", shape=(3,), dtype="f4")
+    (staged / "data/Zürich.csv").write_text("height\n1\n")
+    problems = {p.path: p for p in check(staged).problems}
+    assert "drop_encoding().to_zarr(NEW, zarr_format=3" in problems["data/old.zarr"].fix
+    assert "use A to Z, a to z, digits" in problems["data/Zürich.csv"].message
+    assert [p.code for p in check(staged).problems].count("not-looked-into") == 0
     assert "not compared" in checked.warnings[-1].message
 
 
@@ -137,17 +150,24 @@ def test_variables_of_a_form_that_is_not_looked_into_are_believed(staged: Path) 
     (staged / "data" / "more.csv.gz").touch()
     (staged / "data" / "cut.nc").write_bytes(b"\x89HDF")
     (staged / "data" / "picture.tif").touch()
+    (staged / "data" / "rows.parquet").mkdir()
+    for name in ("0.parquet", "_SUCCESS"):
+        (staged / "data" / "rows.parquet" / name).touch()
     with h5py.File(staged / "data" / "scene.h5", "w") as file:
         file["refs"] = [1.0]
+    with h5py.File(staged / "data" / "typed.h5", "w") as file:
+        file["type"] = np.dtype("f8")  # committed under a name
     warnings = {p.path: p for p in check(staged).warnings if p.code == "not-looked-into"}
+    assert "such as '_SUCCESS'" in warnings.pop("data/rows.parquet").message
     assert {path: warning.fix.partition("; ")[2] for path, warning in warnings.items()} == {
         "data/notes.csv": "to_pandas reads it, and streams do not",
         "data/more.csv.gz": "to_pandas reads it, and streams do not",
         "data/cut.nc": "it is published as it is",
+        "data/typed.h5": "it is published as it is",
         "data/picture.tif": "readers fetch it with scidata pull",
         "data/scene.h5": "to_xarray reads it, and scidata show lists it",
     }
-    assert "NetCDF-3, empty or damaged" in warnings["data/cut.nc"].message
+    assert "NetCDF-3, empty, damaged" in warnings["data/cut.nc"].message
 
 
 def test_samples_of_a_form_that_is_not_streamed_are_named(staged: Path) -> None:

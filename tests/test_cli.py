@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,17 @@ def test_verify_says_what_was_compared_with_what(published: Path, tmp_path: Path
     assert f"compared with the manifest in {copy}, and that with the digest given\n" in pinned
     for text in (stored, remote):
         assert "compared with the manifest of tiny@1.0.0 in file://" in text
+
+
+def test_an_interrupt_while_the_program_starts_leaves_no_traceback() -> None:
+    code = (
+        "import sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'scidata.cli.output':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "import scidata.cli\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scidata.drafting import Draft, draft
@@ -199,6 +199,8 @@ def test_hostile_metadata_make_a_record_that_says_the_same(
     document=st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON)),
     kind=st.sampled_from(KINDS),
 )
+@example(document={"contacts": [{"roles": [{}]}]}, kind=KINDS[2])
+@example(document={"publisher": {"contactPoint": [1]}}, kind=KINDS[1])
 def test_no_document_ends_in_anything_but_a_draft(
     document: dict[str, Any], kind: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:  # Any: JSON

@@ -14,6 +14,8 @@ import h5py
 import intake
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 import zarr
@@ -79,6 +81,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (data / "packed.csv.gz").write_bytes(gzip.compress(csv))
     (data / "cut.csv.gz").write_bytes(gzip.compress(csv)[:-12])
     (data / "void.csv").write_bytes(b"\n")
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([1])] * 2, names=["a", "a"]), data / "twice.parquet"
+    )
     for number in range(2):
         for name, form in (("years", "csv"), ("scenes", "h5")):
             (data / name).mkdir(exist_ok=True)
@@ -211,6 +216,7 @@ def test_a_folder_of_tables_is_one_table(published: Path) -> None:
         (lambda d: d.to_pandas("flat"), "'flat' is application/x-netcdf, not a table"),
         (lambda d: d.to_pandas("cut"), "cannot be decompressed"),
         (lambda d: d.to_pandas("void"), "cannot be read as a table"),
+        (lambda d: d.to_pandas("twice"), "cannot be read as a table: Multiple matches"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_a_remedy(

@@ -91,7 +91,7 @@ def test_a_store_in_the_data_that_it_is_to_hold_is_refused(staged: Path) -> None
 
 
 def test_a_published_version_verifies(staged: Path, tmp_path: Path) -> None:
-    publish(staged, tmp_path / "store", version="1.0.0")
+    publish(str(staged), str(tmp_path / "store"), version="1.0.0")
     assert verify("tiny@1.0.0", tmp_path / "store").damage == ()
 
 

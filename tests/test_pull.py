@@ -50,7 +50,7 @@ def test_pulling_again_fetches_nothing(published: Path, tmp_path: Path) -> None:
 def test_a_file_of_the_right_size_and_time_is_not_taken_for_right(
     published: Path, tmp_path: Path
 ) -> None:
-    pull("tiny@1.0.0", tmp_path / "out", published)
+    pull("tiny@1.0.0", str(tmp_path / "out"), published)
     there = tmp_path / "out" / CHUNK
     stamp = there.stat()
     there.write_bytes(bytes(stamp.st_size))

@@ -13,6 +13,7 @@ from scidata.cli.purge import command
 from scidata.errors import ConflictError, IntegrityError, InvalidError, NotFoundError
 from scidata.index import rebuild
 from scidata.listing import read_listing
+from scidata.marking import Mark, mark
 from scidata.publishing import PublishOptions, Surroundings, publish
 from scidata.purging import PurgeOptions, purge
 from scidata.resolve import read_manifest, resolve, resolve_any
@@ -78,12 +79,19 @@ def test_a_list_shows_no_size_of_a_purged_version(bare: Path, tmp_path: Path) ->
     assert (" removed " in first, " removed " in second) == (True, False)
 
 
-def test_purging_the_only_version_leaves_a_store_that_says_so(bare: Path) -> None:
-    store = MemoryStore()
-    write_version(store, bare, "1.0.0")
-    purge("bare@1.0.0", "r", store)
-    with pytest.raises(NotFoundError, match="withdrawn or purged"):
+def test_purging_all_versions_leaves_a_store_that_says_so_and_proposes_none(
+    bare: Path,
+) -> None:
+    store = filled(MemoryStore(), bare)
+    mark("bare@1.0.0", Mark(state="withdrawn", reason="r"), store)
+    purge("bare@1.1.0", "r", store)
+    with pytest.raises(NotFoundError, match="withdrawn or purged") as caught:
         resolve("bare", store)
+    assert caught.value.fix.endswith("name it, such as bare@1.0.0")
+    purge("bare@1.0.0", "r", store)
+    with pytest.raises(NotFoundError, match="withdrawn or purged") as caught:
+        resolve("bare", store)
+    assert caught.value.fix == "no successor is named; none is left"
     assert b"bare" not in store.read("index.yaml")
 
 

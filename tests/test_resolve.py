@@ -73,6 +73,9 @@ def test_an_unknown_dataset_is_answered_with_similar_names(store: Store) -> None
     with pytest.raises(NotFoundError, match="'tinny'") as caught:
         resolve("tinny", store)
     assert "did you mean tiny?" in caught.value.fix
+    with pytest.raises(NotFoundError) as caught:
+        resolve("zebrafish", store)
+    assert caught.value.fix.startswith("it holds tiny; see what is there: ")
 
 
 def test_an_unknown_version_is_answered_with_those_that_exist(store: Store) -> None:

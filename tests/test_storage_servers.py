@@ -186,6 +186,11 @@ def test_a_refusal_is_not_asked_again(proxied: tuple[Store, Proxy]) -> None:
     with pytest.raises(StorageError, match="refused access"):
         store.read("x")
     assert len(proxy.seen) == 1
+    proxy.times = 1  # a store on the web is sent no credentials, so none can be wrong
+    web = open_store(store.address.rpartition(" at ")[2])
+    with pytest.raises(StorageError, match="refused access") as caught:
+        web.read("x")
+    assert "AWS" not in caught.value.fix
 
 
 def test_a_web_server_in_the_place_of_an_s3_server_is_told_apart(

@@ -6,13 +6,14 @@ Lists and indexes are not trusted: what they name must lie where a reader may be
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from scidata.errors import IntegrityError, InvalidError, NotFoundError, Problem, StorageError
 from scidata.manifest import MAX_PROBLEMS
 from scidata.parallel import each
-from scidata.paths import path_fault
+from scidata.paths import path_fault, path_problems
 from scidata.storage.addresses import local_folder, split_url
 from scidata.storage.base import ObjectFacts, Store
 from scidata.storage.foreign import open_place, place_fault
@@ -26,6 +27,7 @@ _SIZE = re.compile(r"\d{1,18}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SUM = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 _FIX = "correct the list, or leave the entry out"
+_FIX_THERE = "rename it there, or adopt a list of the others' addresses (--list)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ def list_source(source: str, options: SourceOptions, *, near: bool) -> tuple[Sou
         url = folder.as_uri()
     place = _place(url, options, near=near)
     listed = [f for f in place.store.list() if not f.key.endswith("/")]
-    return _checked(_listed(place, listed), source)
+    return _checked(_listed(place, listed), source, fix=_FIX_THERE)
 
 
 def read_list(
@@ -278,7 +280,9 @@ def _asked(place: Place, named: Iterable[tuple[str, _Entry]]) -> Iterator[Source
     yield from each(ask, named)
 
 
-def _checked(files: Iterable[SourceFile], where: str) -> tuple[SourceFile, ...]:
+def _checked(
+    files: Iterable[SourceFile], where: str, *, fix: str = _FIX
+) -> tuple[SourceFile, ...]:
     """Sort the files, and refuse paths that may not be published."""
     found = sorted(files, key=lambda file: file.path.encode())
     if not found:
@@ -287,20 +291,14 @@ def _checked(files: Iterable[SourceFile], where: str) -> tuple[SourceFile, ...]:
         raise InvalidError(
             f"there are more than {MAX_FILES:,} files", where=where, fix="adopt a folder of it"
         )
-    seen: dict[str, str] = {}
-    problems: list[Problem] = []
-    for file in found:
-        fault = path_fault(file.path)
-        twin = seen.setdefault(file.path.casefold(), file.path)
-        if twin is not file.path:
-            fault = fault or f"would be one file with {twin!r}"
-        if fault:
-            problem = Problem(
-                code="path", path=file.path, message=f"the path {fault}", fix=_FIX
-            )
-            problems.append(problem)
+    problems = [replace(p, fix=fix) for p in path_problems(file.path for file in found)]
+    problems += [
+        Problem(code="path", path=one.path, message="the path is there twice", fix=fix)
+        for one, other in pairwise(found)
+        if one.path == other.path
+    ]
     if problems:
-        raise InvalidError.listing(problems[:MAX_PROBLEMS], where=where, fix=_FIX)
+        raise InvalidError.listing(problems[:MAX_PROBLEMS], where=where, fix=fix)
     return tuple(found)
 
 

@@ -18,7 +18,7 @@ _PACKED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 
 def opaque_warnings(surveyed: Surveyed) -> Iterator[Problem]:
     """Say once of each asset of another form that nothing in it was compared."""
-    opaque = set(surveyed.opaque.values())
+    opaque = set(surveyed.opaque.values()) - {problem.path for problem in surveyed.problems}
     for entry in surveyed.entries:
         if entry.path in opaque:
             yield warning("not-looked-into", entry.path, *_opaque(entry))
@@ -34,8 +34,16 @@ def _opaque(entry: Entry) -> tuple[str, str]:
         )
     if entry.path.lower().endswith(HDF5_SUFFIXES):
         return (
-            "no variable can be read: it is NetCDF-3, empty or damaged",
+            "no variable can be read: it is NetCDF-3, empty, damaged, or holds links or types "
+            "that NetCDF does not know",
             "open it with ncdump -h or h5dump -H; it is published as it is",
+        )
+    if entry.path.endswith(".parquet"):
+        others = (path for path in entry.files if not path.endswith(".parquet"))
+        first = next(others, entry.path).removeprefix(f"{entry.path}/")
+        return (
+            f"not looked into: not all of its files are Parquet, such as {first!r}",
+            "remove the others, and it is a table",
         )
     if media_type(_PACKED.sub("", entry.path)) in {CSV, TSV}:
         return message, "it is published as it is; to_pandas reads it, and streams do not"

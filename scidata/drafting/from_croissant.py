@@ -102,7 +102,8 @@ def _contact(document: Json) -> Fields:
     holders = [document, *listed(document.get("publisher")), *listed(document.get("creator"))]
     for holder in holders:
         for point in listed(mapping(holder).get("contactPoint")):
-            return known({"name": line(point.get("name")), "email": line(point.get("email"))})
+            said = mapping(point)
+            return known({"name": line(said.get("name")), "email": line(said.get("email"))})
     for who in listed(document.get("creator")):
         if mapping(who).get("email"):
             return known({"name": line(who.get("name")), "email": line(who.get("email"))})

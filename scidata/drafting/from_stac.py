@@ -64,8 +64,8 @@ def _provider(provider: Json) -> Fields:
     return known({"name": line(provider.get("name")), "ror": ror(provider.get("url"))})
 
 
-def _roles(who: Json) -> list[Any]:  # Any: JSON
-    return listed(who.get("roles"))
+def _roles(who: Json) -> list[str]:
+    return [role for role in listed(who.get("roles")) if isinstance(role, str)]
 
 
 def _who(who: Json) -> Fields:

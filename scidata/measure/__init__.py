@@ -272,7 +272,8 @@ def _asset_problems(files: Iterable[str]) -> Iterator[Problem]:
             continue  # said of its files already
         if not _KEY.fullmatch(key):
             yield _problem(
-                PAYLOAD + top, "names an asset: use letters, digits, hyphens, underscores, dots"
+                PAYLOAD + top,
+                "names an asset: use A to Z, a to z, digits, hyphens, underscores, dots",
             )
         elif twin != top:
             yield _problem(PAYLOAD + top, f"would be asset {key!r}, as {twin!r} is")
@@ -358,9 +359,8 @@ def _asset_digest(entry: Entry, manifest: Manifest) -> Digest:
 
 
 def _problem(path: str, message: str) -> Problem:
-    return Problem(
-        code="staged-path", path=path, message=message, fix="rename, replace or remove it"
-    )
+    fix = "rename, replace or remove it" if "/" in path else "put the files into it"
+    return Problem(code="staged-path", path=path, message=message, fix=fix)
 
 
 def _unreadable(path: str, refused: InvalidError) -> Problem:

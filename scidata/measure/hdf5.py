@@ -6,8 +6,12 @@ from typing import IO, Any
 
 from scidata.facts import Variable
 
-READING = (OSError, ValueError, KeyError, TypeError, RuntimeError)
-"""What h5py and h5netcdf raise of files that are damaged, or are not what they seem."""
+READING = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
+"""What h5py and h5netcdf raise of files that are damaged, or are not what they seem.
+
+The last one comes of files with a committed type of plain numbers, which h5netcdf 1.8 takes
+for one of its own.
+"""
 MAX_GROUPS = 10_000
 MAX_VARIABLES = 10_000
 

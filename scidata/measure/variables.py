@@ -20,6 +20,12 @@ MAX_METADATA_BYTES = 64 * 2**20
 MAX_VARIABLES = 10_000
 _ROOT = ""
 _LABELS = ("coordinates", "bounds", "grid_mapping")
+_FIX = "write arrays as Zarr v3 and tables as Parquet; `scidata build` does"
+_V2 = (".zgroup", ".zarray", ".zmetadata")
+_CONVERT = (
+    "convert it, with xarray: open_zarr(OLD).drop_encoding().to_zarr(NEW, zarr_format=3, "
+    "consolidated=True)"
+)
 _TRAILER = 8  # a Parquet file ends with the footer's length and b"PAR1"
 
 
@@ -80,6 +86,8 @@ def _read_node(path: Path) -> dict[str, Any]:  # Any: JSON
             raise _refusal(path, f"is {size} bytes long, more than {MAX_METADATA_BYTES}")
         node = json.loads(path.read_bytes())
     except FileNotFoundError as error:
+        if any((path.parent / name).exists() for name in _V2):
+            raise _refusal(path.parent, "is Zarr v2, not v3", fix=_CONVERT) from error
         raise _refusal(path.parent, "has no zarr.json, so it is not Zarr v3") from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, InvalidError):
@@ -203,9 +211,5 @@ def _column(field: "pa.Field", rows: int) -> Variable:
     )
 
 
-def _refusal(path: Path, message: str) -> InvalidError:
-    return InvalidError(
-        f"{path.name!r} {message}",
-        where=str(path),
-        fix="write arrays as Zarr v3 and tables as Parquet; `scidata build` does",
-    )
+def _refusal(path: Path, message: str, *, fix: str = _FIX) -> InvalidError:
+    return InvalidError(f"{path.name!r} {message}", where=str(path), fix=fix)

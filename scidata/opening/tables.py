@@ -43,7 +43,14 @@ def read_parquet(published: Published, asset: CommitAsset) -> "pd.DataFrame":
     """Read a Parquet table, compared with its digest."""
     import pandas as pd
 
-    return _read(published, asset, lambda path, data: pd.read_parquet(io.BytesIO(data)))
+    def parse(path: str, data: bytes) -> pd.DataFrame:
+        try:
+            return pd.read_parquet(io.BytesIO(data))
+        except ValueError as error:  # of Arrow: two columns of one name, types pandas lacks
+            where = f"{published.commit.name}/{path}"
+            raise _unreadable(f"{path!r} cannot be read as a table: {error}", where) from error
+
+    return _read(published, asset, parse)
 
 
 def read_csv(published: Published, asset: CommitAsset) -> "pd.DataFrame":

@@ -129,8 +129,12 @@ def kind_of(dtype: str) -> Kind:
     --------
     >>> [kind_of(t) for t in ("float64", "double", "int32", "datetime64[ns]", "string", "bool")]
     ['number', 'number', 'whole', 'time', 'text', 'truth']
+    >>> [kind_of(t) for t in ("list<element: string>", "struct<b: double>")]
+    ['other', 'other']
     """
     name = dtype.lower()
+    if re.match(r"struct|map|(large_|fixed_size_)?list", name):
+        return "other"
     found: tuple[tuple[Kind, str], ...] = (
         ("time", r"datetime|timestamp|date32|date64"),
         ("truth", r"bool"),

@@ -100,7 +100,7 @@ class Published:
 
 
 def publish(
-    staged: Path,
+    staged: Path | str,
     store: StoreLike | None = None,
     *,
     version: str,
@@ -111,7 +111,7 @@ def publish(
 
     Parameters
     ----------
-    staged : Path
+    staged : Path or str
         A folder with ``record.yaml`` and ``data/``; it is only read.
     store : Store, str or Path, optional
         Where to. Default: `scidata.storage.default_store_url`.
@@ -137,7 +137,7 @@ def publish(
     """
     opened = open_store(store)
     options = options or PublishOptions()
-    found = prepare(staged, opened, version=version, options=options, progress=progress)
+    found = prepare(Path(staged), opened, version=version, options=options, progress=progress)
     return publish_prepared(found, opened, options=options, progress=progress)
 
 

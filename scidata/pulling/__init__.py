@@ -92,7 +92,7 @@ class Pulled:
 
 def pull(
     reference: str,
-    destination: Path,
+    destination: Path | str,
     store: StoreLike | None = None,
     *,
     assets: Iterable[str] = (),
@@ -106,7 +106,7 @@ def pull(
     ----------
     reference : str
         ``tevolop`` for the newest version, ``tevolop@1.0.0``, or ``tevolop@sha256:…``.
-    destination : Path
+    destination : Path or str
         A new folder, or one that holds a copy of this version.
     store : Store, str, Path or None
         By default ``$SCIDATA_STORE``, else the user's data folder.
@@ -138,7 +138,7 @@ def pull(
     opened = open_store(store)
     plan = plan_pull(
         reference,
-        destination,
+        Path(destination),
         opened,
         assets=assets,
         globs=globs,

@@ -223,7 +223,7 @@ def no_bucket(where: str) -> StorageError:
     """Say that there is no bucket; of ``KEY in STORE`` only the store matters then."""
     return StorageError(
         "the bucket does not exist",
-        where=where.rpartition(" in ")[2],
+        where=_store_of(where),
         fix="create it, or correct the store's URL",
     )
 
@@ -268,12 +268,20 @@ def web_page(where: str) -> StorageError:
 
 
 def _refused(answer: str, where: str) -> StorageError:
-    return StorageError(
-        f"{_REFUSED}{answer}",
-        where=where,
-        fix="check the AWS credentials and the bucket's policy, or read public data with "
-        "--no-sign-request",
+    fix = (
+        "check the AWS credentials and the bucket's policy, or read public data with "
+        "--no-sign-request"
     )
+    if _store_of(where).startswith(("http://", "https://")):  # which are sent no credentials
+        fix = (
+            "check the address: a public bucket answers so where it holds nothing, too; read "
+            "what is not public by its s3:// address"
+        )
+    return StorageError(f"{_REFUSED}{answer}", where=where, fix=fix)
+
+
+def _store_of(where: str) -> str:
+    return where.rpartition(" in ")[2]
 
 
 def _unreachable(where: str) -> StorageError:
